@@ -1,0 +1,1 @@
+//! Programs that show taskgraph on real input: see the `examples` folder beside this file.

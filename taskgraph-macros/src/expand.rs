@@ -1,0 +1,111 @@
+//! From the model to the constructor. Cannot fail: whatever could be wrong, `check` has told.
+
+mod body;
+mod caret;
+mod inputs;
+mod signature;
+
+use proc_macro2::{Ident, TokenStream};
+use quote::quote_spanned;
+use syn::ext::IdentExt;
+
+use crate::model::{Delayed, Shape};
+use crate::names::here;
+use crate::parse::last_type;
+use body::names_impl;
+use caret::start_of;
+
+pub(crate) use signature::signature;
+
+/// ```text
+/// in:   #[delayed] fn area(w: u32, h: u32) -> u32 { w * h }
+///
+/// out:  #[track_caller]
+///       fn area(w: impl IntoArg<u32>, h: impl IntoArg<u32>) -> DC<u32> {
+///           enum __Task {}
+///           impl Task for __Task { const NAME: &'static str = "area"; const LABEL: Option<&'static str> = None; }
+///           call::<__Task, Value, _, _, _>(
+///               (owned::<u32, _>(w), owned::<u32, _>(h)),
+///               move |(w, h,)| -> u32 { let w: u32 = w; let h: u32 = h; { w * h } },
+///           )
+///       }
+/// ```
+///
+/// The body is a closure and not a function, so that `Self`, `self` and the generics of an `impl` around it, which an
+/// attribute cannot see, mean in it what they mean to the user.
+pub(crate) fn expand(delayed: &Delayed) -> TokenStream {
+    let signature = signature(delayed, delayed.inputs.iter().map(inputs::parameter));
+    let task = task(delayed);
+    let call = sendable(delayed, call(delayed));
+    quote_spanned! {here()=>
+        #[track_caller]
+        #signature { #task #call }
+    }
+}
+
+fn call(delayed: &Delayed) -> TokenStream {
+    let inputs = delayed.inputs.iter().map(inputs::input);
+    let body = body::body(delayed);
+    // What can be wrong with the call as a whole is what the body returns: above all, an error type that is none.
+    let caret = match &delayed.output.shape {
+        Shape::Fallible(_) | Shape::FallibleGrowing(_) => start_of(&last_type(&delayed.output.written)),
+        Shape::Value | Shape::Growing => start_of(&delayed.output.written),
+    };
+    let kind = Ident::new(kind(delayed), caret);
+    let captured = body::caret(delayed);
+    let body_type = quote_spanned!(captured=> _);
+    let arguments = quote_spanned!(here()=> (#(#inputs,)*), #body);
+    quote_spanned! {caret=>
+        ::taskgraph::__private::call::<__Task, ::taskgraph::__private::#kind, _, #body_type, _>(#arguments)
+    }
+}
+
+/// Asks that the result may go to another thread, where the user wrote its type.
+///
+/// Of what a `DC` or a generator gives, those who made it have asked.
+fn sendable(delayed: &Delayed, call: TokenStream) -> TokenStream {
+    if delayed.generator.is_some() || matches!(delayed.output.shape, Shape::Growing | Shape::FallibleGrowing(_)) {
+        return call;
+    }
+    let value = signature::value(delayed);
+    let caret = start_of(&value);
+    if names_impl(&delayed.output.written) {
+        // The type has no name, so the check takes the computation instead.
+        let sendable = quote_spanned!(caret=> __sendable(#call));
+        return quote_spanned! {here()=>
+            fn __sendable<T: ::core::marker::Send + 'static>(computed: ::taskgraph::DC<T>) -> ::taskgraph::DC<T> {
+                computed
+            }
+            #sendable
+        };
+    }
+    let result = quote_spanned!(caret=> ::taskgraph::__private::result::<#value>());
+    quote_spanned!(here()=> #result; #call)
+}
+
+/// The names of the task, as a type: a node's table of functions is made from types alone.
+fn task(delayed: &Delayed) -> TokenStream {
+    let name = delayed.function.sig.ident.unraw().to_string();
+    let label = match &delayed.options.name {
+        Some(label) => quote_spanned!(here()=> ::core::option::Option::Some(#label)),
+        None => quote_spanned!(here()=> ::core::option::Option::None),
+    };
+    quote_spanned! {here()=>
+        enum __Task {}
+        impl ::taskgraph::__private::Task for __Task {
+            const NAME: &'static ::core::primitive::str = #name;
+            const LABEL: ::core::option::Option<&'static ::core::primitive::str> = #label;
+        }
+    }
+}
+
+/// What the runtime does with the result of the closure.
+fn kind(delayed: &Delayed) -> &'static str {
+    match &delayed.output.shape {
+        _ if delayed.generator.is_some() => "Generating",
+        Shape::Value => "Value",
+        Shape::Fallible(_) => "Fallible",
+        Shape::Growing => "Growing",
+        Shape::FallibleGrowing(_) => "FallibleGrowing",
+    }
+}

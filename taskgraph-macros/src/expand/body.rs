@@ -1,0 +1,138 @@
+//! The closure that runs when the arguments are there.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::token::Brace;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Type, parse_quote_spanned};
+
+use super::caret::start_of;
+use super::inputs;
+use super::signature::value;
+use crate::model::{Delayed, Generator, Output, Shape, WrittenBody};
+use crate::names::{here, yielder};
+use crate::parse::first_type_mut;
+
+/// ```text
+/// in:   (w: T, name: &str) -> R { BODY }
+/// out:  move |(w, name,)| -> R { let w: T = w; let name: &str = Held::<str>::get(&name); { BODY } }
+/// ```
+///
+/// The body keeps its braces: an item in it must not change what the types of the parameters mean.
+pub(super) fn body(delayed: &Delayed) -> TokenStream {
+    let names = delayed.inputs.iter().map(|input| &input.name);
+    let parameters = quote_spanned!(here()=> (#(#names,)*));
+    let caret = caret(delayed);
+    if let Some(generator) = &delayed.generator {
+        let generate = generate(delayed, generator);
+        return quote_spanned!(caret=> move |#parameters| { #generate });
+    }
+    let (returned, _) = without_impl(&delayed.output.written);
+    let variables = variables(delayed);
+    let body = match &delayed.function.body {
+        WrittenBody::Block(brace, statements) => block(*brace, statements),
+        WrittenBody::Missing(_) => unreachable!("a function without a body is complained about"),
+    };
+    quote_spanned!(caret=> move |#parameters| -> #returned { #variables #body })
+}
+
+/// The closure holds the receiver and nothing else: what is wrong with the one is wrong with the other.
+pub(super) fn caret(delayed: &Delayed) -> Span {
+    delayed.receiver.as_ref().map_or_else(here, |receiver| receiver.self_token.span)
+}
+
+/// ```text
+/// in:   (w: T) -> Vec<u64> { BODY }
+/// out:  generate::<__Task, Vec<u64>, (), _, _>(move |__yielder| async move { let w: T = w; { BODY } })
+/// ```
+///
+/// The variables live inside, because borrowed arguments are borrowed from what the `async` block holds.
+fn generate(delayed: &Delayed, generator: &Generator) -> TokenStream {
+    let collection = value(delayed);
+    let ending = ending(&delayed.output);
+    let yielder = yielder(here());
+    let variables = variables(delayed);
+    let statements = &generator.body.stmts;
+    let body = block(generator.body.brace_token, &quote!(#(#statements)*));
+    // A name at the user's type, but in a scope of its own.
+    let caret = start_of(&collection);
+    let ended = Ident::new("__ended", caret);
+    let returns = quote_spanned!(caret=> return #ended);
+    let body = quote_spanned! {here()=>
+        move |#yielder| async move {
+            // Says what the block returns, before anything in it does.
+            if let ::core::option::Option::Some(#ended) = ::core::option::Option::None::<#ending> {
+                #returns;
+            }
+            #variables
+            #body
+        }
+    };
+    quote_spanned!(caret=> ::taskgraph::__private::generate::<__Task, #collection, #ending, _, _>(#body))
+}
+
+/// The body in its own braces. They are the user's, so that errors about the block are too; the empty item keeps the
+/// compiler from calling them unnecessary.
+fn block(brace: Brace, statements: &TokenStream) -> TokenStream {
+    let mut block = TokenStream::new();
+    brace.surround(&mut block, |inside| {
+        inside.extend(quote_spanned!(here()=> const _: () = ();));
+        inside.extend(statements.clone());
+    });
+    block
+}
+
+/// What a generator's body itself returns: its elements went another way.
+///
+/// ```text
+/// in:   -> Vec<u64>     -> io::Result<Vec<u64>>
+/// out:  ()              io::Result<()>
+/// ```
+fn ending(output: &Output) -> Type {
+    match &output.shape {
+        Shape::Fallible(_) => {
+            let mut result = output.written.clone();
+            if let Some(value) = first_type_mut(&mut result) {
+                *value = parse_quote_spanned!(here()=> ());
+            }
+            result
+        }
+        _ => parse_quote_spanned!(here()=> ()),
+    }
+}
+
+fn variables(delayed: &Delayed) -> TokenStream {
+    // A closure captures only the fields it names; the body must own all of `self` and drop it when it is done.
+    let receiver = delayed.receiver.as_ref().map(|receiver| {
+        let self_token = &receiver.self_token;
+        quote_spanned!(here()=> let _ = &#self_token;)
+    });
+    let variables = delayed.inputs.iter().map(inputs::variable);
+    quote_spanned!(here()=> #receiver #(#variables)*)
+}
+
+/// Does the type contain an `impl Trait`?
+pub(super) fn names_impl(ty: &Type) -> bool {
+    without_impl(ty).1
+}
+
+/// A closure cannot return an `impl Trait`, but it can let the compiler find the type.
+fn without_impl(ty: &Type) -> (Type, bool) {
+    struct Infer {
+        found: bool,
+    }
+    impl VisitMut for Infer {
+        fn visit_type_mut(&mut self, ty: &mut Type) {
+            if let Type::ImplTrait(_) = ty {
+                self.found = true;
+                *ty = parse_quote_spanned!(here()=> _);
+            } else {
+                visit_mut::visit_type_mut(self, ty);
+            }
+        }
+    }
+    let mut ty = ty.clone();
+    let mut infer = Infer { found: false };
+    infer.visit_type_mut(&mut ty);
+    (ty, infer.found)
+}

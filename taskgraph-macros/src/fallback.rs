@@ -1,0 +1,79 @@
+//! What comes out of a function with mistakes: the complaints, and a stub.
+//!
+//! The stub has the name and the shape that callers expect, so that they get no errors of their own and editors keep
+//! working.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::visit_mut::{self, VisitMut};
+use syn::{Lifetime, Type, TypeReference, parse_quote};
+
+use crate::check::is_sound;
+use crate::complaints::Complaints;
+use crate::expand::signature;
+use crate::model::{Delayed, Input, Passing, WrittenBody};
+use crate::names::here;
+use crate::parse;
+
+/// For what is not a function: the item as it was.
+pub(crate) fn unreadable(item: TokenStream, complaints: Complaints) -> TokenStream {
+    let complaints = complaints.into_tokens();
+    quote!(#complaints #item)
+}
+
+/// ```text
+/// in:   #[delayed] fn area(w: u32, h: &mut u32) -> u32 { w * h }
+///
+/// out:  compile_error! { ".." }
+///       fn area(_: impl IntoArg<u32>, _: impl Sized) -> DC<u32> { unreachable!() }
+/// ```
+pub(crate) fn stub(mut delayed: Delayed, complaints: Complaints) -> TokenStream {
+    Harmless.visit_return_type_mut(&mut delayed.function.sig.output);
+    delayed.output = parse::output(&delayed.function.sig.output);
+    // What a lint was expected to find is in the body, which is not here.
+    delayed.function.attrs.retain(|attr| !attr.path().is_ident("expect"));
+
+    let complaints = complaints.into_tokens();
+    let signature = signature(&delayed, delayed.inputs.iter().map(parameter));
+    let body = match &delayed.function.body {
+        WrittenBody::Block(..) => quote_spanned!(here()=> { ::core::unreachable!() }),
+        WrittenBody::Missing(semicolon) => quote!(#semicolon),
+    };
+    quote!(#complaints #signature #body)
+}
+
+/// Takes what a caller may pass; where the type is a mistake, that is anything.
+fn parameter(input: &Input) -> TokenStream {
+    let written = &input.written;
+    match &input.passing {
+        _ if !is_sound(input) => quote_spanned!(here()=> _: impl ::core::marker::Sized),
+        Passing::Owned => quote_spanned!(here()=> _: impl ::taskgraph::IntoArg<#written>),
+        Passing::Borrowed(borrowed) => quote_spanned!(here()=> _: impl ::taskgraph::IntoRef<#borrowed>),
+    }
+}
+
+/// Makes a return type one that compiles without the body.
+struct Harmless;
+
+impl VisitMut for Harmless {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        match ty {
+            Type::Never(_) | Type::ImplTrait(_) => *ty = parse_quote!(()),
+            _ => visit_mut::visit_type_mut(self, ty),
+        }
+    }
+
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        let elided = || Lifetime::new("'_", Span::call_site());
+        reference.lifetime.get_or_insert_with(elided);
+        visit_mut::visit_type_reference_mut(self, reference);
+    }
+
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        *lifetime = Lifetime::new("'static", lifetime.span());
+    }
+
+    fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
+
+    fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut syn::ParenthesizedGenericArguments) {}
+}

@@ -1,0 +1,85 @@
+//! The `#[delayed]` attribute of the `taskgraph` crate. Use it from there: `use taskgraph::delayed;`.
+//!
+//! ```text
+//! tokens --parse--> model --check--> no complaint --expand----> a constructor
+//!                     |                                ^
+//!                     |         some complaints --fallback----> the errors, and a stub of the same shape
+//!                     |
+//!                     +--fork--> a parameter has a #[cfg]: one function with it, one without, each delayed again
+//! ```
+//!
+//! Always true: what comes out has the name, the visibility and the shape that callers expect, so that a mistake in
+//! a delayed function gives errors there and nowhere else. Generated code is a few lines that call
+//! `::taskgraph::__private`; everything worth debugging lives there.
+#![forbid(unsafe_code)]
+
+mod check;
+mod complaints;
+mod expand;
+mod fallback;
+mod fork;
+mod model;
+mod names;
+mod parse;
+
+use proc_macro2::TokenStream;
+
+use crate::complaints::Complaints;
+
+/// Turns a function into the constructor of a delayed computation.
+///
+/// Calling the constructor runs nothing: it gives a `DC<T>`, and a run computes it later, on any worker.
+///
+/// ```text
+/// #[delayed]
+/// fn area(w: u32, h: u32) -> u32 { w * h }
+///
+/// // becomes
+/// fn area(w: impl IntoArg<u32>, h: impl IntoArg<u32>) -> DC<u32>;
+/// ```
+///
+/// The name, the visibility, the generics, the doc comments and the attributes stay. All delayed arguments of a call
+/// run in parallel, before the body.
+///
+/// # Arguments
+///
+/// | written | the constructor takes | the body gets |
+/// |---|---|---|
+/// | `x: T` | `T`, `DC<T>`, or `Shared<T>` with `T: Clone` | the value; the last user of a shared one gets it without a copy |
+/// | `x: &T`, `&str`, `&[T]`, .. | `T`, `DC<T>`, `Shared<T>`, `Arc<T>` | a borrow for the call: no copy, no `Clone` needed |
+/// | `self`, `self: Arc<Self>`, `self: Box<Self>` | the receiver itself | the receiver, dropped when the task has run |
+///
+/// # Results
+///
+/// | written | returns | meaning |
+/// |---|---|---|
+/// | `-> T` | `DC<T>` | the value |
+/// | `-> Result<T, E>` | `DC<T>` | `Err` fails the task, and whoever needs it |
+/// | `-> DC<T>`, `-> Result<DC<T>, E>` | `DC<T>` | the graph grows: the returned computation takes this one's place |
+/// | `-> C` with `yield_!(x)` in the body | `DC<C>` | a generator: what it yields runs in parallel and is collected in order |
+/// | `-> Result<C, E>` with `yield_!(x)` | `DC<C>` | a generator whose body may use `?` and ends with `Ok(())` |
+///
+/// A return type is a `Result` or a `DC` when its path ends so: an attribute sees names, not types.
+///
+/// # Options
+///
+/// | option | meaning |
+/// |---|---|
+/// | `name = ".."` | the name shown in errors, traces and pictures, instead of the function's |
+#[proc_macro_attribute]
+pub fn delayed(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    transform(options.into(), item.into()).into()
+}
+
+fn transform(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut complaints = Complaints::default();
+    let Some(function) = parse::function(item.clone(), &mut complaints) else {
+        return fallback::unreadable(item, complaints);
+    };
+    if let Some(versions) = fork::on_cfg(&options, &function) {
+        return versions;
+    }
+    let delayed = parse::delayed(options, function, &mut complaints);
+    check::check(&delayed, &mut complaints);
+    if complaints.is_empty() { expand::expand(&delayed) } else { fallback::stub(delayed, complaints) }
+}

@@ -1,0 +1,132 @@
+//! What the attribute knows about a function: first as written, then as a delayed one.
+//!
+//! The model is wider than what is supported: a function with mistakes has one too, so that all of them can be told
+//! at once and a stub of the right shape can take its place.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::ToTokens;
+use syn::token::Brace;
+use syn::{Attribute, Block, Expr, LitStr, Pat, Receiver, Signature, Token, Type, Visibility};
+
+/// A function as written. Its tokens are the function again.
+#[derive(Clone)]
+pub(crate) struct Function {
+    /// Also the inner ones: `#![allow(..)]` at the top of a body stands here as `#[allow(..)]`.
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    pub(crate) body: WrittenBody,
+}
+
+/// The tokens stay as they came: what we need not understand we cannot misunderstand.
+#[derive(Clone)]
+pub(crate) enum WrittenBody {
+    Block(Brace, TokenStream),
+    /// A trait's method without a body.
+    Missing(Token![;]),
+}
+
+impl ToTokens for WrittenBody {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            WrittenBody::Block(brace, statements) => brace.surround(tokens, |inside| inside.extend(statements.clone())),
+            WrittenBody::Missing(semicolon) => semicolon.to_tokens(tokens),
+        }
+    }
+}
+
+impl ToTokens for Function {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.extend(self.attrs.iter().map(ToTokens::to_token_stream));
+        self.vis.to_tokens(tokens);
+        self.sig.to_tokens(tokens);
+        self.body.to_tokens(tokens);
+    }
+}
+
+/// A function that becomes a constructor.
+pub(crate) struct Delayed {
+    pub(crate) options: Options,
+    pub(crate) function: Function,
+    pub(crate) receiver: Option<Receiver>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) output: Output,
+    /// Only of a function that yields.
+    pub(crate) generator: Option<Generator>,
+}
+
+/// What stands in `#[delayed(..)]`.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) name: Option<LitStr>,
+}
+
+/// A parameter other than `self`.
+pub(crate) struct Input {
+    /// Go to the body's variable: they are lints about it.
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) pattern: Pat,
+    /// The name of the constructor's parameter. Ours: the body cannot see it.
+    pub(crate) name: Ident,
+    pub(crate) written: Type,
+    pub(crate) passing: Passing,
+}
+
+/// How the body gets an argument.
+pub(crate) enum Passing {
+    /// `x: T`
+    Owned,
+    /// `x: &T`, for the length of the call; holds the `T`.
+    Borrowed(Box<Type>),
+}
+
+/// What the function returns, and what becomes of it.
+pub(crate) struct Output {
+    /// As written; `()` if nothing is.
+    pub(crate) written: Type,
+    pub(crate) shape: Shape,
+}
+
+/// A return type as far as its name tells: an attribute sees no types.
+pub(crate) enum Shape {
+    /// `-> T`
+    Value,
+    /// `-> Result<T, E>`. An alias without arguments (`fmt::Result`) hides its `T`.
+    Fallible(Option<Type>),
+    /// `-> DC<T>`
+    Growing,
+    /// `-> Result<DC<T>, E>`; holds the `DC<T>`.
+    FallibleGrowing(Type),
+}
+
+/// The body of a function that yields.
+pub(crate) struct Generator {
+    /// Every rightful `yield_!(x)` is already a `put` on the yielder.
+    pub(crate) body: Block,
+    /// What stands in the body and cannot stay.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Something in a generator's body that cannot stay.
+pub(crate) enum Finding {
+    /// A `yield_!` where the generator cannot be suspended.
+    Misplaced(Place, Span),
+    /// A `yield_!` without exactly one argument.
+    NotOneArgument(TokenStream),
+    /// `return x`
+    Return(Expr),
+    /// `x.await`
+    Await(Token![await]),
+}
+
+/// A part of a generator's body that is not the generator itself.
+#[derive(Clone)]
+pub(crate) enum Place {
+    Closure,
+    Async,
+    /// A nested function, or another item.
+    Item,
+    Const,
+    /// The arguments of another macro, by its name.
+    Macro(String),
+}

@@ -1,0 +1,189 @@
+//! Generators: finds every `yield_!(x)` of a body and makes it what it stands for.
+//!
+//! ```text
+//! in:   for part in parts { yield_!(count(part)); }
+//! out:  for part in parts { __yielder.put(count(part)).await; }
+//! ```
+//!
+//! A `yield_!` suspends the function it stands in, so it cannot work in a closure, a nested item, an `async` block, or
+//! among the tokens of another macro (which decides alone what they mean). Those are noted as findings.
+
+use std::mem;
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Attribute, Block, Expr, Item, Macro, Stmt, Token};
+
+use crate::complaints::Complaints;
+use crate::model::{Finding, Generator, Place, WrittenBody};
+use crate::names;
+
+/// The body as a generator, if it is one. Another body is not even parsed.
+pub(crate) fn generator(body: &WrittenBody, complaints: &mut Complaints) -> Option<Generator> {
+    let WrittenBody::Block(brace, statements) = body else { return None };
+    first_yield(statements.clone())?;
+    let stmts = match Block::parse_within.parse2(statements.clone()) {
+        Ok(stmts) => stmts,
+        Err(error) => {
+            complaints.syntax(error);
+            return None;
+        }
+    };
+    let mut body = Block { brace_token: *brace, stmts };
+    let mut rewrite = Rewrite::default();
+    rewrite.visit_block_mut(&mut body);
+    rewrite.yields.then_some(Generator { body, findings: rewrite.findings })
+}
+
+#[derive(Default)]
+struct Rewrite {
+    /// Where we are, if not in the generator itself.
+    place: Option<Place>,
+    /// Was there one, at the right place or not? The only ones may be those of a delayed function inside this one.
+    yields: bool,
+    findings: Vec<Finding>,
+}
+
+impl Rewrite {
+    fn within(&mut self, place: Place, visit: impl FnOnce(&mut Self)) {
+        let outside = self.place.replace(place);
+        visit(self);
+        self.place = outside;
+    }
+
+    /// What a `yield_!(x)` becomes.
+    fn put(&mut self, attrs: &[Attribute], mac: &Macro) -> TokenStream {
+        self.yields = true;
+        let written = mac.path.span();
+        if let Some(place) = &self.place {
+            self.findings.push(Finding::Misplaced(place.clone(), written));
+            return quote!(());
+        }
+        let arguments = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(mac.tokens.clone());
+        let Some(mut yielded) = arguments.ok().filter(|all| all.len() == 1).and_then(|all| all.into_iter().next())
+        else {
+            self.findings.push(Finding::NotOneArgument(mac.to_token_stream()));
+            return quote!(());
+        };
+        self.visit_expr_mut(&mut yielded);
+        let through = names::yielder(written);
+        let put = quote_spanned!(names::here_at(written)=> .put(#yielded).await);
+        quote!(#(#attrs)* #through #put)
+    }
+
+    /// Looks for a `yield_!` where nothing can be rewritten.
+    fn search(&mut self, place: Place, tokens: TokenStream) {
+        if let Some(span) = first_yield(tokens) {
+            self.yields = true;
+            self.findings.push(Finding::Misplaced(place, span));
+        }
+    }
+}
+
+impl VisitMut for Rewrite {
+    fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
+        match stmt {
+            Stmt::Macro(written) if is_yield(&written.mac) => {
+                let put = self.put(&written.attrs, &written.mac);
+                let semicolon = written.semi_token.unwrap_or(Token![;](names::here()));
+                *stmt = Stmt::Expr(Expr::Verbatim(put), Some(semicolon));
+            }
+            _ => visit_mut::visit_stmt_mut(self, stmt),
+        }
+    }
+
+    fn visit_expr_mut(&mut self, expr: &mut Expr) {
+        match expr {
+            Expr::Macro(written) if is_yield(&written.mac) => {
+                *expr = Expr::Verbatim(self.put(&mem::take(&mut written.attrs), &written.mac));
+            }
+            Expr::Closure(closure) => {
+                self.within(Place::Closure, |inside| visit_mut::visit_expr_closure_mut(inside, closure));
+            }
+            Expr::Async(block) => self.within(Place::Async, |inside| visit_mut::visit_expr_async_mut(inside, block)),
+            Expr::Const(block) => self.within(Place::Const, |inside| visit_mut::visit_expr_const_mut(inside, block)),
+            Expr::Verbatim(unknown) => self.search(Place::Macro("syntax".to_owned()), unknown.clone()),
+            _ => {
+                self.note(expr);
+                visit_mut::visit_expr_mut(self, expr);
+            }
+        }
+    }
+
+    fn visit_item_mut(&mut self, item: &mut Item) {
+        self.within(Place::Item, |inside| visit_mut::visit_item_mut(inside, item));
+    }
+
+    fn visit_macro_mut(&mut self, mac: &mut Macro) {
+        let name = mac.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
+        self.search(Place::Macro(name), mac.tokens.clone());
+    }
+
+    // A function that is delayed itself has its own yields, and will see to them.
+
+    fn visit_item_fn_mut(&mut self, function: &mut syn::ItemFn) {
+        if !is_delayed(&function.attrs) {
+            visit_mut::visit_item_fn_mut(self, function);
+        }
+    }
+
+    fn visit_impl_item_fn_mut(&mut self, function: &mut syn::ImplItemFn) {
+        if !is_delayed(&function.attrs) {
+            visit_mut::visit_impl_item_fn_mut(self, function);
+        }
+    }
+
+    fn visit_trait_item_fn_mut(&mut self, function: &mut syn::TraitItemFn) {
+        if !is_delayed(&function.attrs) {
+            visit_mut::visit_trait_item_fn_mut(self, function);
+        }
+    }
+}
+
+impl Rewrite {
+    /// Notes what only matters in the generator itself.
+    fn note(&mut self, expr: &Expr) {
+        if self.place.is_some() {
+            return;
+        }
+        match expr {
+            Expr::Return(returning) => {
+                self.findings.extend(returning.expr.as_deref().cloned().map(Finding::Return));
+            }
+            Expr::Await(awaiting) => self.findings.push(Finding::Await(awaiting.await_token)),
+            _ => {}
+        }
+    }
+}
+
+/// `yield_!(x)`, also by path: `taskgraph::yield_!(x)`.
+fn is_yield(mac: &Macro) -> bool {
+    mac.path.segments.last().is_some_and(|segment| segment.ident == "yield_")
+}
+
+fn is_delayed(attrs: &[Attribute]) -> bool {
+    attrs.iter().any(|attr| attr.path().segments.last().is_some_and(|segment| segment.ident == "delayed"))
+}
+
+/// The first `yield_!` among tokens, at any depth.
+fn first_yield(tokens: TokenStream) -> Option<Span> {
+    let mut candidate = None;
+    for token in tokens {
+        match token {
+            TokenTree::Punct(bang) if bang.as_char() == '!' && candidate.is_some() => return candidate,
+            TokenTree::Group(group) => {
+                if let Some(found) = first_yield(group.stream()) {
+                    return Some(found);
+                }
+                candidate = None;
+            }
+            TokenTree::Ident(name) => candidate = (name == "yield_").then(|| name.span()),
+            _ => candidate = None,
+        }
+    }
+    None
+}

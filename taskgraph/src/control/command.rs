@@ -1,0 +1,299 @@
+//! The commands: one table, from which come parsing, `help`, the usage lines and the list of what is available.
+//!
+//! A new command is one entry of [`COMMANDS`] and the function that it names.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use crate::MAX_WORKERS_LIMIT;
+use crate::control::auth::Verdict;
+use crate::control::echo;
+use crate::control::session::Client;
+
+/// One thing that a client may ask.
+struct Command {
+    name: &'static str,
+    /// What follows the name, as usage lines show it.
+    arguments: &'static str,
+    n_arguments: RangeInclusive<usize>,
+    summary: &'static str,
+    /// Whether it serves those who have yet to say the token.
+    is_for_all: bool,
+    answer: fn(&mut Client, &[&str]) -> Result<Answer, WrongArguments>,
+}
+
+/// By name: the list of what is available has the same order always.
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "auth",
+        arguments: "token: str",
+        n_arguments: 1..=1,
+        summary: "show that you may give commands, where a token is set",
+        is_for_all: true,
+        answer: auth,
+    },
+    Command {
+        name: "get_max_workers",
+        arguments: "",
+        n_arguments: 0..=0,
+        summary: "how many workers may take steps at a time",
+        is_for_all: false,
+        answer: get_max_workers,
+    },
+    Command {
+        name: "help",
+        arguments: "[command: str]",
+        n_arguments: 0..=1,
+        summary: "what each command does, or this one",
+        is_for_all: false,
+        answer: help,
+    },
+    Command {
+        name: "prompt",
+        arguments: "[on|off]",
+        n_arguments: 0..=1,
+        summary: "show a prompt when the next command may come, for people",
+        is_for_all: false,
+        answer: prompt,
+    },
+    Command {
+        name: "quit",
+        arguments: "",
+        n_arguments: 0..=0,
+        summary: "close this connection; the run goes on",
+        is_for_all: true,
+        answer: quit,
+    },
+    Command {
+        name: "set_max_workers",
+        arguments: "max_workers: int",
+        n_arguments: 1..=1,
+        summary: "change how many workers may take steps at a time; running steps end undisturbed",
+        is_for_all: false,
+        answer: set_max_workers,
+    },
+    Command {
+        name: "status",
+        arguments: "",
+        n_arguments: 0..=0,
+        summary: "the limit on workers, how many are taking steps now, and how many runs have not ended",
+        is_for_all: false,
+        answer: status,
+    },
+];
+
+/// What a client gets to read.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Lines(Vec<String>),
+    /// A wrong token: the answer comes late.
+    Late(Vec<String>),
+    /// These lines, and then the end of the connection.
+    Last(Vec<String>),
+}
+
+/// The number of arguments fits, but not what they are; the answer is the usage line.
+struct WrongArguments;
+
+impl Answer {
+    pub(super) fn line(line: impl Display) -> Answer {
+        Answer::Lines(vec![line.to_string()])
+    }
+}
+
+/// Answers `line`, which has at least one word.
+pub(super) fn answer(client: &mut Client, line: &str) -> Answer {
+    let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
+    let name = words.next().unwrap_or_default();
+    let command = find(name);
+    if client.access.is_locked() && !command.is_some_and(|command| command.is_for_all) {
+        return Answer::line("not authorized, say first: auth token: str");
+    }
+    let Some(command) = command else { return unknown(name) };
+    let arguments: Vec<&str> = words.collect();
+    let answer = match command.n_arguments.contains(&arguments.len()) {
+        true => (command.answer)(client, &arguments),
+        false => Err(WrongArguments),
+    };
+    answer.unwrap_or_else(|WrongArguments| {
+        Answer::Lines(vec![format!("invalid arguments for command {name}, usage info:"), command.usage()])
+    })
+}
+
+impl Command {
+    fn usage(&self) -> String {
+        format!("{} {}", self.name, self.arguments).trim_end().to_owned()
+    }
+
+    fn help(&self) -> String {
+        format!("{} - {}", self.usage(), self.summary)
+    }
+}
+
+fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+fn unknown(name: &str) -> Answer {
+    let available: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    Answer::line(format_args!("unknown command {}, available: {}", echo::word(name), available.join(", ")))
+}
+
+fn auth(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
+    Ok(match client.access.try_token(client.port.token(), arguments[0]) {
+        Verdict::NotNeeded => Answer::line("no token is needed"),
+        Verdict::Right => Answer::line("authorized"),
+        Verdict::Wrong => Answer::Late(vec!["wrong token".to_owned()]),
+        Verdict::Hopeless => Answer::Last(vec!["wrong token, closing".to_owned()]),
+    })
+}
+
+fn get_max_workers(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+    Ok(Answer::line(client.port.steering().max_workers()))
+}
+
+fn help(_: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
+    Ok(match arguments.first() {
+        None => Answer::Lines(COMMANDS.iter().map(Command::help).collect()),
+        Some(name) => find(name).map_or_else(|| unknown(name), |command| Answer::line(command.help())),
+    })
+}
+
+fn prompt(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
+    client.has_prompt = match arguments {
+        [] | ["on"] => true,
+        ["off"] => false,
+        _ => return Err(WrongArguments),
+    };
+    Ok(Answer::line(if client.has_prompt { "prompt is on" } else { "prompt is off" }))
+}
+
+fn quit(_: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+    Ok(Answer::Last(Vec::new()))
+}
+
+fn set_max_workers(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
+    let said = arguments[0];
+    let Ok(max_workers) = said.parse() else {
+        // In the words of the error that the runtime has for a number out of range.
+        let line = format!("max_workers is {}, and must be from 1 to {MAX_WORKERS_LIMIT}", echo::word(said));
+        return Ok(Answer::line(line));
+    };
+    Ok(match client.port.steering().set_max_workers(max_workers) {
+        Ok(()) => {
+            tracing::info!(max_workers, "max workers set through the control port");
+            Answer::line(format_args!("setting max workers to {max_workers}"))
+        }
+        Err(error) => Answer::line(echo::message(&error.to_string())),
+    })
+}
+
+fn status(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+    let status = client.port.steering().status();
+    Ok(Answer::Lines(vec![
+        format!("max_workers: {}", status.max_workers),
+        format!("running: {}", status.running),
+        format!("runs: {}", status.runs),
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::control::auth::Token;
+    use crate::control::tests::{Fake, client};
+
+    fn check(client: &mut Client, line: &str, expected: &[&str]) {
+        let expected = expected.iter().map(|&line| line.to_owned()).collect();
+        assert_eq!(answer(client, line), Answer::Lines(expected), "{line}");
+    }
+
+    #[test]
+    fn commands_are_listed_by_name() {
+        assert!(COMMANDS.is_sorted_by_key(|command| command.name));
+    }
+
+    #[test]
+    fn commands_are_answered() {
+        let steering = Arc::new(Fake::with_max_workers(4));
+        let client = &mut client(&steering, None);
+        let in_range = "and must be from 1 to 1024";
+        let unknown = "available: auth, get_max_workers, help, prompt, quit, set_max_workers, status";
+        let wrong = |name| format!("invalid arguments for command {name}, usage info:");
+        for (line, expected) in [
+            ("get_max_workers", vec!["4"]),
+            ("set_max_workers 2", vec!["setting max workers to 2"]),
+            ("  get_max_workers\t ", vec!["2"]),
+            ("set_max_workers \t 3", vec!["setting max workers to 3"]),
+            ("set_max_workers abc", vec![&format!("max_workers is abc, {in_range}")]),
+            ("set_max_workers -1", vec![&format!("max_workers is -1, {in_range}")]),
+            ("set_max_workers 0", vec![&format!("max_workers is 0, {in_range}")]),
+            ("set_max_workers 99999999", vec![&format!("max_workers is 99999999, {in_range}")]),
+            ("set_max_workers 18446744073709551616", vec![&format!("max_workers is 18446744073709551616, {in_range}")]),
+            ("set_max_workers 2.0", vec![&format!("max_workers is 2.0, {in_range}")]),
+            ("set_max_workers", vec![&wrong("set_max_workers"), "set_max_workers max_workers: int"]),
+            ("set_max_workers 1 2", vec![&wrong("set_max_workers"), "set_max_workers max_workers: int"]),
+            ("get_max_workers 1", vec![&wrong("get_max_workers"), "get_max_workers"]),
+            ("get_max_workers", vec!["3"]),
+            ("status", vec!["max_workers: 3", "running: 2", "runs: 1"]),
+            ("frobnicate 1", vec![&format!("unknown command frobnicate, {unknown}")]),
+            ("GET_MAX_WORKERS", vec![&format!("unknown command GET_MAX_WORKERS, {unknown}")]),
+            ("\u{1b}[2Jx", vec![&format!("unknown command ?[2Jx, {unknown}")]),
+            ("help help", vec!["help [command: str] - what each command does, or this one"]),
+            ("help frobnicate", vec![&format!("unknown command frobnicate, {unknown}")]),
+            ("prompt maybe", vec![&wrong("prompt"), "prompt [on|off]"]),
+            ("prompt", vec!["prompt is on"]),
+            ("prompt off", vec!["prompt is off"]),
+            ("prompt on", vec!["prompt is on"]),
+            ("auth anything", vec!["no token is needed"]),
+        ] {
+            check(client, line, &expected);
+        }
+        assert_eq!(answer(client, "quit"), Answer::Last(vec![]));
+    }
+
+    #[test]
+    fn help_has_a_line_for_each_command() {
+        let steering = Arc::new(Fake::with_max_workers(4));
+        let Answer::Lines(lines) = answer(&mut client(&steering, None), "help") else { panic!("help is some lines") };
+        let names: Vec<_> = lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(names, COMMANDS.iter().map(|command| command.name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_reason_is_carried_back_as_one_line() {
+        let steering = Arc::new(Fake::failing("no threads left\r\nsetting max workers to 2"));
+        let client = &mut client(&steering, None);
+        check(client, "set_max_workers 2", &["no threads left??setting max workers to 2"]);
+    }
+
+    #[test]
+    fn without_the_token_nothing_is_answered() {
+        let steering = Arc::new(Fake::with_max_workers(4));
+        let client = &mut client(&steering, Some(Token::new("secret").unwrap()));
+        let refused = ["not authorized, say first: auth token: str"];
+        for line in ["get_max_workers", "set_max_workers 2", "help", "status", "prompt", "frobnicate"] {
+            check(client, line, &refused);
+        }
+        check(client, "auth", &["invalid arguments for command auth, usage info:", "auth token: str"]);
+        assert_eq!(answer(client, "auth secret2"), Answer::Late(vec!["wrong token".into()]));
+        check(client, "get_max_workers", &refused);
+        check(client, "auth secret", &["authorized"]);
+        check(client, "get_max_workers", &["4"]);
+        assert_eq!(answer(client, "quit"), Answer::Last(vec![]));
+    }
+
+    #[test]
+    fn the_third_wrong_token_is_the_last() {
+        let steering = Arc::new(Fake::with_max_workers(4));
+        let client = &mut client(&steering, Some(Token::new("secret").unwrap()));
+        for _ in 0..2 {
+            assert_eq!(answer(client, "auth guess"), Answer::Late(vec!["wrong token".into()]));
+        }
+        assert_eq!(answer(client, "auth guess"), Answer::Last(vec!["wrong token, closing".into()]));
+        assert_eq!(answer(client, "quit"), Answer::Last(vec![]));
+    }
+}

@@ -1,0 +1,124 @@
+//! One connection: its socket and its clock. What the bytes mean is the [`Session`]'s business.
+//!
+//! Reading stops while an answer is being written. So a client that does not read is not read from either, and
+//! what it can make us keep is one buffer of each kind.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::control::session::{Next, Session};
+
+/// So much is read at a time: one full line.
+const READ_BYTES: usize = 4096;
+
+/// Answers are sent at the latest when there are so many bytes of them.
+const UNSENT_BYTES_MAX: usize = 16 * 1024;
+
+/// A client that takes nothing for so long is gone or hostile: people's terminals take answers in milliseconds.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time to paste a token; without it, those who have none could keep all places for ever.
+const AUTH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Each wrong token costs so much, which a person hardly notices and a guesser does.
+const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(500);
+
+/// How long a client that we closed may take to close as well.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Serves a client until one side closes.
+pub(super) async fn serve(mut stream: TcpStream, peer: SocketAddr, session: Session) {
+    match converse(&mut stream, session).await {
+        Ok(End::Close) => close(stream).await,
+        Ok(End::Http) => {
+            tracing::warn!(%peer, "closed a control connection that began like an HTTP request");
+            close(stream).await;
+        }
+        Err(error) => tracing::debug!(%peer, %error, "control connection lost"),
+    }
+}
+
+/// Says one thing and closes.
+pub(super) async fn tell(mut stream: TcpStream, text: &str) {
+    if send(&mut stream, text.as_bytes()).await.is_ok() {
+        close(stream).await;
+    }
+}
+
+/// Why a conversation is over.
+enum End {
+    Close,
+    Http,
+}
+
+async fn converse(stream: &mut TcpStream, mut session: Session) -> io::Result<End> {
+    // Answers are small and somebody waits for them.
+    stream.set_nodelay(true)?;
+    let authorized_by = Instant::now() + AUTH_TIMEOUT;
+    let mut input = [0; READ_BYTES];
+    let mut out = Vec::new();
+    loop {
+        let n_bytes = if session.is_locked() {
+            timeout_at(authorized_by, stream.read(&mut input)).await??
+        } else {
+            stream.read(&mut input).await?
+        };
+        if n_bytes == 0 {
+            if session.finish(&mut out) == Next::Http {
+                return Ok(End::Http);
+            }
+            send(stream, &out).await?;
+            return Ok(End::Close);
+        }
+        for &byte in &input[..n_bytes] {
+            match session.push(byte, &mut out) {
+                Next::Bytes => continue,
+                Next::Answered => {}
+                Next::AnsweredLate => sleep(WRONG_TOKEN_DELAY).await,
+                Next::Close => {
+                    send(stream, &out).await?;
+                    return Ok(End::Close);
+                }
+                Next::Http => return Ok(End::Http),
+            }
+            if UNSENT_BYTES_MAX <= out.len() {
+                send(stream, &out).await?;
+                out.clear();
+            }
+            // Each client gets one line at a time, so that none can hold up the others.
+            yield_now().await;
+        }
+        send(stream, &out).await?;
+        out.clear();
+    }
+}
+
+/// Sends all of `bytes`, to a client that takes some of them now and then.
+async fn send(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let n_bytes = timeout(WRITE_TIMEOUT, stream.write(bytes)).await??;
+        bytes = &bytes[n_bytes..];
+    }
+    Ok(())
+}
+
+/// Closes so that the client gets to read everything that was sent.
+///
+/// Bytes of the client that nobody reads would make the kernel reset the connection, and the last answers could be
+/// lost with it. So our side ends first, and what still comes is thrown away for a while.
+async fn close(mut stream: TcpStream) {
+    let mut scrap = [0; READ_BYTES];
+    let emptied = async {
+        stream.shutdown().await?;
+        while stream.read(&mut scrap).await? != 0 {}
+        io::Result::Ok(())
+    };
+    // Whether the client closes, breaks off or dawdles: it is over.
+    let _ = timeout(CLOSE_TIMEOUT, emptied).await;
+}

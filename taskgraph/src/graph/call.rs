@@ -1,0 +1,215 @@
+//! A call: the node of one task, with its body and its arguments.
+
+use std::any;
+use std::borrow::Cow;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::ptr::NonNull;
+
+use super::cx::Cx;
+use super::dc::DC;
+use super::input::{FailedSlots, Input, Placing};
+use super::memory;
+use super::node::{Abandoned, Node, Ready, Table};
+use super::settle::{self, Outcome, Why};
+use crate::error::{Cause, Task as TaskName};
+use crate::unwind;
+
+/// How errors name a task. Generated code implements it, once for each function.
+pub trait Task: 'static {
+    /// The function's name.
+    const NAME: &'static str;
+    /// What the attribute's `name` option says.
+    const LABEL: Option<&'static str> = None;
+
+    #[doc(hidden)]
+    fn name() -> &'static str {
+        Self::NAME
+    }
+}
+
+/// The name of a function that was given as a value.
+pub(super) struct Function<F>(PhantomData<F>);
+
+impl<F: 'static> Task for Function<F> {
+    const NAME: &'static str = "";
+
+    /// The last part of the path that is not the compiler's own word.
+    fn name() -> &'static str {
+        let path = any::type_name::<F>();
+        if path.ends_with('>') || path.ends_with("{{closure}}") {
+            return "closure";
+        }
+        path.rsplit("::").next().unwrap_or(path)
+    }
+}
+
+/// How what a body returns becomes an [`Outcome`].
+pub trait Returns<R>: 'static {
+    /// The type of the result.
+    type Value;
+    /// What the body came to.
+    fn outcome(returned: R) -> Outcome<Self::Value>;
+}
+
+/// The body returns the value.
+pub struct Value;
+/// The body returns a `Result`.
+pub struct Fallible;
+/// The body returns a computation that takes the place of its own.
+pub struct Growing;
+/// The body makes the generator as which the task goes on.
+pub struct Generating;
+/// The body returns a `Result` of a computation that takes the place of its own.
+pub struct FallibleGrowing;
+
+impl<T> Returns<T> for Value {
+    type Value = T;
+    #[inline(always)]
+    fn outcome(returned: T) -> Outcome<T> {
+        Outcome::Value(returned)
+    }
+}
+
+impl<T, E: Into<Cause>> Returns<Result<T, E>> for Fallible {
+    type Value = T;
+    #[inline(always)]
+    fn outcome(returned: Result<T, E>) -> Outcome<T> {
+        match returned {
+            Ok(value) => Outcome::Value(value),
+            Err(error) => Outcome::Failed(error.into()),
+        }
+    }
+}
+
+impl<T> Returns<DC<T>> for Growing {
+    type Value = T;
+    #[inline(always)]
+    fn outcome(returned: DC<T>) -> Outcome<T> {
+        Outcome::Delayed(returned)
+    }
+}
+
+impl<T> Returns<DC<T>> for Generating {
+    type Value = T;
+    #[inline(always)]
+    fn outcome(returned: DC<T>) -> Outcome<T> {
+        Outcome::Generated(returned)
+    }
+}
+
+impl<T, E: Into<Cause>> Returns<Result<DC<T>, E>> for FallibleGrowing {
+    type Value = T;
+    #[inline(always)]
+    fn outcome(returned: Result<DC<T>, E>) -> Outcome<T> {
+        match returned {
+            Ok(delayed) => Outcome::Delayed(delayed),
+            Err(error) => Outcome::Failed(error.into()),
+        }
+    }
+}
+
+#[repr(C)]
+struct Call<N, R, I: Input, F, O> {
+    node: Node,
+    body: ManuallyDrop<F>,
+    slots: I::Slot,
+    types: PhantomData<(N, R, O)>,
+}
+
+/// A task: `body` is called with the values of `inputs` once they are all there.
+#[inline(always)]
+#[track_caller]
+pub fn call<N, R, I, F, O>(inputs: I, body: F) -> DC<R::Value>
+where
+    N: Task,
+    I: Input,
+    F: FnOnce(I::Value) -> O + Send + 'static,
+    R: Returns<O>,
+    R::Value: Send + 'static,
+{
+    let call = memory::allocate::<Call<N, R, I, F, O>>();
+    let at = call.as_ptr();
+    let mut placing = Placing::new(call.cast());
+    // SAFETY: the memory is room for a `Call`; every field of it is written here, by its own type.
+    unsafe {
+        inputs.place(&raw mut (*at).slots, &mut placing);
+        (&raw mut (*at).body).write(ManuallyDrop::new(body));
+        let (ready, missing) = placing.finish();
+        (&raw mut (*at).node).write(Node::new(Call::<N, R, I, F, O>::TABLE, Location::caller(), missing));
+        DC::from_parts(call.cast(), ready)
+    }
+}
+
+impl<N, R, I, F, O> Call<N, R, I, F, O>
+where
+    N: Task,
+    I: Input,
+    F: FnOnce(I::Value) -> O + Send + 'static,
+    R: Returns<O>,
+    R::Value: Send + 'static,
+{
+    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
+
+    /// # Safety
+    ///
+    /// The node is alive.
+    unsafe fn describe(node: NonNull<Node>) -> Option<TaskName> {
+        // SAFETY: the caller's promise.
+        Some(name::<N>(unsafe { node.as_ref() }.origin()))
+    }
+
+    /// # Safety
+    ///
+    /// The node is one of these, ready, and the caller's.
+    unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let call = node.cast::<Self>();
+        let at = call.as_ptr();
+        // The node is freed before its body runs: its memory serves what the body makes, and a body may take long.
+        // SAFETY: all inputs have arrived, and everything is moved out before the memory goes.
+        let (held, body, to, origin) = unsafe {
+            let held = I::take(&raw mut (*at).slots);
+            let body = ManuallyDrop::take(&mut (*at).body);
+            let (to, origin) = ((*at).node.destination(), (*at).node.origin());
+            memory::free(call);
+            (held, body, to, origin)
+        };
+        let fail = |why, cx: &mut Cx<'_>| {
+            settle::blame(name::<N>(origin), why, to, cx);
+            settle::fail(to, cx)
+        };
+        match unwind::catch(|| R::outcome(body(I::open(held)))) {
+            // SAFETY: the destination is that of a node whose result is this value.
+            Ok(Outcome::Value(value)) => unsafe { settle::deliver(to, value, cx) },
+            Ok(Outcome::Delayed(delayed)) => settle::replace(to, delayed, cx),
+            Ok(Outcome::Generated(generator)) => {
+                generator.set_origin(origin);
+                settle::replace(to, generator, cx)
+            }
+            Ok(Outcome::Failed(cause)) => fail(Why::Failed(cause), cx),
+            Err(message) => fail(Why::Panicked(message), cx),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The node is one of these, all its inputs are in, and it is the caller's.
+    #[cold]
+    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+        let call = node.cast::<Self>();
+        let at = call.as_ptr();
+        // SAFETY: the node is ours; what its slots hold and its body are dropped once, then its memory goes.
+        unsafe {
+            let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
+            settle::drop_given_up(|| I::discard(&raw mut (*at).slots, &FailedSlots(&failed)));
+            settle::drop_given_up(|| ManuallyDrop::drop(&mut (*at).body));
+            memory::free(call);
+            Abandoned::Failed(to)
+        }
+    }
+}
+
+pub(super) fn name<N: Task>(origin: &'static Location<'static>) -> TaskName {
+    TaskName { name: Cow::Borrowed(N::name()), label: N::LABEL.map(Cow::Borrowed), origin }
+}

@@ -1,0 +1,126 @@
+//! What a step sees of the worker that takes it, and what it leaves behind for it.
+//!
+//! A step never calls the scheduler: it returns the node to go on with, and leaves the other nodes it made ready in
+//! [`Cx::ready`]. The worker puts those in its queue. Whatever is in that list belongs to the same scope.
+
+use std::ptr::NonNull;
+use std::time::Instant;
+
+use super::node::{Abandoned, List, Node, Ready};
+use super::scope::{Scope, ScopePtr};
+use super::settle;
+
+/// What the graph asks of whoever runs it, off the path that every node takes.
+pub(crate) trait Host {
+    /// Makes nodes that are ready visible to all workers while a step goes on.
+    fn publish(&self, cx: &mut Cx<'_>);
+    /// How many workers there may be.
+    fn max_workers(&self) -> usize;
+    fn now(&self) -> Instant;
+}
+
+pub(crate) struct Cx<'h> {
+    pub(super) host: &'h dyn Host,
+    scope: ScopePtr,
+    ready: List,
+}
+
+/// A ready node as queues hold it: it knows its scope.
+#[must_use = "a queued node that nobody takes is lost"]
+pub(crate) struct Queued(NonNull<Node>);
+
+// SAFETY: as for `Ready`.
+unsafe impl Send for Queued {}
+
+impl Queued {
+    pub(super) fn new(ready: Ready, scope: ScopePtr) -> Self {
+        // SAFETY: a ready node is alive, and ours.
+        unsafe { ready.0.as_ref() }.set_scope(scope);
+        Self(ready.0)
+    }
+}
+
+impl<'h> Cx<'h> {
+    pub(crate) fn new(host: &'h dyn Host) -> Self {
+        Self { host, scope: NonNull::dangling(), ready: List::EMPTY }
+    }
+
+    /// Takes a node out of a queue.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, queued: Queued) -> Ready {
+        // SAFETY: a queued node is alive, and now ours.
+        self.scope = unsafe { queued.0.as_ref() }.scope();
+        Ready(queued.0)
+    }
+
+    /// Makes a node fit for a queue: the one that the last step returned.
+    pub(crate) fn put_back(&self, ready: Ready) -> Queued {
+        Queued::new(ready, self.scope)
+    }
+
+    /// Takes the step of a node that the last step returned, or that was just taken out of a queue.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, ready: Ready) -> Option<Ready> {
+        let node = ready.0;
+        if self.scope().is_stopped() {
+            return self.give_up(node);
+        }
+        // SAFETY: the node is ready, and ours: a `Ready` exists once.
+        unsafe { (node.as_ref().table().step)(node, self) }
+    }
+
+    #[cold]
+    fn give_up(&mut self, node: NonNull<Node>) -> Option<Ready> {
+        // SAFETY: as above; giving a ready node up is what `abandon` is for.
+        match unsafe { (node.as_ref().table().abandon)(node, self) } {
+            Abandoned::Failed(to) => settle::fail(to, self),
+            Abandoned::Caught(next) => next,
+        }
+    }
+
+    /// The next of the nodes that the last step made ready besides the one it returned.
+    #[inline(always)]
+    pub(crate) fn next_ready(&mut self) -> Option<Queued> {
+        let node = self.ready.pop()?;
+        Some(Queued::new(Ready(node), self.scope))
+    }
+
+    #[inline(always)]
+    pub(super) fn scope(&self) -> &Scope {
+        // SAFETY: set by `take` or `enter` to the scope of the node being stepped, which its scope outlives.
+        unsafe { self.scope.as_ref() }
+    }
+
+    pub(super) fn scope_ptr(&self) -> ScopePtr {
+        self.scope
+    }
+
+    /// What follows belongs to `scope`.
+    pub(super) fn enter(&mut self, scope: ScopePtr) {
+        if scope != self.scope && !self.ready.is_empty() {
+            self.publish();
+        }
+        self.scope = scope;
+    }
+
+    /// More nodes of this scope that are ready.
+    #[inline(always)]
+    pub(super) fn add_ready(&mut self, ready: List) {
+        self.ready.append(ready);
+    }
+
+    /// Starts a graph: its first ready node is the one to go on with, the others are left for the worker.
+    #[inline(always)]
+    pub(super) fn start(&mut self, mut ready: List) -> Option<Ready> {
+        let first = ready.pop().expect("a delayed computation has a ready leaf");
+        self.ready.append(ready);
+        Some(Ready(first))
+    }
+
+    /// Shows what is ready to all workers now, not only at the end of the step.
+    pub(super) fn publish(&mut self) {
+        let host = self.host;
+        host.publish(self);
+    }
+}
+

@@ -1,0 +1,307 @@
+//! The typed skin of a graph: what users hold, map, share and collect.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::Location;
+use std::ptr::NonNull;
+
+use super::all;
+use super::arg::IntoArg;
+use super::attempt;
+use super::call::{self, Fallible, FallibleGrowing, Function, Growing, Returns, Value};
+use super::input::Plain;
+use super::label;
+use super::node::{List, Node};
+use super::settle::{self, Outcome};
+use super::shared::{self, Shared};
+use crate::error::{Cause, Error};
+
+/// A name for the tasks that a method makes.
+macro_rules! task {
+    ($task:ident $name:literal) => {
+        struct $task;
+        impl call::Task for $task {
+            const NAME: &'static str = $name;
+        }
+    };
+}
+
+/// A delayed computation of a `T`: lazy, owned, and used once.
+///
+/// Nothing runs until it is given to [`run`](crate::run) or to a [`Runtime`](crate::Runtime), by itself or as a part
+/// of a larger computation. It is made by a `#[delayed]` function, by [`DC::new`], or from a value.
+///
+/// Dropping one that has not run drops everything it is made of, and says so in a `tracing` warning, since it is
+/// mostly a mistake.
+///
+/// ```
+/// use taskgraph::DC;
+///
+/// let sum = DC::new(|a: u64, b: u64| a + b, (1, DC::value(2).map(|x| 10 * x)));
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(sum)?, 21);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[must_use = "a delayed computation does nothing unless it is run, yielded, returned or given to another"]
+pub struct DC<T> {
+    /// The node whose result is the computation's.
+    node: NonNull<Node>,
+    /// The nodes below it that wait for nothing: starting the graph walks nothing.
+    ready: List,
+    result: PhantomData<fn() -> T>,
+}
+
+// SAFETY: a graph that has not run is owned by this handle alone, and all that it holds is `Send`: every constructor
+// asks for that. The result is made later, on the worker that hands it on, and asks for `T: Send` there.
+unsafe impl<T> Send for DC<T> {}
+// SAFETY: there is nothing to be done with a `&DC`.
+unsafe impl<T> Sync for DC<T> {}
+
+impl<T> DC<T> {
+    /// # Safety
+    ///
+    /// `node` is a node with a result of type `T`, owned by the caller together with all below it, and `ready` are
+    /// the leaves of that graph, at least one.
+    #[inline(always)]
+    pub(super) unsafe fn from_parts(node: NonNull<Node>, ready: List) -> Self {
+        debug_assert!(!ready.is_empty(), "a graph starts somewhere");
+        Self { node, ready, result: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(super) fn into_parts(mut self) -> (NonNull<Node>, List) {
+        let ready = mem::replace(&mut self.ready, List::EMPTY);
+        let node = self.node;
+        mem::forget(self);
+        (node, ready)
+    }
+
+    /// The computation stands for a call made elsewhere.
+    pub(super) fn set_origin(&self, origin: &'static Location<'static>) {
+        // SAFETY: the graph has not run, so its nodes are alive.
+        unsafe { self.node.as_ref() }.set_origin(origin);
+    }
+}
+
+impl<T> Drop for DC<T> {
+    fn drop(&mut self) {
+        settle::drop_unrun(self.node, mem::replace(&mut self.ready, List::EMPTY));
+    }
+}
+
+impl<T: Send + 'static> DC<T> {
+    /// A call of `func` with a tuple of arguments, each a value or a computation of one.
+    ///
+    /// `func` may return a `T`, a `Result<T, E>`, or a `DC<T>`. Where that leaves a choice (a function that returns a
+    /// `Result` can be meant to give the `Result`), say which is meant: `DC::<u32>::new(parse, ("7",))`.
+    ///
+    /// ```
+    /// use taskgraph::DC;
+    ///
+    /// fn add(a: u64, b: u64) -> u64 { a + b }
+    /// fn parse(text: &str) -> Result<u64, std::num::ParseIntError> { text.parse() }
+    ///
+    /// let sum = DC::new(add, (1, DC::<u64>::new(parse, ("41",))));
+    /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(sum)?, 42);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn new<A, P>(func: impl Func<A, P, T>, args: A) -> Self {
+        func.call_with(args)
+    }
+
+    /// A computation that is already done.
+    #[track_caller]
+    pub fn value(value: T) -> Self {
+        task! { Ready "value" }
+        call::call::<Ready, Value, _, _, _>((Plain(value),), |(value,)| value)
+    }
+
+    /// A computation that has failed already, with `cause`.
+    ///
+    /// ```
+    /// let none = taskgraph::DC::<u32>::failed("nothing to do");
+    /// let error = taskgraph::Runtime::builder().no_control().build()?.run(none).unwrap_err();
+    /// assert!(error.to_string().ends_with("failed: nothing to do"));
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn failed(cause: impl Into<Cause>) -> Self {
+        task! { Failed "failed" }
+        struct Failing<T>(PhantomData<T>);
+        impl<T: 'static> Returns<Cause> for Failing<T> {
+            type Value = T;
+            fn outcome(cause: Cause) -> Outcome<T> {
+                Outcome::Failed(cause)
+            }
+        }
+        call::call::<Failed, Failing<T>, _, _, _>((Plain(cause.into()),), |(cause,)| cause)
+    }
+
+    /// Goes on with a function of the result.
+    #[track_caller]
+    pub fn map<U: Send + 'static>(self, f: impl FnOnce(T) -> U + Send + 'static) -> DC<U> {
+        task! { Map "map" }
+        call::call::<Map, Value, _, _, _>((self,), |(value,)| f(value))
+    }
+
+    /// Goes on with a computation made from the result.
+    ///
+    /// ```
+    /// # use taskgraph::{DC, delayed};
+    /// #[delayed]
+    /// fn collatz(n: u64) -> u64 { if n % 2 == 0 { n / 2 } else { 3 * n + 1 } }
+    ///
+    /// let twice = collatz(6).then(collatz);
+    /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(twice)?, 10);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn then<U: Send + 'static>(self, f: impl FnOnce(T) -> DC<U> + Send + 'static) -> DC<U> {
+        task! { Then "then" }
+        call::call::<Then, Growing, _, _, _>((self,), |(value,)| f(value))
+    }
+
+    /// Computed once, however many need it.
+    #[track_caller]
+    pub fn shared(self) -> Shared<T>
+    where
+        T: Sync,
+    {
+        shared::shared(self)
+    }
+
+    /// The failure as a value: whoever needs this gets a `Result`, and nothing else is cancelled.
+    ///
+    /// What the failed computation had still to start is not started; its result is delivered once nothing of it is
+    /// left. A run that is cancelled is cancelled with all attempts in it.
+    ///
+    /// ```
+    /// let broken = taskgraph::DC::<u32>::new(|| -> Result<u32, &str> { Err("no luck") }, ());
+    /// let kept = taskgraph::Runtime::builder().no_control().build()?.run(broken.attempt())?;
+    /// assert!(kept.unwrap_err().to_string().ends_with("failed: no luck"));
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn attempt(self) -> DC<Result<T, Error>> {
+        attempt::attempt(self)
+    }
+
+    /// Gives the computation a name, which errors, traces and pictures show besides that of its function.
+    #[track_caller]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
+        label::label(self, name.into())
+    }
+}
+
+impl<T: Send + 'static> From<T> for DC<T> {
+    #[track_caller]
+    fn from(value: T) -> Self {
+        Self::value(value)
+    }
+}
+
+impl<T: Send + 'static> FromIterator<DC<T>> for DC<Vec<T>> {
+    #[track_caller]
+    fn from_iter<I: IntoIterator<Item = DC<T>>>(iter: I) -> Self {
+        all::all(iter)
+    }
+}
+
+impl<T> fmt::Debug for DC<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: the graph has not run, so its nodes are alive.
+        match unsafe { Node::describe(self.node) } {
+            Some(task) => write!(f, "DC({task})"),
+            None => f.write_str("DC"),
+        }
+    }
+}
+
+/// Functions that [`DC::new`] takes: with up to twelve parameters, and any [`Output`].
+///
+/// `A` are the arguments as given, `P` the parameters, `T` what the computation is of.
+pub trait Func<A, P, T>: Send + 'static {
+    #[doc(hidden)]
+    #[track_caller]
+    fn call_with(self, args: A) -> DC<T>;
+}
+
+/// What a function given to [`DC::new`] may return for a computation of `T`: a `T`, a `Result<T, E>`, a `DC<T>`, or
+/// a `Result<DC<T>, E>`.
+pub trait Output<T> {
+    #[doc(hidden)]
+    fn into_outcome(self) -> Outcome<T>;
+}
+
+impl<T> Output<T> for T {
+    #[inline(always)]
+    fn into_outcome(self) -> Outcome<T> {
+        Value::outcome(self)
+    }
+}
+
+impl<T, E: Into<Cause>> Output<T> for Result<T, E> {
+    #[inline(always)]
+    fn into_outcome(self) -> Outcome<T> {
+        Fallible::outcome(self)
+    }
+}
+
+impl<T> Output<T> for DC<T> {
+    #[inline(always)]
+    fn into_outcome(self) -> Outcome<T> {
+        Growing::outcome(self)
+    }
+}
+
+impl<T, E: Into<Cause>> Output<T> for Result<DC<T>, E> {
+    #[inline(always)]
+    fn into_outcome(self) -> Outcome<T> {
+        FallibleGrowing::outcome(self)
+    }
+}
+
+/// Any way to return a `T`.
+struct Any<T>(PhantomData<T>);
+
+impl<T: 'static, R: Output<T>> Returns<R> for Any<T> {
+    type Value = T;
+    #[inline(always)]
+    fn outcome(returned: R) -> Outcome<T> {
+        returned.into_outcome()
+    }
+}
+
+macro_rules! func {
+    ($($arg:ident $param:ident $index:tt)*) => {
+        impl<Fun, Out, T, $($arg, $param),*> Func<($($arg,)*), ($($param,)*), T> for Fun
+        where
+            Fun: FnOnce($($param),*) -> Out + Send + 'static,
+            T: Send + 'static,
+            Out: Output<T>,
+            $($param: Send + 'static, $arg: IntoArg<$param>,)*
+        {
+            #[allow(unused_variables, non_snake_case, reason = "type parameters lend their names; there may be none")]
+            fn call_with(self, args: ($($arg,)*)) -> DC<T> {
+                let inputs = ($(args.$index.into_input(),)*);
+                call::call::<Function<Fun>, Any<T>, _, _, _>(inputs, move |($($param,)*)| self($($param),*))
+            }
+        }
+    };
+}
+
+func!();
+func!(A0 P0 0);
+func!(A0 P0 0 A1 P1 1);
+func!(A0 P0 0 A1 P1 1 A2 P2 2);
+func!(A0 P0 0 A1 P1 1 A2 P2 2 A3 P3 3);
+func!(A0 P0 0 A1 P1 1 A2 P2 2 A3 P3 3 A4 P4 4);
+func!(A0 P0 0 A1 P1 1 A2 P2 2 A3 P3 3 A4 P4 4 A5 P5 5);
+func!(A0 P0 0 A1 P1 1 A2 P2 2 A3 P3 3 A4 P4 4 A5 P5 5 A6 P6 6);
+func!(A0 P0 0 A1 P1 1 A2 P2 2 A3 P3 3 A4 P4 4 A5 P5 5 A6 P6 6 A7 P7 7);
+func!(A0 P0 0 A1 P1 1 A2 P2 2 A3 P3 3 A4 P4 4 A5 P5 5 A6 P6 6 A7 P7 7 A8 P8 8);
+func!(A0 P0 0 A1 P1 1 A2 P2 2 A3 P3 3 A4 P4 4 A5 P5 5 A6 P6 6 A7 P7 7 A8 P8 8 A9 P9 9);
+func!(A0 P0 0 A1 P1 1 A2 P2 2 A3 P3 3 A4 P4 4 A5 P5 5 A6 P6 6 A7 P7 7 A8 P8 8 A9 P9 9 A10 P10 10);
+func!(A0 P0 0 A1 P1 1 A2 P2 2 A3 P3 3 A4 P4 4 A5 P5 5 A6 P6 6 A7 P7 7 A8 P8 8 A9 P9 9 A10 P10 10 A11 P11 11);

@@ -1,0 +1,495 @@
+//! Generators: a body that yields computations, each of which starts at once while the body goes on.
+//!
+//! ```text
+//! Generator (the collection)  <-- pump: one input, until the body has ended; its steps resume the body
+//!    ^-- Chunk <-- child child ..    each chunk one input, with a counter of its own
+//! ```
+//!
+//! A yielded computation is attached to the open chunk and shown to all workers from within `yield_!`, while the body
+//! runs on. The body is suspended after each chunk, so that the worker can look at its scope, its gate and its queue.
+//!
+//! Not more than a *window* of chunks is in flight: then the pump is parked, and the chunk that leaves the window half
+//! empty makes it ready again. Chunks are short, one child at first: the window then holds a few children for each
+//! worker, which bounds the memory of heavy ones. Where chunks settle quickly they grow, up to [`CHUNK_LEN_MAX`],
+//! so that light ones do not pay for this.
+//!
+//! The body is driven by `genawaiter`, here and nowhere else.
+
+use std::cell::UnsafeCell;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::Location;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use genawaiter::GeneratorState;
+use genawaiter::sync::{Co, Gen};
+
+use super::arg::IntoArg;
+use super::call::{self, Task};
+use super::chunk::{Chunk, FanOut};
+use super::cx::Cx;
+use super::dc::DC;
+use super::memory;
+use super::node::{Abandoned, Arrival, Destination, FailedInputs, List, Node, Ready, Table};
+use super::segment::Segment;
+use super::settle::{self, Outcome, Why};
+use crate::error::{Cause, Task as TaskName};
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::unwind;
+
+/// Longer chunks gain nothing.
+const CHUNK_LEN_MAX: u32 = 256;
+/// A chunk that settles within this time was too short to be worth its bookkeeping.
+const SETTLED_SOON: Duration = Duration::from_micros(200);
+/// A chunk that takes this long holds more than it needs to.
+const SETTLED_LATE: Duration = Duration::from_millis(2);
+/// What the count of an open chunk starts at: more children than any chunk has.
+const OPEN: u32 = 1 << 16;
+const SEGMENT_LEN_MIN: usize = 16;
+const SEGMENT_LEN_MAX: usize = 1 << 16;
+
+/// How the body of a generator may end.
+pub trait Finish: Send + 'static {
+    #[doc(hidden)]
+    fn finish(self) -> Result<(), Cause>;
+}
+
+impl Finish for () {
+    fn finish(self) -> Result<(), Cause> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Cause> + Send + 'static> Finish for Result<(), E> {
+    fn finish(self) -> Result<(), Cause> {
+        self.map_err(Into::into)
+    }
+}
+
+/// Through this a body yields.
+pub struct Yielder<T> {
+    co: Co<()>,
+    desk: Arc<Desk<T>>,
+}
+
+impl<T: Send + 'static> Yielder<T> {
+    /// Hands `item` out; the body goes on at once, or is suspended for a while.
+    #[track_caller]
+    pub fn put<A: IntoArg<T>>(&self, item: A) -> impl Future<Output = ()> {
+        let suspend = self.desk.hand_out(item.into_outcome());
+        async move {
+            if suspend {
+                self.co.yield_(()).await;
+            }
+        }
+    }
+}
+
+/// A generator whose body has not started.
+#[track_caller]
+pub fn generate<N, C, R, F, Body>(body: F) -> DC<C>
+where
+    N: Task,
+    C: FromIterator<C::Item> + IntoIterator<Item: Send + 'static> + Send + 'static,
+    R: Finish,
+    F: FnOnce(Yielder<C::Item>) -> Body,
+    Body: Future<Output = R> + Send + 'static,
+{
+    let generator = memory::allocate::<Generator<N, C, R, Body>>();
+    // SAFETY: the memory is room for a `Generator`; nothing is read here.
+    let pump = unsafe { NonNull::new_unchecked(&raw mut (*generator.as_ptr()).pump) };
+    let desk = Arc::new(Desk(UnsafeCell::new(Work {
+        generator: generator.cast(),
+        pump,
+        cx: ptr::null_mut(),
+        segments: Vec::new(),
+        last_len: 0,
+        chunk: None,
+        chunk_len: 0,
+        chunk_len_max: 0,
+        put: 0,
+    })));
+    let body = Gen::new(|co| body(Yielder { co, desk: Arc::clone(&desk) }));
+    let node = Node::new(Generator::<N, C, R, Body>::TABLE, Location::caller(), 1);
+    let pump_node = Node::new(Generator::<N, C, R, Body>::PUMP, Location::caller(), 0);
+    pump_node.attach(Destination::signal(generator.cast()));
+    // SAFETY: the memory is room for a `Generator`, whose only leaf is its pump.
+    unsafe {
+        let pump_and_window = Pump { node: pump_node, window: Window::new() };
+        generator.write(Generator { node, pump: pump_and_window, body: Some(body), desk, types: PhantomData });
+        DC::from_parts(generator.cast(), List::of(pump.cast()))
+    }
+}
+
+#[repr(C)]
+struct Generator<N, C: IntoIterator, R, Body: Future> {
+    node: Node,
+    pump: Pump,
+    /// Until the body has ended.
+    body: Option<Gen<(), (), Body>>,
+    desk: Arc<Desk<C::Item>>,
+    types: PhantomData<(N, C, R)>,
+}
+
+#[repr(C)]
+struct Pump {
+    node: Node,
+    window: Window,
+}
+
+/// How much is in flight.
+struct Window {
+    /// Chunks that have not settled, and [`PARKED`].
+    in_flight: AtomicU32,
+    /// The pump becomes ready again when no more than this many chunks are in flight.
+    low: AtomicU32,
+    chunk_len: AtomicU32,
+}
+
+/// Set in `in_flight` while the pump is parked.
+const PARKED: u32 = 1 << 31;
+
+impl Window {
+    fn new() -> Self {
+        Self { in_flight: AtomicU32::new(0), low: AtomicU32::new(0), chunk_len: AtomicU32::new(1) }
+    }
+
+    /// Parks the pump if the window is full. If this gives true, the pump belongs to the chunks.
+    fn park_if_full(&self, chunks_max: u32) -> bool {
+        self.low.store(chunks_max / 2, Ordering::Relaxed);
+        // Release: a chunk that makes the pump ready sees what the pump did, `low` included.
+        let park = |in_flight: u32| (chunks_max <= in_flight).then_some(in_flight | PARKED);
+        self.in_flight.fetch_update(Ordering::Release, Ordering::Relaxed, park).is_ok()
+    }
+
+    /// A chunk has settled; whether the pump is ready because of that.
+    fn on_settled(&self) -> bool {
+        // Acquire, pairs with the Release in `park_if_full`.
+        let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
+        if before & PARKED == 0 || self.low.load(Ordering::Relaxed) < (before & !PARKED) - 1 {
+            return false;
+        }
+        // Several chunks may come here at once: the one that clears the mark has the pump. Acquire: as above.
+        self.in_flight.fetch_and(!PARKED, Ordering::Acquire) & PARKED != 0
+    }
+
+    /// Suits the length of the next chunks to the time this one took.
+    fn adapt(&self, took: Duration) {
+        let len = self.chunk_len.load(Ordering::Relaxed);
+        if took < SETTLED_SOON {
+            self.chunk_len.store((2 * len).min(CHUNK_LEN_MAX), Ordering::Relaxed);
+        } else if SETTLED_LATE < took {
+            self.chunk_len.store((len / 2).max(1), Ordering::Relaxed);
+        }
+    }
+}
+
+/// What the body works on while it is resumed, and the pump between that.
+struct Desk<T>(UnsafeCell<Work<T>>);
+
+// SAFETY: only the step that resumes the body touches the desk, through the pump or through the body's `Yielder`,
+// which generated code neither gives away nor uses from elsewhere. After the body's end only the collecting step does.
+unsafe impl<T: Send> Send for Desk<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Desk<T> {}
+
+struct Work<T> {
+    generator: NonNull<Node>,
+    pump: NonNull<Pump>,
+    /// That of the step that resumes the body; null at other times.
+    cx: *mut Cx<'static>,
+    segments: Vec<Segment<T>>,
+    /// How much of the last segment is handed out.
+    last_len: usize,
+    chunk: Option<NonNull<Node>>,
+    /// Children of the open chunk, and after how many the body is suspended.
+    chunk_len: u32,
+    chunk_len_max: u32,
+    /// Items since the body was resumed, values included.
+    put: u32,
+}
+
+impl<T: Send + 'static> Desk<T> {
+    /// Hands out what the body has just yielded; whether the body is to be suspended now.
+    fn hand_out(&self, item: Outcome<T>) -> bool {
+        // SAFETY: the body is being resumed, or it could not yield; so the desk is ours.
+        let work = unsafe { &mut *self.0.get() };
+        assert!(!work.cx.is_null(), "a body yields while it is resumed");
+        // SAFETY: the step that resumes the body has lent its `Cx`, and does not use it meanwhile.
+        let cx = unsafe { &mut *work.cx };
+        let slot = work.next_slot();
+        match item {
+            // SAFETY: the slot is ours to fill.
+            Outcome::Value(value) => unsafe { slot.cast::<T>().write(value) },
+            Outcome::Delayed(delayed) | Outcome::Generated(delayed) => {
+                let consumer = work.open_chunk(cx);
+                let (node, ready) = delayed.into_parts();
+                // SAFETY: the graph has not run, so its nodes are alive.
+                unsafe { node.as_ref() }.attach(Destination { consumer: Some(consumer), slot });
+                work.chunk_len += 1;
+                cx.add_ready(ready);
+                cx.publish();
+            }
+            Outcome::Failed(_) => unreachable!("an item is a value or a computation"),
+        }
+        work.put += 1;
+        work.chunk_len_max <= work.chunk_len || CHUNK_LEN_MAX <= work.put || cx.scope().is_stopped()
+    }
+}
+
+impl<T> Work<T> {
+    fn next_slot(&mut self) -> *mut () {
+        let capacity = self.segments.last().map_or(0, Segment::capacity);
+        if self.last_len == capacity {
+            self.segments.push(Segment::with_capacity((2 * capacity).clamp(SEGMENT_LEN_MIN, SEGMENT_LEN_MAX)));
+            self.last_len = 0;
+        }
+        let i = self.last_len;
+        self.last_len += 1;
+        self.segments.last_mut().expect("just made").slot(i).cast()
+    }
+
+    /// The chunk for the next child.
+    fn open_chunk(&mut self, cx: &Cx<'_>) -> NonNull<Node> {
+        *self.chunk.get_or_insert_with(|| {
+            // SAFETY: the body has not ended, so the generator waits for it and is alive.
+            unsafe {
+                self.generator.as_ref().expect_input();
+                // Relaxed: the chunk is not in anybody's hands yet.
+                self.pump.as_ref().window.in_flight.fetch_add(1, Ordering::Relaxed);
+            }
+            Chunk::<Pump>::new(self.generator, OPEN, Opened { at: cx.host.now(), pump: self.pump })
+        })
+    }
+
+    /// No more children for the open chunk.
+    fn close_chunk(&mut self, cx: &mut Cx<'_>) {
+        let Some(chunk) = self.chunk.take() else { return };
+        let unused = OPEN - mem::take(&mut self.chunk_len);
+        // SAFETY: the chunk waits for as many inputs as we take back here.
+        let next = match unsafe { Node::forgo_inputs(chunk, unused) } {
+            Arrival::StillWaiting => None,
+            // SAFETY: all children have arrived, so the chunk is ours.
+            Arrival::NowReady => unsafe { (chunk.as_ref().table().step)(chunk, cx) },
+            Arrival::NowFailed => settle::abandon(chunk, cx),
+        };
+        debug_assert!(next.is_none(), "the body is still out, and the pump is not parked");
+    }
+
+    /// The segments, each with how much of it was handed out: all but the last are full.
+    fn take_segments(&mut self) -> impl Iterator<Item = (Segment<T>, usize)> + use<T> {
+        let segments = mem::take(&mut self.segments);
+        let (last, last_len) = (segments.len().saturating_sub(1), self.last_len);
+        segments.into_iter().enumerate().map(move |(i, segment)| {
+            let len = if i == last { last_len } else { segment.capacity() };
+            (segment, len)
+        })
+    }
+
+    /// The results, in the order of the yields.
+    ///
+    /// # Safety
+    ///
+    /// Everything that was handed out has arrived with its value, and the desk is not used again.
+    unsafe fn take(&mut self) -> Vec<Vec<T>> {
+        // SAFETY: the caller's promise.
+        self.take_segments().map(|(mut segment, len)| unsafe { segment.take(len) }).collect()
+    }
+
+    /// Drops the results that are there.
+    ///
+    /// # Safety
+    ///
+    /// Everything that was handed out has arrived, and the desk is not used again.
+    unsafe fn discard(&mut self, failed: &FailedInputs) {
+        for (mut segment, len) in self.take_segments() {
+            // SAFETY: the caller's promise.
+            unsafe { segment.discard(len, failed) }
+        }
+    }
+}
+
+impl<N, C, R, Body> Generator<N, C, R, Body>
+where
+    N: Task,
+    C: FromIterator<C::Item> + IntoIterator<Item: Send + 'static> + Send + 'static,
+    R: Finish,
+    Body: Future<Output = R> + Send + 'static,
+{
+    const TABLE: &'static Table = &Table { step: Self::collect, abandon: Self::abandon, describe: Self::describe };
+    const PUMP: &'static Table = &Table { step: Self::resume, abandon: Self::stop, describe: |_| None };
+
+    /// # Safety
+    ///
+    /// The node is alive.
+    unsafe fn describe(node: NonNull<Node>) -> Option<TaskName> {
+        // SAFETY: the caller's promise.
+        Some(call::name::<N>(unsafe { node.as_ref() }.origin()))
+    }
+
+    /// # Safety
+    ///
+    /// The node is the pump of one of these.
+    unsafe fn of_pump(pump: NonNull<Node>) -> NonNull<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { pump.byte_sub(mem::offset_of!(Self, pump)).cast() }
+    }
+
+    /// Resumes the body, for one chunk.
+    ///
+    /// # Safety
+    ///
+    /// The node is the pump of one of these, ready, and the caller's.
+    unsafe fn resume(pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        // SAFETY: the pump is an input that has not arrived, so the generator is alive, and the body and the desk
+        // are ours. While the body runs, nothing but its `Yielder` uses the desk and the `Cx` lent to it.
+        let (generator, resumed) = unsafe {
+            let generator = Self::of_pump(pump);
+            let at = generator.as_ptr();
+            let work = (&(*at).desk).0.get();
+            (*work).put = 0;
+            (*work).chunk_len_max = (*at).pump.window.chunk_len.load(Ordering::Relaxed);
+            (*work).cx = ptr::from_mut(cx).cast();
+            let body = (*at).body.as_mut().expect("the body has not ended");
+            let resumed = unwind::catch(|| body.resume());
+            (*work).cx = ptr::null_mut();
+            (*work).close_chunk(cx);
+            (generator, resumed)
+        };
+        let ended = match resumed {
+            Ok(GeneratorState::Yielded(())) => {
+                let chunks_max = 2 * cx.host.max_workers() as u32 + 2;
+                // SAFETY: as above.
+                let parked = unsafe { (*generator.as_ptr()).pump.window.park_if_full(chunks_max) };
+                return (!parked).then_some(Ready(pump));
+            }
+            Ok(GeneratorState::Complete(end)) => end.finish().map_err(Why::Failed),
+            Err(message) => Err(Why::Panicked(message)),
+        };
+        // SAFETY: as above; what is left of the body goes, and then the pump arrives.
+        unsafe {
+            let body = (*generator.as_ptr()).body.take();
+            unwind::drop_values(|| drop(body));
+            let node = generator.cast::<Node>();
+            match ended {
+                Ok(()) => settle::arrive(Destination::signal(node), cx),
+                Err(why) => {
+                    settle::blame(call::name::<N>(node.as_ref().origin()), why, node.as_ref().destination(), cx);
+                    settle::fail(Destination::signal(node), cx)
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The node is the pump of one of these, and the caller's.
+    #[cold]
+    unsafe fn stop(pump: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+        // SAFETY: the body is the pump's until it has arrived.
+        unsafe {
+            let body = (*Self::of_pump(pump).as_ptr()).body.take();
+            settle::drop_given_up(|| drop(body));
+            Abandoned::Failed(pump.as_ref().destination())
+        }
+    }
+
+    /// All results are there.
+    ///
+    /// # Safety
+    ///
+    /// The node is one of these, all in, and the caller's.
+    unsafe fn collect(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let generator = node.cast::<Self>();
+        let at = generator.as_ptr();
+        // SAFETY: the body has ended and everything has arrived, so the desk is ours, and its results are moved out
+        // once. The rest is dropped, then the memory goes.
+        let (segments, to, origin) = unsafe {
+            let segments = (*(&(*at).desk).0.get()).take();
+            let (to, origin) = ((*at).node.destination(), (*at).node.origin());
+            ptr::drop_in_place(at);
+            memory::free(generator);
+            (segments, to, origin)
+        };
+        match unwind::catch(|| collected::<C>(segments)) {
+            // SAFETY: the destination is that of a node whose result is this collection.
+            Ok(collection) => unsafe { settle::deliver(to, collection, cx) },
+            Err(message) => {
+                settle::blame(call::name::<N>(origin), Why::Panicked(message), to, cx);
+                settle::fail(to, cx)
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for `collect`, but children may have failed.
+    #[cold]
+    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+        let generator = node.cast::<Self>();
+        let at = generator.as_ptr();
+        // SAFETY: the node is ours; what it holds is dropped once, then its memory goes.
+        unsafe {
+            let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
+            settle::drop_given_up(|| (*(&(*at).desk).0.get()).discard(&failed));
+            ptr::drop_in_place(at);
+            memory::free(generator);
+            Abandoned::Failed(to)
+        }
+    }
+}
+
+/// What a chunk knows of the generator it is part of.
+struct Opened {
+    at: Instant,
+    pump: NonNull<Pump>,
+}
+
+impl FanOut for Pump {
+    type Stamp = Opened;
+
+    unsafe fn on_settled(_: NonNull<Node>, opened: Opened, cx: &mut Cx<'_>) -> Option<Ready> {
+        // SAFETY: the pump is part of the generator, which waits for the chunk.
+        let window = unsafe { &opened.pump.as_ref().window };
+        window.adapt(cx.host.now().saturating_duration_since(opened.at));
+        window.on_settled().then_some(Ready(opened.pump.cast()))
+    }
+}
+
+/// The collection of what is in the segments.
+fn collected<C: FromIterator<C::Item> + IntoIterator>(mut segments: Vec<Vec<C::Item>>) -> C {
+    if segments.len() <= 1 {
+        // A collection that is a `Vec` keeps the memory.
+        return segments.pop().unwrap_or_default().into_iter().collect();
+    }
+    let left = segments.iter().map(Vec::len).sum();
+    InOrder { segments: segments.into_iter(), segment: Vec::new().into_iter(), left }.collect()
+}
+
+/// What is in the segments, with its exact length.
+struct InOrder<T> {
+    segments: std::vec::IntoIter<Vec<T>>,
+    segment: std::vec::IntoIter<T>,
+    left: usize,
+}
+
+impl<T> Iterator for InOrder<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        loop {
+            if let Some(item) = self.segment.next() {
+                self.left -= 1;
+                return Some(item);
+            }
+            self.segment = self.segments.next()?.into_iter();
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}

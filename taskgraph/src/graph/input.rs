@@ -1,0 +1,247 @@
+//! Inputs: what the slots of a node are, how they are filled, and how a task gets its arguments out of them.
+//!
+//! An input that is a value is in its slot from the start. One that is delayed is a graph whose result goes to the
+//! slot. The arguments of a call are a tuple of inputs, and a tuple of inputs is an input.
+
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::ptr::NonNull;
+
+use super::dc::DC;
+use super::node::{Destination, FailedInputs, List, Node};
+
+/// What becomes an argument of a task: a value, or a computation that has not run.
+///
+/// # Safety
+///
+/// `place` makes `slot` such that, once all inputs it told `placing` of have arrived, `take` finds its value there;
+/// and `discard` drops what is in a slot of which the inputs in `failed` did not arrive.
+pub unsafe trait Input: Send + 'static {
+    /// The place inside the node.
+    type Slot;
+    /// What `take` gets from there without running any user's code.
+    type Held;
+    /// What the body gets.
+    type Value;
+
+    /// Fills the slot, or attaches the graph that will.
+    ///
+    /// # Safety
+    ///
+    /// `slot` is room for a `Slot` inside the node of `placing`.
+    unsafe fn place(self, slot: *mut Self::Slot, placing: &mut Placing);
+
+    /// Moves the input out of its slot.
+    ///
+    /// # Safety
+    ///
+    /// All inputs have arrived with their values, and the slot is not used again.
+    unsafe fn take(slot: *mut Self::Slot) -> Self::Held;
+
+    /// The value; this may run code of users, such as `clone`.
+    fn open(held: Self::Held) -> Self::Value;
+
+    /// Drops what is in the slot.
+    ///
+    /// # Safety
+    ///
+    /// All inputs have arrived, those in `failed` as failures, and the slot is not used again.
+    unsafe fn discard(slot: *mut Self::Slot, failed: &FailedSlots<'_>);
+}
+
+/// The inputs that did not arrive with a value.
+pub struct FailedSlots<'a>(pub(super) &'a FailedInputs);
+
+/// A node while its inputs are attached.
+pub struct Placing {
+    pub(super) node: NonNull<Node>,
+    /// The ready leaves of the inputs so far.
+    pub(super) ready: List,
+    /// How many inputs will arrive.
+    pub(super) missing: u32,
+}
+
+impl Placing {
+    #[inline(always)]
+    pub(super) fn new(node: NonNull<Node>) -> Self {
+        Self { node, ready: List::EMPTY, missing: 0 }
+    }
+
+    /// One input more, whose graph starts with `ready`.
+    #[inline(always)]
+    pub(super) fn expect(&mut self, ready: List) {
+        self.ready.append(ready);
+        self.missing += 1;
+    }
+
+    /// The leaves with which the whole graph starts: the node itself, if it waits for nothing.
+    #[inline(always)]
+    pub(super) fn finish(self) -> (List, u32) {
+        if self.missing == 0 { (List::of(self.node), 0) } else { (self.ready, self.missing) }
+    }
+}
+
+/// A place for a result that is still to come.
+///
+/// It has a size even where `T` has none, so no two slots share an address: failed inputs are told by theirs.
+#[repr(C)]
+pub union Slot<T> {
+    value: ManuallyDrop<T>,
+    place: MaybeUninit<u8>,
+}
+
+impl<T> Slot<T> {
+    pub(super) const EMPTY: Self = Self { place: MaybeUninit::uninit() };
+}
+
+/// An argument that is there already.
+pub struct Plain<T>(pub(crate) T);
+
+// SAFETY: `place` fills the slot, `take` and `discard` empty it.
+unsafe impl<T: Send + 'static> Input for Plain<T> {
+    type Slot = T;
+    type Held = T;
+    type Value = T;
+
+    #[inline(always)]
+    unsafe fn place(self, slot: *mut T, _: &mut Placing) {
+        // SAFETY: the caller's promise.
+        unsafe { slot.write(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn take(slot: *mut T) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { slot.read() }
+    }
+
+    #[inline(always)]
+    fn open(held: T) -> T {
+        held
+    }
+
+    unsafe fn discard(slot: *mut T, _: &FailedSlots<'_>) {
+        // SAFETY: the caller's promise.
+        unsafe { slot.drop_in_place() }
+    }
+}
+
+// SAFETY: the node attached in `place` fills the slot before it arrives; if it fails, its slot is among the failed.
+unsafe impl<T: Send + 'static> Input for DC<T> {
+    type Slot = Slot<T>;
+    type Held = T;
+    type Value = T;
+
+    #[inline(always)]
+    unsafe fn place(self, slot: *mut Slot<T>, placing: &mut Placing) {
+        let (node, ready) = self.into_parts();
+        // SAFETY: the graph has not run, so its nodes are alive.
+        unsafe { node.as_ref() }.attach(Destination { consumer: Some(placing.node), slot: slot.cast() });
+        placing.expect(ready);
+    }
+
+    #[inline(always)]
+    unsafe fn take(slot: *mut Slot<T>) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { slot.cast::<T>().read() }
+    }
+
+    #[inline(always)]
+    fn open(held: T) -> T {
+        held
+    }
+
+    unsafe fn discard(slot: *mut Slot<T>, failed: &FailedSlots<'_>) {
+        if !failed.0.contains(slot) {
+            // SAFETY: the caller's promise; the input arrived.
+            unsafe { slot.cast::<T>().drop_in_place() }
+        }
+    }
+}
+
+// SAFETY: every element keeps the promise.
+unsafe impl<I: Input, const N: usize> Input for [I; N] {
+    type Slot = [I::Slot; N];
+    type Held = [I::Held; N];
+    type Value = [I::Value; N];
+
+    #[inline(always)]
+    unsafe fn place(self, slot: *mut Self::Slot, placing: &mut Placing) {
+        for (i, input) in self.into_iter().enumerate() {
+            // SAFETY: in bounds of the array, of which the caller promises that it is room.
+            unsafe { input.place(slot.cast::<I::Slot>().add(i), placing) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn take(slot: *mut Self::Slot) -> Self::Held {
+        // SAFETY: in bounds, and the caller's promise.
+        std::array::from_fn(|i| unsafe { I::take(slot.cast::<I::Slot>().add(i)) })
+    }
+
+    #[inline(always)]
+    fn open(held: Self::Held) -> Self::Value {
+        held.map(I::open)
+    }
+
+    unsafe fn discard(slot: *mut Self::Slot, failed: &FailedSlots<'_>) {
+        for i in 0..N {
+            // SAFETY: in bounds, and the caller's promise.
+            unsafe { I::discard(slot.cast::<I::Slot>().add(i), failed) }
+        }
+    }
+}
+
+macro_rules! tuple {
+    ($($input:ident $index:tt)*) => {
+        // SAFETY: every element keeps the promise.
+        unsafe impl<$($input: Input),*> Input for ($($input,)*) {
+            type Slot = ($($input::Slot,)*);
+            type Held = ($($input::Held,)*);
+            type Value = ($($input::Value,)*);
+
+            #[inline(always)]
+            #[allow(unused_variables, reason = "the empty tuple has no fields")]
+            unsafe fn place(self, slot: *mut Self::Slot, placing: &mut Placing) {
+                // SAFETY: fields of what the caller promises to be room.
+                $(unsafe { self.$index.place(&raw mut (*slot).$index, placing) };)*
+            }
+
+            #[inline(always)]
+            #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple has no fields")]
+            unsafe fn take(slot: *mut Self::Slot) -> Self::Held {
+                // SAFETY: the caller's promise.
+                ($(unsafe { $input::take(&raw mut (*slot).$index) },)*)
+            }
+
+            #[inline(always)]
+            #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple has no fields")]
+            fn open(held: Self::Held) -> Self::Value {
+                ($($input::open(held.$index),)*)
+            }
+
+            #[allow(unused_variables, reason = "the empty tuple has no fields")]
+            unsafe fn discard(slot: *mut Self::Slot, failed: &FailedSlots<'_>) {
+                // SAFETY: the caller's promise.
+                $(unsafe { $input::discard(&raw mut (*slot).$index, failed) };)*
+            }
+        }
+    };
+}
+
+tuple!();
+tuple!(A 0);
+tuple!(A 0 B 1);
+tuple!(A 0 B 1 C 2);
+tuple!(A 0 B 1 C 2 D 3);
+tuple!(A 0 B 1 C 2 D 3 E 4);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5 G 6);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14 P 15);

@@ -1,0 +1,37 @@
+//! The graph: nodes, how they settle, and the typed skin that users hold.
+//!
+//! Nothing here knows of threads, clocks or sockets. Whoever runs a graph gives each step a [`Cx`], and takes from it
+//! what became ready. This is the only room with `unsafe` code: a node is one allocation whose type is erased.
+//! `node` says who may touch what, and when.
+
+mod node;
+mod memory;
+mod scope;
+mod cx;
+mod settle;
+mod input;
+mod call;
+mod launch;
+mod root;
+mod attempt;
+mod shared;
+mod label;
+mod segment;
+mod chunk;
+mod all;
+mod generator;
+mod arg;
+mod dc;
+
+pub(crate) use cx::{Cx, Host, Queued};
+pub(crate) use memory::trim;
+pub(crate) use root::{Ending, root};
+pub(crate) use scope::Scope;
+
+pub use all::all;
+pub use arg::{Held, IntoArg, IntoRef};
+pub use call::{Fallible, FallibleGrowing, Generating, Growing, Returns, Task, Value, call};
+pub use dc::{DC, Func, Output};
+pub use generator::{Finish, Yielder, generate};
+pub use input::Input;
+pub use shared::Shared;

@@ -1,0 +1,341 @@
+//! The node: one allocation that holds a task from its construction until it has settled.
+//!
+//! ```text
+//! waiting --last input arrives--> ready --a worker takes it--> running --> settled
+//!    |                              |                             |
+//!    +--an input failed, all are in-+--its scope has stopped--> given up
+//! ```
+//!
+//! Every node starts with a [`Node`], the part that is the same for all; arguments, body and results follow in the
+//! same allocation, and only the functions of its [`Table`] know their types.
+//!
+//! Who may touch what:
+//!
+//! | field | written by | read by |
+//! |---|---|---|
+//! | `table` | the constructor | everybody |
+//! | `origin`, `consumer`, `slot` | the constructor; whoever attaches the node, before anything below it can run | the one that settles it; an error's trace |
+//! | `link` | the owner of the list that the node is in; while it waits, its failing inputs (atomically) | the same |
+//! | `missing` | the constructor; then its inputs, once each (atomically) | its inputs |
+//!
+//! What always holds:
+//!
+//! 1. Every input of a node arrives exactly once, with a value in its slot or as a failure.
+//! 2. The last arrival owns the node: it makes it ready, or gives it up. Nobody else touches it any more.
+//! 3. A node is consumed by exactly one call of `step` or `abandon` for each time it became ready or was given up;
+//!    that call frees it or makes it wait again.
+//! 4. The consumer of a node lives until the node has arrived there, since it waits for it. So does every consumer
+//!    further up.
+
+use std::cell::Cell;
+use std::panic::Location;
+use std::ptr::{self, NonNull};
+
+use super::cx::Cx;
+use super::scope::ScopePtr;
+use crate::error::Task;
+use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+#[repr(C)]
+pub(crate) struct Node {
+    table: &'static Table,
+    /// The call that made it.
+    origin: Cell<&'static Location<'static>>,
+    consumer: Cell<Option<NonNull<Node>>>,
+    slot: Cell<*mut ()>,
+    /// In a list: the next node. In a queue: its scope. While it waits: its failed inputs.
+    link: AtomicPtr<()>,
+    /// How many inputs have not arrived, and [`FAILED`].
+    missing: AtomicU32,
+}
+
+/// What the types behind a [`Node`] are: the functions that know them.
+pub(crate) struct Table {
+    /// Takes the step of a ready node; gives the node to go on with.
+    pub(super) step: unsafe fn(NonNull<Node>, &mut Cx<'_>) -> Option<Ready>,
+    /// Gives up a node that is ready but not to be stepped, or whose inputs are all in and one of them failed.
+    pub(super) abandon: unsafe fn(NonNull<Node>, &mut Cx<'_>) -> Abandoned,
+    /// How errors name it; `None` for nodes that no user wrote.
+    pub(super) describe: unsafe fn(NonNull<Node>) -> Option<Task>,
+}
+
+/// What became of a node that was given up.
+#[must_use]
+pub(super) enum Abandoned {
+    /// It is gone, and its failure goes where its result would have gone.
+    Failed(Destination),
+    /// It made something else of the failure.
+    Caught(Option<Ready>),
+}
+
+/// What the caller owes after an input has arrived.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    StillWaiting,
+    NowReady,
+    /// All inputs are in, and at least one failed: the node is to be given up.
+    NowFailed,
+}
+
+/// A node that is ready: whoever holds it owes it its step.
+#[must_use = "a ready node that nobody steps is lost"]
+pub(crate) struct Ready(pub(super) NonNull<Node>);
+
+// SAFETY: everything a node holds is `Send`: its constructors ask for that.
+unsafe impl Send for Ready {}
+
+/// Set in `missing` once an input has failed.
+const FAILED: u32 = 1 << 31;
+
+impl Node {
+    pub(super) fn new(table: &'static Table, origin: &'static Location<'static>, missing: u32) -> Self {
+        debug_assert!(missing < FAILED, "a node has fewer than 2^31 inputs");
+        Self {
+            table,
+            origin: Cell::new(origin),
+            consumer: Cell::new(None),
+            slot: Cell::new(ptr::null_mut()),
+            link: AtomicPtr::new(ptr::null_mut()),
+            missing: AtomicU32::new(missing),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    pub(super) fn origin(&self) -> &'static Location<'static> {
+        self.origin.get()
+    }
+
+    /// The node stands for a call made elsewhere. Before anything below it can run.
+    pub(super) fn set_origin(&self, origin: &'static Location<'static>) {
+        self.origin.set(origin);
+    }
+
+    /// Says where the result goes. Before anything below the node can run.
+    #[inline(always)]
+    pub(super) fn attach(&self, to: Destination) {
+        self.consumer.set(to.consumer);
+        self.slot.set(to.slot);
+    }
+
+    #[inline(always)]
+    pub(super) fn destination(&self) -> Destination {
+        Destination { consumer: self.consumer.get(), slot: self.slot.get() }
+    }
+
+    /// The node waits again, for this many inputs. Only while it is ours.
+    #[inline(always)]
+    pub(super) fn wait_for(&self, inputs: u32) {
+        self.missing.store(inputs, Ordering::Relaxed);
+    }
+
+    /// One more input than said so far. Only while another input is still out.
+    pub(super) fn expect_input(&self) {
+        // Relaxed: the input that is still out keeps the count above zero until everything it did is visible.
+        self.missing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An input has arrived with its value.
+    ///
+    /// The node may be gone when this returns, so it is not held by reference.
+    ///
+    /// # Safety
+    ///
+    /// The input belongs to the node, and has not arrived before.
+    #[inline(always)]
+    pub(super) unsafe fn input_arrived(this: NonNull<Self>) -> Arrival {
+        // SAFETY: the node waits for this input, so it is alive until the count says otherwise.
+        let missing = unsafe { &(*this.as_ptr()).missing };
+        // Acquire, pairs with the Release of the other inputs: whoever makes the node ready sees what they wrote.
+        // The last one needs no read-modify-write, for nobody else counts any more.
+        if missing.load(Ordering::Acquire) == 1 {
+            return Arrival::NowReady;
+        }
+        // AcqRel: Release hands our value to the last arrival, Acquire takes the others' if that is us.
+        arrival(missing.fetch_sub(1, Ordering::AcqRel), 1)
+    }
+
+    /// The node has this many fewer inputs than said so far; the same as if they had arrived.
+    ///
+    /// # Safety
+    ///
+    /// As for [`input_arrived`](Self::input_arrived).
+    pub(super) unsafe fn forgo_inputs(this: NonNull<Self>, inputs: u32) -> Arrival {
+        // SAFETY: as above. AcqRel: as above.
+        arrival(unsafe { &(*this.as_ptr()).missing }.fetch_sub(inputs, Ordering::AcqRel), inputs)
+    }
+
+    /// An input has arrived as a failure; `slot` is the place that stays empty, if it has one.
+    ///
+    /// # Safety
+    ///
+    /// As for [`input_arrived`](Self::input_arrived).
+    #[cold]
+    pub(super) unsafe fn input_failed(this: NonNull<Self>, slot: *mut ()) -> Arrival {
+        if !slot.is_null() {
+            // SAFETY: the node waits for this input.
+            unsafe { this.as_ref() }.add_failed(slot);
+        }
+        // SAFETY: as above.
+        let missing = unsafe { &(*this.as_ptr()).missing };
+        // AcqRel: as in `input_arrived`; Release also hands over the entry just made.
+        let before = missing.fetch_update(Ordering::AcqRel, Ordering::Acquire, |missing| Some((missing | FAILED) - 1));
+        match arrival(before.expect("the mark is always made"), 1) {
+            Arrival::StillWaiting => Arrival::StillWaiting,
+            Arrival::NowReady | Arrival::NowFailed => Arrival::NowFailed,
+        }
+    }
+
+    /// Whether an input has failed. Only for the owner.
+    pub(super) fn has_failed(&self) -> bool {
+        self.missing.load(Ordering::Relaxed) & FAILED != 0
+    }
+
+    fn add_failed(&self, slot: *mut ()) {
+        let input = Box::into_raw(Box::new(FailedInput { slot, next: ptr::null_mut() }));
+        let mut first = self.link.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: the entry is ours until it is in the list.
+            unsafe { (*input).next = first.cast() };
+            // Release, pairs with the Acquire through which the last arrival comes to own the node.
+            match self.link.compare_exchange_weak(first, input.cast(), Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => first = now,
+            }
+        }
+    }
+
+    /// The inputs that failed. Only for the owner of a node that has waited.
+    #[cold]
+    pub(super) fn take_failed(&self) -> FailedInputs {
+        let mut slots = Vec::new();
+        if self.has_failed() {
+            let mut next: *mut FailedInput = self.link.swap(ptr::null_mut(), Ordering::Relaxed).cast();
+            while !next.is_null() {
+                // SAFETY: the list's entries come from boxes, and the list is ours.
+                let input = unsafe { Box::from_raw(next) };
+                slots.push(input.slot);
+                next = input.next;
+            }
+            slots.sort_unstable();
+        }
+        FailedInputs(slots)
+    }
+
+    /// Puts the failed inputs of a part of this node's inputs among its own.
+    pub(super) fn adopt_failed(&self, failed: FailedInputs) {
+        for slot in failed.0 {
+            self.add_failed(slot);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn scope(&self) -> ScopePtr {
+        NonNull::new(self.link.load(Ordering::Relaxed).cast()).expect("a queued node knows its scope")
+    }
+
+    #[inline(always)]
+    pub(super) fn set_scope(&self, scope: ScopePtr) {
+        self.link.store(scope.as_ptr().cast(), Ordering::Relaxed);
+    }
+
+    /// How errors name this node.
+    ///
+    /// # Safety
+    ///
+    /// The node is alive.
+    pub(super) unsafe fn describe(this: NonNull<Self>) -> Option<Task> {
+        // SAFETY: the caller's promise, and the table is that of this node's type.
+        unsafe { (this.as_ref().table.describe)(this) }
+    }
+}
+
+#[inline(always)]
+fn arrival(before: u32, inputs: u32) -> Arrival {
+    debug_assert!(inputs <= before & !FAILED, "more inputs arrived than the node has");
+    if before == inputs {
+        Arrival::NowReady
+    } else if before == inputs | FAILED {
+        Arrival::NowFailed
+    } else {
+        Arrival::StillWaiting
+    }
+}
+
+/// Where a result goes: the slot, and the node that waits for it. Nowhere, for a graph that is not part of a run.
+#[derive(Clone, Copy)]
+pub(super) struct Destination {
+    pub(super) consumer: Option<NonNull<Node>>,
+    pub(super) slot: *mut (),
+}
+
+impl Destination {
+    /// An input without a slot of its own, such as a part of a fan-out.
+    pub(super) fn signal(consumer: NonNull<Node>) -> Self {
+        Self { consumer: Some(consumer), slot: ptr::null_mut() }
+    }
+}
+
+/// An input that failed. Failures are rare, so only they pay for being remembered.
+struct FailedInput {
+    slot: *mut (),
+    next: *mut FailedInput,
+}
+
+/// Which slots of a node that is given up stayed empty, in order.
+pub(super) struct FailedInputs(Vec<*mut ()>);
+
+impl FailedInputs {
+    pub(super) fn contains<T>(&self, slot: *mut T) -> bool {
+        self.0.binary_search(&slot.cast()).is_ok()
+    }
+}
+
+/// Nodes in order, linked through their `link`. It costs nothing to make, to join or to hand over.
+#[must_use]
+pub(crate) struct List {
+    ends: Option<(NonNull<Node>, NonNull<Node>)>,
+}
+
+impl List {
+    pub(super) const EMPTY: Self = Self { ends: None };
+
+    #[inline(always)]
+    pub(super) fn of(node: NonNull<Node>) -> Self {
+        Self { ends: Some((node, node)) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_none()
+    }
+
+    #[inline(always)]
+    pub(super) fn append(&mut self, other: Self) {
+        match (&mut self.ends, other.ends) {
+            (_, None) => {}
+            (None, ends) => self.ends = ends,
+            (Some((_, tail)), Some((other_head, other_tail))) => {
+                // SAFETY: a listed node is alive, and its link is the list owner's.
+                unsafe { tail.as_ref() }.link.store(other_head.as_ptr().cast(), Ordering::Relaxed);
+                *tail = other_tail;
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn pop(&mut self) -> Option<NonNull<Node>> {
+        let (head, tail) = self.ends?;
+        self.ends = if head == tail {
+            None
+        } else {
+            // SAFETY: a listed node is alive; all but the last are linked to the next.
+            Some((unsafe { NonNull::new_unchecked(head.as_ref().link.load(Ordering::Relaxed).cast()) }, tail))
+        };
+        Some(head)
+    }
+}

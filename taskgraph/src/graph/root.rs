@@ -1,0 +1,99 @@
+//! The root of a run: the consumer of the whole graph, which hands the result to whoever waits outside.
+
+use std::panic::Location;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use super::cx::{Cx, Queued};
+use super::dc::DC;
+use super::launch::Launch;
+use super::memory;
+use super::node::{Abandoned, Node, Ready, Table};
+use super::scope::Scope;
+use super::settle;
+use crate::error::Error;
+
+/// The end of a run, as the graph sees it.
+pub(crate) trait Ending<T>: Send + Sync + 'static {
+    /// The scope of the run.
+    fn scope(&self) -> &Scope;
+    /// Nothing of the run is left. Called once.
+    fn settle(&self, result: Result<T, Error>);
+}
+
+#[repr(C)]
+struct Root<T, E> {
+    node: Node,
+    inner: Launch<T>,
+    ending: Arc<E>,
+}
+
+/// Makes a graph a run: what is returned goes into a queue, and the ending hears of the result.
+#[track_caller]
+pub(crate) fn root<T: Send + 'static, E: Ending<T>>(graph: DC<T>, ending: Arc<E>) -> Queued {
+    let root = memory::allocate::<Root<T, E>>();
+    let node = Node::new(Root::<T, E>::TABLE, Location::caller(), 0);
+    let scope = NonNull::from(ending.scope());
+    // SAFETY: the memory is room for a `Root`, which is ready: it waits for nothing before it starts the graph.
+    // The scope lives in the ending, which the root keeps alive.
+    unsafe { root.write(Root { node, inner: Launch::Held(graph), ending }) };
+    Queued::new(Ready(root.cast()), scope)
+}
+
+impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
+    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: |_| None };
+
+    /// The first step starts the graph, the second has its result.
+    ///
+    /// # Safety
+    ///
+    /// The node is one of these, ready, and the caller's.
+    unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let root = node.cast::<Self>();
+        let at = root.as_ptr();
+        // SAFETY: the node is ours, and its result is moved out once.
+        unsafe {
+            if (*at).inner.is_held() {
+                return Launch::start(&raw mut (*at).inner, node, cx);
+            }
+            let value = Launch::result(&raw mut (*at).inner).read();
+            Self::end(root, Ok(value));
+        }
+        None
+    }
+
+    /// # Safety
+    ///
+    /// The node is one of these, its input is in if it was started, and it is the caller's.
+    #[cold]
+    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+        let root = node.cast::<Self>();
+        let at = root.as_ptr();
+        // SAFETY: the node is ours; what it holds is dropped once.
+        unsafe {
+            if !(*at).inner.is_held() && !(*at).node.has_failed() {
+                settle::drop_given_up(|| Launch::result(&raw mut (*at).inner).drop_in_place());
+            }
+            drop((*at).node.take_failed());
+            let failure = (*at).ending.scope().failure();
+            settle::drop_given_up(|| (&raw mut (*at).inner).drop_in_place());
+            (&raw mut (*at).inner).write(Launch::Started(super::input::Slot::EMPTY));
+            Self::end(root, Err(failure));
+        }
+        Abandoned::Caught(None)
+    }
+
+    /// # Safety
+    ///
+    /// The root is the caller's, and its result is moved out.
+    unsafe fn end(root: NonNull<Self>, result: Result<T, Error>) {
+        // SAFETY: the caller's promise.
+        let ending = unsafe {
+            let ending = Arc::clone(&(*root.as_ptr()).ending);
+            ptr::drop_in_place(root.as_ptr());
+            memory::free(root);
+            ending
+        };
+        ending.settle(result);
+    }
+}

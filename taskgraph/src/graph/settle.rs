@@ -1,0 +1,224 @@
+//! Settling: how a result or a failure reaches its consumer, and how far it goes from there.
+//!
+//! All loops over consumers are here, and none recurses: a failure climbs ten million nodes in constant stack.
+
+use std::cell::Cell;
+use std::iter;
+use std::ptr::NonNull;
+use std::time::Instant;
+
+use super::cx::{Cx, Host};
+use super::dc::DC;
+use super::node::{Abandoned, Arrival, Destination, List, Node, Ready};
+use crate::error::{Cause, Error, Task};
+
+/// What the body of a task came to.
+pub enum Outcome<T> {
+    Value(T),
+    /// The task goes on as the generator made for it.
+    Generated(DC<T>),
+    /// Another computation takes this one's place.
+    Delayed(DC<T>),
+    Failed(Cause),
+}
+
+/// Moves a result into its slot.
+///
+/// # Safety
+///
+/// `to` is the destination of a node with a result of type `T`, which has not arrived there yet and now has.
+#[inline(always)]
+pub(super) unsafe fn deliver<T>(to: Destination, value: T, cx: &mut Cx<'_>) -> Option<Ready> {
+    // SAFETY: the slot is a place for a `T` in the consumer, which is waiting and so alive; it is ours to fill.
+    unsafe { to.slot.cast::<T>().write(value) };
+    // SAFETY: the caller's promise.
+    unsafe { arrive(to, cx) }
+}
+
+/// As [`deliver`], when the value is in its slot already or there is none.
+///
+/// # Safety
+///
+/// As for [`deliver`].
+#[inline(always)]
+pub(super) unsafe fn arrive(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
+    let consumer = to.consumer.expect("a node that is stepped has a consumer");
+    // SAFETY: the consumer waits for this arrival, so it is alive.
+    match unsafe { Node::input_arrived(consumer) } {
+        Arrival::NowReady => Some(Ready(consumer)),
+        Arrival::StillWaiting => None,
+        Arrival::NowFailed => abandon(consumer, cx),
+    }
+}
+
+/// Puts `delayed` in the place of the node that had this destination: a tail call.
+#[inline(always)]
+pub(super) fn replace<T>(to: Destination, delayed: DC<T>, cx: &mut Cx<'_>) -> Option<Ready> {
+    let (node, ready) = delayed.into_parts();
+    // SAFETY: the graph was never run, so its nodes are alive and ours.
+    unsafe { node.as_ref() }.attach(to);
+    cx.start(ready)
+}
+
+/// A task whose result would have gone to `to` has failed: its scope keeps the first failure, and stops.
+#[cold]
+pub(super) fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
+    cx.scope().fail(|| {
+        let mut task = task;
+        let mut chain = consumers(to).peekable();
+        // A name given with `named` is a node of its own, right above the task.
+        if let Some(named) = chain.next_if(|consumer| consumer.name.is_empty()) {
+            task.label = named.label;
+        }
+        match why {
+            Why::Failed(cause) => Error::failed(cause, task),
+            Why::Panicked(message) => Error::panicked(message, task),
+        }
+        .needed_by(names_folded(chain))
+    });
+}
+
+/// Why a task failed.
+pub(super) enum Why {
+    Failed(Cause),
+    Panicked(String),
+}
+
+/// A failure arrives at `to`, and climbs until somebody still waits for other inputs, or catches it.
+#[cold]
+pub(super) fn fail(mut to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
+    while let Some(consumer) = to.consumer {
+        // SAFETY: the consumer waits for this arrival, so it is alive.
+        match unsafe { Node::input_failed(consumer, to.slot) } {
+            Arrival::StillWaiting => return None,
+            // SAFETY: all inputs are in, so the consumer is ours.
+            _ => match unsafe { (consumer.as_ref().table().abandon)(consumer, cx) } {
+                Abandoned::Failed(further) => to = further,
+                Abandoned::Caught(next) => return next,
+            },
+        }
+    }
+    None
+}
+
+/// Gives up a node all of whose inputs are in.
+#[cold]
+pub(super) fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+    // SAFETY: all inputs of the node are in, and it is ours.
+    match unsafe { (node.as_ref().table().abandon)(node, cx) } {
+        Abandoned::Failed(to) => fail(to, cx),
+        Abandoned::Caught(next) => next,
+    }
+}
+
+/// The tasks that need what goes to `to`, the nearest first.
+pub(super) fn needed_by(to: Destination) -> impl Iterator<Item = Task> {
+    names_folded(consumers(to).peekable())
+}
+
+/// Every described node above; one with an empty name is only a label for the one before it.
+fn consumers(to: Destination) -> impl Iterator<Item = Task> {
+    let mut next = to.consumer;
+    let nodes = iter::from_fn(move || {
+        // Consumers wait for what is below them, so all of them are alive.
+        let node = next?;
+        // SAFETY: consumers wait for what is below them, so all of them are alive.
+        next = unsafe { node.as_ref() }.destination().consumer;
+        Some(node)
+    });
+    // Plumbing is not described, and a chain of nothing else could be millions long.
+    // SAFETY: as above.
+    nodes.take(16 * Error::TRACE_LEN_MAX).filter_map(|node| unsafe { Node::describe(node) })
+}
+
+fn names_folded(mut tasks: iter::Peekable<impl Iterator<Item = Task>>) -> impl Iterator<Item = Task> {
+    iter::from_fn(move || {
+        let mut task = tasks.next()?;
+        if let Some(named) = tasks.next_if(|next| next.name.is_empty()) {
+            task.label = named.label;
+        }
+        Some(task)
+    })
+}
+
+thread_local! {
+    /// Graphs that wait to be dropped by the [`drop_unrun`] that is under way on this thread.
+    static DROPPING: Cell<Option<List>> = const { Cell::new(None) };
+    /// Whether what is dropped now was given up together with its run.
+    static GIVING_UP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Drops the values of a node that is given up; delayed computations among them are not told as forgotten.
+pub(super) fn drop_given_up(drop: impl FnOnce()) {
+    let before = GIVING_UP.try_with(|giving_up| giving_up.replace(true)).unwrap_or(true);
+    crate::unwind::drop_values(drop);
+    let _ = GIVING_UP.try_with(|giving_up| giving_up.set(before));
+}
+
+/// Drops the graph of `node`, which never ran, given its ready leaves.
+///
+/// Every leaf is given up, and so in turn is all that needs it. A computation that is found inside a dropped value
+/// waits until this one is through, so no nesting uses the stack.
+#[cold]
+pub(super) fn drop_unrun(node: NonNull<Node>, ready: List) {
+    let mut ready = Some(ready);
+    let outermost = DROPPING.try_with(|dropping| match dropping.take() {
+        Some(mut waiting) => {
+            waiting.append(ready.take().expect("the list was not moved yet"));
+            dropping.set(Some(waiting));
+            false
+        }
+        None => {
+            dropping.set(Some(List::EMPTY));
+            true
+        }
+    });
+    let Some(mut ready) = ready else { return };
+    if !std::thread::panicking() && GIVING_UP.try_with(Cell::get) == Ok(false) {
+        // SAFETY: the graph is still whole.
+        unsafe { tell_forgotten(node) };
+    }
+    let mut cx = Cx::new(&Nobody);
+    loop {
+        while let Some(leaf) = ready.pop() {
+            let next = abandon(leaf, &mut cx);
+            debug_assert!(next.is_none(), "nothing in a graph that never ran catches a failure");
+        }
+        let waiting = DROPPING.try_with(|dropping| dropping.replace(Some(List::EMPTY)));
+        match waiting {
+            Ok(Some(more)) if !more.is_empty() => ready = more,
+            _ => break,
+        }
+    }
+    if outermost.is_ok() {
+        DROPPING.set(None);
+    }
+}
+
+/// # Safety
+///
+/// The node is alive.
+unsafe fn tell_forgotten(node: NonNull<Node>) {
+    // SAFETY: the caller's promise.
+    if let Some(task) = unsafe { Node::describe(node) } {
+        tracing::warn!(
+            name = task.label().unwrap_or(task.name()),
+            "{task} was dropped without having been run: run it, yield it, return it, or give it to another task"
+        );
+    }
+}
+
+/// Dropping asks nothing of a worker.
+struct Nobody;
+
+impl Host for Nobody {
+    fn publish(&self, _: &mut Cx<'_>) {
+        unreachable!("giving a graph up that never ran makes nothing ready");
+    }
+    fn max_workers(&self) -> usize {
+        1
+    }
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}

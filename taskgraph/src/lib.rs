@@ -1,0 +1,70 @@
+//! Dynamic task graphs: ordinary functions become delayed computations that run in parallel, grow while they run, and
+//! get more or fewer workers while they do.
+//!
+//! ```
+//! use taskgraph::delayed;
+//!
+//! #[delayed]
+//! fn sum_below(n: u64) -> u64 {
+//!     (0..n).sum()
+//! }
+//!
+//! #[delayed]
+//! fn sums(count: u64) -> Vec<u64> {
+//!     for i in 1..=count {
+//!         yield_!(sum_below(10 * i));
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), taskgraph::Error> {
+//!     let result = taskgraph::run(sums(3), 4)?; // up to 4 workers
+//!     assert_eq!(result, [45, 190, 435]);
+//!     Ok(())
+//! }
+//! ```
+
+mod sync;
+mod unwind;
+mod error;
+mod event;
+mod graph;
+mod scheduler;
+mod runtime;
+mod control;
+mod run;
+#[doc(hidden)]
+pub mod __private;
+
+pub use error::{Error, Task};
+pub use graph::{DC, Func, IntoArg, IntoRef, Output, Shared, all};
+pub use run::run;
+pub use runtime::{Builder, Handle, Runtime};
+pub use taskgraph_macros::delayed;
+
+/// The most workers a runtime may have.
+///
+/// Each has a thread. Machines with more cores than this are better used by several processes.
+pub const MAX_WORKERS_LIMIT: usize = 1024;
+
+/// The port on which [`run`] listens while it runs.
+pub const CONTROL_PORT: u16 = 8888;
+
+/// Yields from the body of a generator: `yield_!(x)`, where `x` is a computation or a value.
+///
+/// The body of a `#[delayed]` function that uses it is a generator; the attribute gives it its meaning. Anywhere else
+/// it is an error that says so.
+///
+/// ```compile_fail
+/// fn plain() -> Vec<u64> {
+///     taskgraph::yield_!(1);
+///     vec![]
+/// }
+/// ```
+#[macro_export]
+macro_rules! yield_ {
+    ($($any:tt)*) => {
+        ::core::compile_error!(
+            "`yield_!` only works in the body of a `#[taskgraph::delayed]` function: put the attribute on this function, and let it return a collection"
+        )
+    };
+}

@@ -1,0 +1,28 @@
+//! The usual way to run a graph, in one call.
+
+use crate::error::Error;
+use crate::graph::DC;
+use crate::runtime::Runtime;
+
+/// Runs a computation on up to `max_workers` workers, and waits for its result.
+///
+/// While it runs, `telnet 127.0.0.1 8888` changes the number of workers; see `set_max_workers` there, or `help`. If
+/// the port is taken, the run goes on without one and says so in a `tracing` warning. A [`Runtime`] has more settings,
+/// and serves several runs.
+///
+/// May be called from several threads, and from inside a task.
+///
+/// # Errors
+///
+/// If `max_workers` is 0 or above [`MAX_WORKERS_LIMIT`](crate::MAX_WORKERS_LIMIT); otherwise the first failure of the
+/// run. What was running then has ended, and nothing else was started.
+///
+/// ```
+/// let answer = taskgraph::DC::new(|a: u32, b: u32| a * b, (6, 7));
+/// assert_eq!(taskgraph::run(answer, 2)?, 42);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[track_caller]
+pub fn run<T: Send + 'static>(delayed: DC<T>, max_workers: usize) -> Result<T, Error> {
+    Runtime::builder().max_workers(max_workers).build()?.run(delayed)
+}

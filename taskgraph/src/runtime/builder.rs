@@ -1,0 +1,143 @@
+//! The settings of a runtime.
+
+use std::env;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
+
+use super::{Core, Live, Runtime, check_max_workers};
+use crate::control::{Control, Settings};
+use crate::error::Error;
+use crate::event::Steering;
+use crate::scheduler::Scheduler;
+use crate::sync::{Condvar, Mutex};
+use crate::{CONTROL_PORT, MAX_WORKERS_LIMIT};
+
+/// Says whether and where the control port opens, for programs that do not say it themselves.
+const CONTROL_VARIABLE: &str = "TASKGRAPH_CONTROL";
+/// The token that goes with it.
+const TOKEN_VARIABLE: &str = "TASKGRAPH_CONTROL_TOKEN";
+
+/// Every setting of a [`Runtime`], with its default.
+///
+/// ```
+/// let runtime = taskgraph::Runtime::builder().max_workers(2).no_control().build()?;
+/// assert_eq!(runtime.max_workers(), 2);
+/// assert!(taskgraph::Runtime::builder().max_workers(0).build().is_err());
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder {
+    max_workers: Option<usize>,
+    control: Listen,
+    token: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Listen {
+    /// At the usual place; a busy port is worth a warning.
+    ByDefault,
+    /// There; a busy port is an error.
+    At(SocketAddr),
+    Nowhere,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self { max_workers: None, control: Listen::ByDefault, token: None }
+    }
+
+    /// How many workers there may be, from 1 to [`MAX_WORKERS_LIMIT`]. By default, as many as the machine has cores.
+    pub fn max_workers(mut self, max_workers: usize) -> Self {
+        self.max_workers = Some(max_workers);
+        self
+    }
+
+    /// Where the control port listens; with port 0, on any free one, which
+    /// [`control_addr`](Runtime::control_addr) tells.
+    ///
+    /// By default the environment variable `TASKGRAPH_CONTROL` says it (`off`, or an address), and without that it is
+    /// `127.0.0.1:8888` if that is free. An address other than loopback needs a
+    /// [`control_token`](Self::control_token).
+    pub fn control(mut self, addr: SocketAddr) -> Self {
+        self.control = Listen::At(addr);
+        self
+    }
+
+    /// No control port.
+    pub fn no_control(mut self) -> Self {
+        self.control = Listen::Nowhere;
+        self
+    }
+
+    /// What a client of the control port has to send first, as `auth TOKEN`.
+    ///
+    /// By default what the environment variable `TASKGRAPH_CONTROL_TOKEN` says, and nothing without that.
+    pub fn control_token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Starts the threads, and opens the control port.
+    ///
+    /// # Errors
+    ///
+    /// If `max_workers` is out of range, the system has no threads left, or a control port that was asked for cannot
+    /// be opened.
+    pub fn build(self) -> Result<Runtime, Error> {
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS_LIMIT);
+        let max_workers = self.max_workers.unwrap_or_else(cores);
+        check_max_workers(max_workers)?;
+        let (listen, token) = (self.control.or_from_environment()?, self.token.or_else(|| variable(TOKEN_VARIABLE)));
+        let core = Arc::new(Core {
+            scheduler: Scheduler::new(max_workers)?,
+            live: Mutex::new(Live::default()),
+            none_live: Condvar::new(),
+        });
+        let mut runtime = Runtime { core, control: None };
+        let steering = Arc::clone(&runtime.core) as Arc<dyn Steering>;
+        runtime.control = listen.open(token, steering)?;
+        Ok(runtime)
+    }
+}
+
+impl Listen {
+    fn or_from_environment(self) -> Result<Self, Error> {
+        match (self, variable(CONTROL_VARIABLE)) {
+            (Self::ByDefault, Some(value)) if value == "off" => Ok(Self::Nowhere),
+            (Self::ByDefault, Some(value)) => value.parse().map(Self::At).map_err(|_| {
+                Error::setting(format!(
+                    "{CONTROL_VARIABLE} is {value:?}, and must be `off` or an address such as 127.0.0.1:{CONTROL_PORT}"
+                ))
+            }),
+            (listen, _) => Ok(listen),
+        }
+    }
+
+    fn open(self, token: Option<String>, steering: Arc<dyn Steering>) -> Result<Option<Control>, Error> {
+        match self {
+            Self::Nowhere => Ok(None),
+            Self::At(addr) => match Control::open(Settings { addr, token }, steering) {
+                Ok(control) => Ok(Some(control)),
+                Err(source) => Err(Error::control(addr, source)),
+            },
+            Self::ByDefault => {
+                let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, CONTROL_PORT));
+                match Control::open(Settings { addr, token }, steering) {
+                    Ok(control) => Ok(Some(control)),
+                    Err(error) => {
+                        tracing::warn!(%addr, "running without a control port, {addr} cannot be opened: {error}");
+                        Ok(None)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// An environment variable that says something.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}

@@ -1,0 +1,75 @@
+//! What a started run is held by.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::run::{Cancel, Run};
+use crate::error::Error;
+use crate::scheduler;
+
+/// A run that was started with [`Runtime::spawn`](crate::Runtime::spawn): waits for it, or cancels it.
+///
+/// It is a `Future` too, so that async code can await the result. Dropping it lets the run go on by itself.
+///
+/// ```
+/// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+/// let handle = runtime.spawn(taskgraph::DC::new(|| 6 * 7, ()));
+/// assert_eq!(handle.join()?, 42);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[must_use = "the run goes on without its handle, but its result and its failure are lost"]
+pub struct Handle<T> {
+    run: Arc<Run<T>>,
+}
+
+impl<T: Send + 'static> Handle<T> {
+    pub(super) fn new(run: Arc<Run<T>>) -> Self {
+        Self { run }
+    }
+
+    /// Waits for the result.
+    ///
+    /// In a task, the worker takes other steps meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The first failure of the run, or that it was cancelled.
+    ///
+    /// # Panics
+    ///
+    /// If the handle was polled as a future and has given its result.
+    pub fn join(self) -> Result<T, Error> {
+        if !self.run.is_settled() {
+            scheduler::blocking(|| self.run.wait());
+        }
+        self.run.take()
+    }
+
+    /// Whether the result is there, so that [`join`](Self::join) would not wait.
+    pub fn is_finished(&self) -> bool {
+        self.run.is_settled()
+    }
+
+    /// Ends the run early: what is running ends its step, nothing more is started, and the result is an error that
+    /// [`is_cancelled`](Error::is_cancelled), unless it was there first.
+    pub fn cancel(&self) {
+        self.run.cancel();
+    }
+}
+
+impl<T: Send + 'static> Future for Handle<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.run.poll(context)
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("is_finished", &self.is_finished()).finish()
+    }
+}

@@ -1,0 +1,189 @@
+//! The runtime: builds what a run needs, takes runs, and ends with them.
+
+mod builder;
+mod handle;
+mod run;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::MAX_WORKERS_LIMIT;
+use crate::control::Control;
+use crate::error::Error;
+use crate::event::{Status, Steering};
+use crate::graph::{self, DC};
+use crate::scheduler::{self, Scheduler};
+use crate::sync::{Condvar, Mutex, lock};
+use run::{Cancel, Run};
+
+pub use builder::Builder;
+pub use handle::Handle;
+
+/// Workers, and the control port through which their number changes while they run.
+///
+/// Dropping it cancels the runs that have not settled, waits for the steps that are running, and ends all threads.
+///
+/// ```
+/// use taskgraph::{DC, Runtime};
+///
+/// let runtime = Runtime::builder().max_workers(2).no_control().build()?;
+/// let first = runtime.spawn(DC::new(|| 20, ()));
+/// let second = runtime.spawn(DC::new(|| 22, ()));
+/// runtime.set_max_workers(4)?;
+/// assert_eq!(first.join()? + second.join()?, 42);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+pub struct Runtime {
+    core: Arc<Core>,
+    control: Option<Control>,
+}
+
+/// What runs and windows share of a runtime.
+struct Core {
+    scheduler: Arc<Scheduler>,
+    live: Mutex<Live>,
+    none_live: Condvar,
+}
+
+/// The runs that have not settled.
+#[derive(Default)]
+struct Live {
+    runs: HashMap<u64, Arc<dyn Cancel>>,
+    next_id: u64,
+}
+
+impl Runtime {
+    /// Every setting with its default.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Runs a computation, and waits for its result.
+    ///
+    /// May be called from several threads, and from inside a task: the task's worker takes other steps meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The first failure of the run. What was running then has ended, and nothing else was started.
+    #[track_caller]
+    pub fn run<T: Send + 'static>(&self, delayed: DC<T>) -> Result<T, Error> {
+        self.spawn(delayed).join()
+    }
+
+    /// Starts a computation; the handle waits for it, or cancels it.
+    #[track_caller]
+    pub fn spawn<T: Send + 'static>(&self, delayed: DC<T>) -> Handle<T> {
+        let run = Run::start(&self.core);
+        self.core.scheduler.inject(graph::root(delayed, Arc::clone(&run)));
+        Handle::new(run)
+    }
+
+    /// How many workers there may be now.
+    pub fn max_workers(&self) -> usize {
+        self.core.scheduler.max_workers()
+    }
+
+    /// Changes how many workers there may be, while they run.
+    ///
+    /// More of them start at once. Fewer: each surplus worker ends with its current step. Nothing is stopped, lost, or
+    /// run again.
+    ///
+    /// # Errors
+    ///
+    /// If `max_workers` is 0 or above [`MAX_WORKERS_LIMIT`], or if the system has no threads left. Nothing has
+    /// changed then.
+    pub fn set_max_workers(&self, max_workers: usize) -> Result<(), Error> {
+        self.core.set_max_workers(max_workers)
+    }
+
+    /// The address of the control port; `None` without one.
+    ///
+    /// ```
+    /// let any_port = "127.0.0.1:0".parse().unwrap();
+    /// let runtime = taskgraph::Runtime::builder().control(any_port).build()?;
+    /// assert!(runtime.control_addr().is_some_and(|addr| addr.port() != 0));
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn control_addr(&self) -> Option<SocketAddr> {
+        self.control.as_ref().map(Control::addr)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        // Nobody rescales a runtime that ends.
+        self.control = None;
+        let cancelled: Vec<_> = lock(&self.core.live).runs.values().cloned().collect();
+        for run in &cancelled {
+            run.cancel();
+        }
+        if !cancelled.is_empty() {
+            drop(cancelled);
+            scheduler::blocking(|| self.core.wait_for_runs());
+        }
+        self.core.scheduler.end();
+    }
+}
+
+impl Core {
+    /// Adds a run; gives its key.
+    fn add(&self, run: Arc<dyn Cancel>) -> u64 {
+        let mut live = lock(&self.live);
+        let id = live.next_id;
+        live.next_id += 1;
+        live.runs.insert(id, run);
+        id
+    }
+
+    /// A run has settled.
+    fn remove(&self, id: u64) {
+        let mut live = lock(&self.live);
+        live.runs.remove(&id);
+        if live.runs.is_empty() {
+            drop(live);
+            self.none_live.notify_all();
+            graph::trim();
+        }
+    }
+
+    fn wait_for_runs(&self) {
+        let mut live = lock(&self.live);
+        while !live.runs.is_empty() {
+            live = self.none_live.wait(live).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+}
+
+impl Steering for Core {
+    fn max_workers(&self) -> usize {
+        self.scheduler.max_workers()
+    }
+
+    fn set_max_workers(&self, max_workers: usize) -> Result<(), Error> {
+        check_max_workers(max_workers)?;
+        self.scheduler.set_max_workers(max_workers)
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            max_workers: self.scheduler.max_workers(),
+            running: self.scheduler.running(),
+            runs: lock(&self.live).runs.len(),
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("status", &self.core.status())
+            .field("control_addr", &self.control_addr())
+            .finish()
+    }
+}
+
+fn check_max_workers(max_workers: usize) -> Result<(), Error> {
+    if (1..=MAX_WORKERS_LIMIT).contains(&max_workers) { Ok(()) } else { Err(Error::max_workers(max_workers)) }
+}

@@ -1,0 +1,307 @@
+//! The gate: how many workers may take steps, and how many do.
+//!
+//! All of it is one word, so that no two parts of it can disagree:
+//!
+//! | field | counts |
+//! |---|---|
+//! | `max` | how many workers may run: what users set |
+//! | `running` | permits that are out: each worker that takes steps, or looks for one to take, has one |
+//! | `searching` | those of them that look for work, or have been called and will |
+//! | `returning` | tasks that blocked, gave their place back, and want it again: they come before new workers |
+//! | `epoch` | changes of the pool: a worker that sees another one than its own moves over |
+//!
+//! A permit is given while `running + returning < max`, so there are never more than `max` steps at once; after `max`
+//! has become smaller, a worker keeps its permit only to the end of its step. The word changes when a worker comes or
+//! goes, not when it works: while all are busy, everybody reads it from its own cache.
+
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, lock};
+
+pub(crate) struct Gate {
+    word: AtomicU64,
+    /// For tasks that want their place again.
+    lock: Mutex<()>,
+    place_free: Condvar,
+}
+
+/// The word, apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct State(u64);
+
+const COUNT_BITS: u32 = 12;
+const COUNT: u64 = (1 << COUNT_BITS) - 1;
+const RUNNING: u32 = 0;
+const SEARCHING: u32 = COUNT_BITS;
+const RETURNING: u32 = 2 * COUNT_BITS;
+const MAX: u32 = 3 * COUNT_BITS;
+/// It may wrap: a worker that misses exactly so many changes in one step stays in its pool for longer, that is all.
+const EPOCH: u32 = 4 * COUNT_BITS;
+
+const _: () = assert!((crate::MAX_WORKERS_LIMIT as u64) <= COUNT / 2, "more tasks may return than there are workers");
+
+const fn one(field: u32) -> u64 {
+    1 << field
+}
+
+impl State {
+    fn count(self, field: u32) -> usize {
+        (self.0 >> field & COUNT) as usize
+    }
+
+    pub(crate) fn max(self) -> usize {
+        self.count(MAX)
+    }
+
+    pub(crate) fn running(self) -> usize {
+        self.count(RUNNING)
+    }
+
+    pub(crate) fn searching(self) -> usize {
+        self.count(SEARCHING)
+    }
+
+    fn returning(self) -> usize {
+        self.count(RETURNING)
+    }
+
+    pub(crate) fn epoch(self) -> u16 {
+        (self.0 >> EPOCH) as u16
+    }
+
+    fn has_place(self) -> bool {
+        self.running() + self.returning() < self.max()
+    }
+
+    /// Whether there is a place for a worker, and nobody who will look for work anyway.
+    #[inline(always)]
+    pub(crate) fn wants_worker(self) -> bool {
+        self.searching() == 0 && self.has_place()
+    }
+
+    /// Whether a worker of this epoch may go on after its step.
+    pub(crate) fn may_stay(self, epoch: u16) -> bool {
+        self.epoch() == epoch && self.running() + self.returning() <= self.max()
+    }
+
+    /// What the word is while every worker of this epoch is at work, whoever searches.
+    pub(crate) fn full(self, epoch: u16) -> State {
+        State((epoch as u64) << EPOCH | (self.max() as u64) << MAX | (self.max() as u64) << RUNNING)
+    }
+
+    /// Whether there is nothing for a worker to see here: all run, none returns, the epoch is the same.
+    #[inline(always)]
+    pub(crate) fn is(self, full: State) -> bool {
+        self.0 & !(COUNT << SEARCHING) == full.0
+    }
+}
+
+/// The right to take steps, one at a time. Dropping it gives the place back.
+#[must_use]
+pub(crate) struct Permit<'g> {
+    gate: &'g Gate,
+    searching: bool,
+}
+
+impl Gate {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { word: AtomicU64::new((max as u64) << MAX), lock: Mutex::new(()), place_free: Condvar::new() }
+    }
+
+    /// The state as this thread last heard of it.
+    #[inline(always)]
+    pub(crate) fn state(&self) -> State {
+        State(self.word.load(Ordering::Relaxed))
+    }
+
+    /// Changes how many may run, and moves all workers to the pool that goes with it.
+    pub(crate) fn set_max(&self, max: usize) {
+        self.update(|state| Some((state & !(COUNT << MAX) | (max as u64) << MAX).wrapping_add(one(EPOCH))));
+        // A smaller `max` frees nothing, a larger one may.
+        self.call_returning();
+    }
+
+    /// A permit for a worker that will look for work, if there is a place.
+    pub(crate) fn try_enter(&self) -> Option<Permit<'_>> {
+        self.enter_if(State::has_place)
+    }
+
+    /// The same, unless somebody is looking for work anyway.
+    pub(crate) fn try_call(&self) -> Option<Permit<'_>> {
+        self.enter_if(State::wants_worker)
+    }
+
+    fn enter_if(&self, condition: impl Fn(State) -> bool) -> Option<Permit<'_>> {
+        self.update(|state| condition(State(state)).then_some(state + one(RUNNING) + one(SEARCHING)))?;
+        Some(Permit { gate: self, searching: true })
+    }
+
+    /// Gives a running task's place back while it blocks.
+    pub(crate) fn block(&self) {
+        self.release(one(RUNNING));
+    }
+
+    /// The end of [`block`](Self::block): waits for a place.
+    pub(crate) fn unblock(&self) {
+        // From here on no new worker takes a place that becomes free, and one that is too many leaves after its step.
+        self.update(|state| Some(state + one(RETURNING)));
+        let mut guard = lock(&self.lock);
+        let take = |state: u64| {
+            (State(state).running() < State(state).max()).then_some(state + one(RUNNING) - one(RETURNING))
+        };
+        // Whoever frees a place sees us returning, and takes the lock before it notifies: so it comes either before
+        // this look at the word or after we wait.
+        while self.update(take).is_none() {
+            guard = self.place_free.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+
+    fn release(&self, what: u64) {
+        self.update(|state| Some(state - what));
+        self.call_returning();
+    }
+
+    fn call_returning(&self) {
+        if 0 < State(self.word.load(Ordering::SeqCst)).returning() {
+            let _guard = lock(&self.lock);
+            self.place_free.notify_all();
+        }
+    }
+
+    /// Changes the word unless `change` declines; gives what it was before.
+    ///
+    /// SeqCst: who leaves looks at the queues after this, who filled a queue looks at the word after that (see
+    /// `Scheduler::call_worker`); and a returning task and who frees its place look at each other's change.
+    fn update(&self, change: impl Fn(u64) -> Option<u64>) -> Option<State> {
+        self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, change).ok().map(State)
+    }
+}
+
+impl<'g> Permit<'g> {
+    /// The worker has found work. Whether it was the last that searched: then it should call another if there is more.
+    pub(crate) fn found_work(&mut self) -> bool {
+        debug_assert!(self.searching, "work is found by searching");
+        self.searching = false;
+        let before = self.gate.update(|state| Some(state - one(SEARCHING)));
+        before.is_some_and(|before| before.searching() == 1)
+    }
+
+    /// The worker has nothing left, and looks for work.
+    pub(crate) fn search(&mut self) {
+        debug_assert!(!self.searching, "a worker searches once at a time");
+        self.searching = true;
+        self.gate.update(|state| Some(state + one(SEARCHING)));
+    }
+
+    pub(crate) fn is_searching(&self) -> bool {
+        self.searching
+    }
+
+    /// Gives the permit back if the worker may not stay: only so many leave as have to.
+    pub(crate) fn stay(self, epoch: u16) -> Option<Self> {
+        let leave = |state: u64| (!State(state).may_stay(epoch)).then_some(state - self.held());
+        if self.gate.update(leave).is_none() {
+            return Some(self);
+        }
+        self.gate.call_returning();
+        std::mem::forget(self);
+        None
+    }
+
+    /// The permit as plain data, to go with a job to another thread; [`Gate::resume`] makes it a permit again.
+    pub(crate) fn suspend(self) -> Suspended {
+        debug_assert!(self.searching, "only a worker that was called travels");
+        std::mem::forget(self);
+        Suspended(())
+    }
+
+    fn held(&self) -> u64 {
+        one(RUNNING) + if self.searching { one(SEARCHING) } else { 0 }
+    }
+}
+
+/// A permit on its way to the thread that will use it.
+#[must_use = "a permit that is lost is a worker less"]
+pub(crate) struct Suspended(());
+
+impl Gate {
+    /// The permit that was sent.
+    pub(crate) fn resume(&self, _: Suspended) -> Permit<'_> {
+        Permit { gate: self, searching: true }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.gate.release(self.held());
+    }
+}
+
+#[cfg(all(test, not(taskgraph_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_permits_than_places() {
+        let gate = Gate::new(2);
+        let first = gate.try_enter().expect("two places");
+        let second = gate.try_enter().expect("one place");
+        assert!(gate.try_enter().is_none());
+        drop(first);
+        let third = gate.try_enter().expect("one place again");
+        assert_eq!((gate.state().running(), gate.state().searching()), (2, 2));
+        drop((second, third));
+        assert_eq!(gate.state().running(), 0);
+    }
+
+    #[test]
+    fn nobody_is_called_while_somebody_searches() {
+        let gate = Gate::new(3);
+        let mut first = gate.try_call().expect("nobody searches");
+        assert!(gate.try_call().is_none());
+        assert!(first.found_work(), "it was the only one");
+        let _second = gate.try_call().expect("nobody searches any more");
+    }
+
+    #[test]
+    fn after_a_change_of_max_only_so_many_leave_as_have_to() {
+        let gate = Gate::new(3);
+        let permits: Vec<_> = (0..3).map(|_| gate.try_enter().expect("a place")).collect();
+        let before = gate.state().epoch();
+        gate.set_max(1);
+        let epoch = gate.state().epoch();
+        assert_ne!(epoch, before);
+        let staying: Vec<_> = permits.into_iter().filter_map(|permit| permit.stay(epoch)).collect();
+        assert_eq!((staying.len(), gate.state().running()), (1, 1));
+        assert!(staying.into_iter().all(|permit| permit.stay(before).is_none()), "another pool's workers move");
+    }
+
+    #[test]
+    fn a_returning_task_comes_before_new_workers() {
+        let gate = Gate::new(1);
+        std::mem::forget(gate.try_enter().expect("a place"));
+        gate.block();
+        let other = gate.try_enter().expect("the place was given back");
+        std::thread::scope(|scope| {
+            let task = scope.spawn(|| gate.unblock());
+            while gate.state().returning() == 0 {
+                std::thread::yield_now();
+            }
+            assert!(other.stay(gate.state().epoch()).is_none(), "it leaves for the returning task");
+            task.join().expect("it has its place again");
+        });
+        assert_eq!((gate.state().running(), gate.state().returning()), (1, 0));
+    }
+
+    #[test]
+    fn a_busy_gate_is_recognized_by_one_comparison() {
+        let gate = Gate::new(1);
+        let full = gate.state().full(gate.state().epoch());
+        assert!(!gate.state().is(full));
+        let mut permit = gate.try_enter().expect("a place");
+        assert!(gate.state().is(full), "searching workers do not matter");
+        permit.found_work();
+        assert!(gate.state().is(full));
+        gate.set_max(1);
+        assert!(!gate.state().is(full), "another epoch");
+    }
+}

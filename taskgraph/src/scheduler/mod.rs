@@ -1,0 +1,162 @@
+//! The scheduler: who is next, how many at once, and on which thread.
+//!
+//! A [`worker`] is a loop that takes steps. It needs a permit of the [`gate`], a deque of the [`queues`], and a thread
+//! of the [`pool`]. It comes when it is called and goes when it finds nothing; between runs there are none.
+//!
+//! # Why no work is overlooked
+//!
+//! Somebody calls a worker whenever there is work, a place for a worker, and nobody who searches:
+//!
+//! 1. Whoever queues a node looks at the gate after that. If no place is free, every worker there may be is awake, and
+//!    looks at all queues before it goes.
+//! 2. A worker that goes first gives its permit back, then looks at all queues once more, and comes back if there is
+//!    anything.
+//! 3. While a worker searches nobody is called, for it will find the node. The last that finds something calls the
+//!    next one if there is more.
+//!
+//! Between 1 and 2 stands the classic race: the one writes a queue and reads the gate, the other writes the gate and
+//! reads the queues; each could miss the other. From outside both sides pay for a fence. A worker that queues a node
+//! does not: it would cost every node. Its counterpart waits instead, between its write and its read, for longer than
+//! a store takes to leave a core ([`heavy_barrier`]). Were even that too short, the node would still not be lost: the
+//! worker that queued it takes it after its current step.
+
+mod gate;
+mod queues;
+mod pool;
+mod worker;
+
+use std::hint;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::graph::Queued;
+use crate::sync::atomic::{AtomicBool, Ordering, fence};
+use crate::sync::{Mutex, lock};
+use gate::{Gate, Permit};
+use pool::Pool;
+use queues::Queues;
+
+pub(crate) struct Scheduler {
+    gate: Gate,
+    queues: Queues,
+    pool: Pool,
+    /// Held while the pool changes, so that pool and gate agree on how many there may be.
+    resizing: Mutex<()>,
+    call_due: AtomicBool,
+}
+
+/// After so long a worker is called again whose call came to a thread that could not take it.
+const CALL_AGAIN_AFTER: Duration = Duration::from_millis(1);
+
+impl Scheduler {
+    pub(crate) fn new(max_workers: usize) -> Result<Arc<Self>, Error> {
+        Ok(Arc::new(Self {
+            gate: Gate::new(max_workers),
+            queues: Queues::new(),
+            pool: Pool::new(max_workers)?,
+            resizing: Mutex::new(()),
+            call_due: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn max_workers(&self) -> usize {
+        self.gate.state().max()
+    }
+
+    /// Workers that take steps now.
+    pub(crate) fn running(&self) -> usize {
+        let state = self.gate.state();
+        state.running() - state.searching()
+    }
+
+    /// Changes how many workers there may be; running steps are not disturbed.
+    pub(crate) fn set_max_workers(self: &Arc<Self>, max_workers: usize) -> Result<(), Error> {
+        self.resize(|_| max_workers)
+    }
+
+    fn resize(self: &Arc<Self>, max_workers: impl FnOnce(usize) -> usize) -> Result<(), Error> {
+        let resizing = lock(&self.resizing);
+        let max_workers = max_workers(self.max_workers());
+        self.pool.renew(max_workers)?;
+        self.gate.set_max(max_workers);
+        drop(resizing);
+        self.call_worker();
+        Ok(())
+    }
+
+    /// Queues a node from outside.
+    pub(crate) fn inject(self: &Arc<Self>, node: Queued) {
+        self.queues.inject(node);
+        // SeqCst, pairs with the gate's: see "Why no work is overlooked".
+        fence(Ordering::SeqCst);
+        if self.gate.state().wants_worker() {
+            self.call_worker();
+        }
+    }
+
+    /// Has a worker come, if there is a place and nobody searches anyway.
+    #[cold]
+    fn call_worker(self: &Arc<Self>) {
+        // The epoch first: so a thread of an older pool never passes for one of a newer.
+        let epoch = self.gate.state().epoch();
+        let Some(permit) = self.gate.try_call().map(Permit::suspend) else { return };
+        let scheduler = Arc::clone(self);
+        self.pool.host(move || {
+            let permit = scheduler.gate.resume(permit);
+            if let Err(permit) = worker::run(&scheduler, permit, epoch) {
+                drop(permit);
+                scheduler.call_worker_later();
+            }
+        });
+    }
+
+    /// Calls again in a while: the job had come to a thread inside a task, and would again if it were sent at once.
+    fn call_worker_later(self: &Arc<Self>) {
+        if self.call_due.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let scheduler = Arc::clone(self);
+        self.pool.start_thread("taskgraph-call", move || {
+            std::thread::sleep(CALL_AGAIN_AFTER);
+            scheduler.call_due.store(false, Ordering::Relaxed);
+            if scheduler.queues.any() {
+                scheduler.call_worker();
+            }
+        });
+    }
+
+    /// Ends all threads, once nothing is left to do.
+    pub(crate) fn end(&self) {
+        // Workers that search for more would do so for a while.
+        self.gate.set_max(0);
+        self.pool.end();
+    }
+}
+
+/// Runs `wait`, which blocks this thread. If a task does so, its place is another worker's meanwhile.
+pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
+    let Some(scheduler) = worker::current() else { return wait() };
+    scheduler.gate.block();
+    // The thread is lost to its pool as long as it blocks, so the others move to a new one.
+    if let Err(error) = scheduler.resize(|unchanged| unchanged) {
+        tracing::error!("a task blocks, and no worker can take its place: {error}");
+    }
+    let result = wait();
+    scheduler.gate.unblock();
+    result
+}
+
+/// Waits until what other cores have written before is visible here.
+///
+/// The fence orders our own accesses. Stores of other cores wait in their store buffers for some hundred nanoseconds
+/// at most, and an interrupted core drains its own; the pauses take a few microseconds. It runs once for each worker
+/// that goes idle.
+fn heavy_barrier() {
+    const PAUSES: u32 = 128;
+    fence(Ordering::SeqCst);
+    for _ in 0..PAUSES {
+        hint::spin_loop();
+    }
+    fence(Ordering::SeqCst);
+}

@@ -1,0 +1,91 @@
+//! The threads: a custom rayon pool, so that `par_iter` and `join` inside a task run on the workers' own threads.
+//!
+//! A worker loop is one rayon job. When it finds nothing it ends, and its thread is rayon's: free for a task's
+//! `par_iter`, or asleep.
+//!
+//! rayon pools cannot be resized. A resize builds a pool of exactly as many threads as there may be workers; the old
+//! one runs the jobs it has, and its threads end with the last of them. Whoever drops the pool waits for all threads.
+//!
+//! rayon is named here and nowhere else.
+
+use std::thread::{self, JoinHandle};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::error::Error;
+use crate::sync::{Mutex, lock};
+
+pub(crate) struct Pool(Mutex<Threads>);
+
+struct Threads {
+    /// The pool for new workers; none once the runtime ends.
+    current: Option<ThreadPool>,
+    /// Of all pools, the old ones too.
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    pub(crate) fn new(threads: usize) -> Result<Self, Error> {
+        let (pool, handles) = build(threads)?;
+        Ok(Self(Mutex::new(Threads { current: Some(pool), handles })))
+    }
+
+    /// Lets new workers start on a new pool of so many threads.
+    pub(crate) fn renew(&self, threads: usize) -> Result<(), Error> {
+        let (pool, handles) = build(threads)?;
+        let mut inner = lock(&self.0);
+        inner.handles.retain(|handle| !handle.is_finished());
+        inner.handles.extend(handles);
+        let old = inner.current.replace(pool);
+        drop(inner);
+        drop(old);
+        Ok(())
+    }
+
+    /// Runs a job on one of the threads; drops it if the pool has ended.
+    pub(crate) fn host(&self, job: impl FnOnce() + Send + 'static) {
+        if let Some(pool) = &lock(&self.0).current {
+            pool.spawn(job);
+        }
+    }
+
+    /// Starts a thread that is no worker's, and ends with the others.
+    pub(crate) fn start_thread(&self, name: &str, body: impl FnOnce() + Send + 'static) {
+        let mut inner = lock(&self.0);
+        if inner.current.is_some() {
+            match thread::Builder::new().name(name.to_owned()).spawn(body) {
+                Ok(handle) => inner.handles.push(handle),
+                Err(error) => tracing::error!("cannot start the thread {name}: {error}"),
+            }
+        }
+    }
+
+    /// Lets all threads end once they are through with their jobs, and waits for that.
+    pub(crate) fn end(&self) {
+        let (pool, handles) = {
+            let mut inner = lock(&self.0);
+            (inner.current.take(), std::mem::take(&mut inner.handles))
+        };
+        drop(pool);
+        for handle in handles {
+            // A runtime may be dropped by one of its own tasks, whose thread ends after that.
+            if handle.thread().id() != thread::current().id() {
+                handle.join().expect("a worker thread does not panic: rayon aborts where a job does");
+            }
+        }
+    }
+}
+
+fn build(threads: usize) -> Result<(ThreadPool, Vec<JoinHandle<()>>), Error> {
+    let mut handles = Vec::with_capacity(threads);
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .spawn_handler(|thread| {
+            let builder = thread::Builder::new().name(format!("taskgraph-{}", thread.index()));
+            handles.push(builder.spawn(|| thread.run())?);
+            Ok(())
+        })
+        .build()
+        .map_err(|source| Error::threads(threads, source))?;
+    Ok((pool, handles))
+}

@@ -1,0 +1,137 @@
+//! Who is next: a deque for each worker, and an injector for what comes from outside.
+//!
+//! The owner of a deque takes the newest node, thieves take the oldest: the owner goes depth first and keeps what is
+//! live small, a thief gets the largest part of the graph that is left. A deque is claimed by one worker at a time; what
+//! a worker leaves in its deque when it goes is for the others to steal, or for whoever claims the deque next.
+//!
+//! The deques are `crossbeam-deque`'s, which is named here and nowhere else.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+
+use crate::graph::Queued;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, lock};
+
+pub(crate) struct Queues {
+    injector: Injector<Queued>,
+    deques: Mutex<Deques>,
+    /// How many deques there are; none ever goes.
+    len: AtomicUsize,
+}
+
+struct Deques {
+    unclaimed: Vec<(usize, Worker<Queued>)>,
+    stealers: Arc<[Stealer<Queued>]>,
+}
+
+/// A worker's own deque, and its view of the others.
+pub(crate) struct Claim<'q> {
+    queues: &'q Queues,
+    worker_idx: usize,
+    own: Option<Worker<Queued>>,
+    stealers: RefCell<Arc<[Stealer<Queued>]>>,
+    /// Nodes taken so far, to look at the injector now and then.
+    taken: Cell<u32>,
+}
+
+/// After so many nodes of its own a worker looks at the injector first, so that no run starves another.
+const INJECTOR_EVERY: u32 = 256;
+
+impl Queues {
+    pub(crate) fn new() -> Self {
+        let deques = Deques { unclaimed: Vec::new(), stealers: Arc::from([]) };
+        Self { injector: Injector::new(), deques: Mutex::new(deques), len: AtomicUsize::new(0) }
+    }
+
+    /// Queues a node from outside.
+    pub(crate) fn inject(&self, node: Queued) {
+        self.injector.push(node);
+    }
+
+    /// A deque for a new worker; the one that was left last, or another one if all are claimed.
+    pub(crate) fn claim(&self) -> Claim<'_> {
+        let mut deques = lock(&self.deques);
+        let (worker_idx, own) = deques.unclaimed.pop().unwrap_or_else(|| {
+            let own = Worker::new_lifo();
+            let worker_idx = deques.stealers.len();
+            deques.stealers = deques.stealers.iter().cloned().chain([own.stealer()]).collect();
+            // Relaxed: it only tells that a view is old; views are taken under the lock.
+            self.len.store(deques.stealers.len(), Ordering::Relaxed);
+            (worker_idx, own)
+        });
+        let stealers = RefCell::new(Arc::clone(&deques.stealers));
+        Claim { queues: self, worker_idx, own: Some(own), stealers, taken: Cell::new(0) }
+    }
+
+    /// Whether anything is queued anywhere.
+    pub(crate) fn any(&self) -> bool {
+        !self.injector.is_empty() || lock(&self.deques).stealers.iter().any(|stealer| !stealer.is_empty())
+    }
+}
+
+impl Claim<'_> {
+    fn own(&self) -> &Worker<Queued> {
+        self.own.as_ref().expect("a claim has its deque until it is dropped")
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&self, node: Queued) {
+        self.own().push(node);
+    }
+
+    /// The newest of the worker's own nodes.
+    #[inline(always)]
+    pub(crate) fn pop(&self) -> Option<Queued> {
+        let taken = self.taken.get().wrapping_add(1);
+        self.taken.set(taken);
+        if taken.is_multiple_of(INJECTOR_EVERY)
+            && let Some(node) = self.take_injected()
+        {
+            return Some(node);
+        }
+        self.own().pop()
+    }
+
+    fn take_injected(&self) -> Option<Queued> {
+        loop {
+            match self.queues.injector.steal() {
+                Steal::Success(node) => return Some(node),
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    /// Something from outside, or the oldest node of another worker.
+    pub(crate) fn steal(&self) -> Option<Queued> {
+        if let Some(node) = self.take_injected() {
+            return Some(node);
+        }
+        if self.stealers.borrow().len() != self.queues.len.load(Ordering::Relaxed) {
+            self.stealers.replace(Arc::clone(&lock(&self.queues.deques).stealers));
+        }
+        // Each worker starts at its neighbour, so that thieves spread over their victims.
+        let stealers = self.stealers.borrow();
+        let (before, from) = stealers.split_at(self.worker_idx);
+        for victim in from[1..].iter().chain(before) {
+            loop {
+                match victim.steal() {
+                    Steal::Success(node) => return Some(node),
+                    Steal::Empty => break,
+                    Steal::Retry => {}
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let own = self.own.take().expect("a claim is dropped once");
+        lock(&self.queues.deques).unclaimed.push((self.worker_idx, own));
+    }
+}

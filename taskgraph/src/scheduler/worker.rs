@@ -1,0 +1,183 @@
+//! The worker loop: takes steps while there are any and the gate lets it.
+
+use std::cell::RefCell;
+use std::hint;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use super::Scheduler;
+use super::gate::{Permit, State};
+use super::queues::Claim;
+use crate::graph::{Cx, Host, Queued};
+
+/// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
+/// calling a worker costs.
+const SEARCH_ROUNDS: u32 = 64;
+/// How long it pauses between two looks at the others' deques.
+const SEARCH_PAUSES: u32 = 32;
+
+thread_local! {
+    /// The scheduler whose worker this thread is, while it is one.
+    static CURRENT: RefCell<Option<Arc<Scheduler>>> = const { RefCell::new(None) };
+}
+
+/// A worker, from its call until its thread is rayon's again.
+struct Worker<'s> {
+    scheduler: &'s Arc<Scheduler>,
+    queues: Claim<'s>,
+    epoch: u16,
+    /// The gate's state while there is nothing in it for us to see.
+    full: State,
+}
+
+/// Why a worker has stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// There is nothing to do.
+    Idle,
+    /// There may be work, but this worker is not to take it.
+    Displaced,
+}
+
+/// Runs a worker on this thread, which belongs to the pool of `epoch` or to an older one.
+///
+/// If the thread is inside a task already, which waits for rayon and was given this job meanwhile, the permit comes
+/// back unused: a task must not wait for the steps of others on top of its own stack.
+pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: u16) -> Result<(), Permit<'s>> {
+    let nested = CURRENT.with_borrow_mut(|current| {
+        let nested = current.is_some();
+        current.get_or_insert_with(|| Arc::clone(scheduler));
+        nested
+    });
+    if nested {
+        return Err(permit);
+    }
+    let full = scheduler.gate.state().full(epoch);
+    let stop = Worker { scheduler, queues: scheduler.queues.claim(), epoch, full }.work(permit);
+    CURRENT.set(None);
+    if stop == Stop::Displaced {
+        scheduler.call_worker();
+    }
+    Ok(())
+}
+
+/// The scheduler of the task that this thread is in, if it is in one.
+pub(super) fn current() -> Option<Arc<Scheduler>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+impl<'s> Worker<'s> {
+    fn work(&self, permit: Permit<'s>) -> Stop {
+        let mut cx = Cx::new(self);
+        let mut permit = permit;
+        loop {
+            // Not only after a step: the pool may have changed since this worker was called.
+            let Some(staying) = permit.stay(self.epoch) else { return Stop::Displaced };
+            permit = staying;
+            let Some(queued) = self.find(&mut permit) else {
+                match self.go_idle(permit) {
+                    Some(again) => permit = again,
+                    None => return Stop::Idle,
+                }
+                continue;
+            };
+            let mut next = Some(cx.take(queued));
+            while let Some(ready) = next {
+                next = cx.step(ready);
+                let queued_more = self.queue_ready(&mut cx);
+                let state = self.gate_state();
+                if state.is(self.full) {
+                    continue;
+                }
+                if state.may_stay(self.epoch) {
+                    if queued_more && state.wants_worker() {
+                        self.scheduler.call_worker();
+                    }
+                } else {
+                    if let Some(ready) = next.take() {
+                        self.queues.push(cx.put_back(ready));
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn gate_state(&self) -> State {
+        self.scheduler.gate.state()
+    }
+
+    /// Queues what the last step made ready; whether that was anything.
+    #[inline(always)]
+    fn queue_ready(&self, cx: &mut Cx<'_>) -> bool {
+        let mut any = false;
+        while let Some(node) = cx.next_ready() {
+            self.queues.push(node);
+            any = true;
+        }
+        any
+    }
+
+    /// Something to do: the newest node of our own, or one from elsewhere.
+    #[inline]
+    fn find(&self, permit: &mut Permit<'s>) -> Option<Queued> {
+        if !permit.is_searching() {
+            // A first look around costs the others nothing, for nobody hears of it.
+            if let Some(node) = self.queues.pop().or_else(|| self.queues.steal()) {
+                return Some(node);
+            }
+            permit.search();
+        }
+        self.search(permit)
+    }
+
+    #[cold]
+    fn search(&self, permit: &mut Permit<'s>) -> Option<Queued> {
+        for round in 0..SEARCH_ROUNDS {
+            if let Some(node) = self.queues.pop().or_else(|| self.queues.steal()) {
+                // While one searches nobody else is called, so the last that finds something calls the next.
+                if permit.found_work() && self.gate_state().wants_worker() && self.scheduler.queues.any() {
+                    self.scheduler.call_worker();
+                }
+                return Some(node);
+            }
+            if !self.gate_state().may_stay(self.epoch) {
+                return None;
+            }
+            if round < SEARCH_ROUNDS / 2 {
+                for _ in 0..SEARCH_PAUSES {
+                    hint::spin_loop();
+                }
+            } else {
+                thread::yield_now();
+            }
+        }
+        None
+    }
+
+    /// Gives the permit back; takes another one if there is work after all.
+    #[cold]
+    fn go_idle(&self, permit: Permit<'s>) -> Option<Permit<'s>> {
+        drop(permit);
+        super::heavy_barrier();
+        if self.scheduler.queues.any() { self.scheduler.gate.try_enter() } else { None }
+    }
+}
+
+impl Host for Worker<'_> {
+    fn publish(&self, cx: &mut Cx<'_>) {
+        if self.queue_ready(cx) && self.gate_state().wants_worker() {
+            self.scheduler.call_worker();
+        }
+    }
+
+    fn max_workers(&self) -> usize {
+        self.gate_state().max()
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}

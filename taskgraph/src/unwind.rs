@@ -1,0 +1,46 @@
+//! The one place where a panic of user code is caught, and told as words.
+
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+
+/// Runs user code; a panic comes back as its message.
+///
+/// `AssertUnwindSafe` holds because what the code touched is dropped with it: a task owns its arguments.
+#[inline(always)]
+pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, String> {
+    panic::catch_unwind(AssertUnwindSafe(code)).map_err(message)
+}
+
+/// Drops user values; a panic of theirs is logged, since there is nobody left whom it could fail.
+pub(crate) fn drop_values(drop: impl FnOnce()) {
+    if let Err(message) = catch(drop) {
+        tracing::error!("a value that was no longer needed panicked while it was dropped: {message}");
+    }
+}
+
+#[cold]
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let message = if let Some(text) = payload.downcast_ref::<&'static str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a payload that is not text".to_owned()
+    };
+    // A payload may panic in turn when it is dropped; forgetting those is the only way never to unwind from here.
+    if payload.is::<&'static str>() || payload.is::<String>() { drop(payload) } else { std::mem::forget(payload) }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_comes_back_as_its_message() {
+        assert_eq!(catch(|| 7), Ok(7));
+        assert_eq!(catch(|| panic!("plain")), Err::<(), _>("plain".to_owned()));
+        assert_eq!(catch(|| panic!("number {}", 3)), Err::<(), _>("number 3".to_owned()));
+        assert_eq!(catch(|| panic::panic_any(3)), Err::<(), _>("a payload that is not text".to_owned()));
+    }
+}

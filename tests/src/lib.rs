@@ -1,0 +1,1 @@
+//! Tests of taskgraph through its public surface: see the `tests` folder beside this file.

@@ -1,0 +1,9 @@
+//! Every mistake the attribute knows gives one message, at the smallest guilty token, and no others after it.
+//!
+//! After a change of a text: `TRYBUILD=overwrite cargo test -p taskgraph-tests --test macro_errors`, then read the
+//! difference as a user would.
+
+#[test]
+fn every_mistake_is_told_once_and_where_it_is() {
+    trybuild::TestCases::new().compile_fail("ui/fail/*.rs");
+}

@@ -1,0 +1,10 @@
+use taskgraph::delayed;
+
+#[delayed]
+fn serve() -> ! {
+    loop {}
+}
+
+fn main() {
+    let _ = serve();
+}
