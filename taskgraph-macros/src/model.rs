@@ -113,6 +113,8 @@ pub(crate) enum Finding {
     Misplaced(Place, Span),
     /// A `yield_!` without exactly one argument.
     NotOneArgument(TokenStream),
+    /// A `yield_!` whose argument is no expression.
+    Syntax(syn::Error),
     /// `return x`
     Return(Expr),
     /// `x.await`
@@ -129,4 +131,6 @@ pub(crate) enum Place {
     Const,
     /// The arguments of another macro, by its name.
     Macro(String),
+    /// Syntax that is newer than our parser.
+    Unknown,
 }

@@ -76,7 +76,13 @@ fn check(input: &[u8], expected: &[u8]) {
 fn max_workers_can_be_asked_for_and_set() {
     check(b"get_max_workers\r\n", b"4\r\n");
     check(b"set_max_workers 2\r\nget_max_workers\r\n", b"setting max workers to 2\r\n2\r\n");
-    check(b"set_max_workers 1024\r\nget_max_workers\r\n", b"setting max workers to 1024\r\n1024\r\n");
+}
+
+#[test]
+fn the_whole_documented_range_can_be_set() {
+    let (_runtime, addr) = runtime();
+    let answer = converse(addr, b"set_max_workers 1024\r\nset_max_workers 1\r\nget_max_workers\r\n");
+    assert_eq!(answer, b"setting max workers to 1024\r\nsetting max workers to 1\r\n1\r\n");
 }
 
 #[test]
@@ -93,7 +99,8 @@ fn the_port_and_the_code_see_the_same_limit() {
 fn an_unknown_command_is_told_what_there_is() {
     let (_runtime, addr) = runtime();
     let answer = String::from_utf8(converse(addr, b"frobnicate 1\r\n")).unwrap();
-    let available = answer.strip_prefix("unknown command frobnicate, available: ").unwrap().strip_suffix("\r\n").unwrap();
+    let available =
+        answer.strip_prefix("unknown command frobnicate, available: ").unwrap().strip_suffix("\r\n").unwrap();
     let available: Vec<_> = available.split(", ").collect();
     assert!(available.is_sorted(), "{available:?}");
     for command in ["auth", "get_max_workers", "help", "prompt", "quit", "set_max_workers", "status"] {
@@ -271,7 +278,8 @@ fn a_browser_is_closed_and_its_body_is_not_obeyed() {
     let target = "a".repeat(5000);
     for line in ["GET / HTTP/1.1", "POST / HTTP/1.1", "OPTIONS * HTTP/1.1", &format!("POST /{target} HTTP/1.1")] {
         let mut stream = connect(addr);
-        let request = format!("{line}\r\nHost: 127.0.0.1\r\nContent-Length: 21\r\n\r\nset_max_workers 1\r\nget_max_workers\r\n");
+        let request =
+            format!("{line}\r\nHost: 127.0.0.1\r\nContent-Length: 21\r\n\r\nset_max_workers 1\r\nget_max_workers\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         assert_eq!(read_to_end(stream), b"", "{line}");
     }
@@ -359,7 +367,7 @@ fn child() {
         Ok("run") => {
             let wait = DC::new(
                 || {
-                    println!("running");
+                    println!("the task runs");
                     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
                     7
                 },
@@ -420,7 +428,7 @@ fn free_addr() -> SocketAddr {
 fn the_environment_says_where_a_run_listens() {
     let addr = free_addr();
     let mut program = Program::start("run", Some(&addr.to_string()));
-    program.wait_for("running");
+    program.wait_for("the task runs");
     assert_eq!(converse(addr, b"get_max_workers\n"), b"3\r\n");
     assert_eq!(program.end(), "7");
     TcpListener::bind(addr).unwrap();
@@ -442,12 +450,12 @@ fn a_run_listens_on_the_usual_port_and_goes_on_without_it() {
         return;
     };
     let mut program = Program::start("run", None);
-    program.wait_for("running");
+    program.wait_for("the task runs");
     assert_eq!(program.end(), "7");
     drop(taken);
 
     let mut program = Program::start("run", None);
-    program.wait_for("running");
+    program.wait_for("the task runs");
     assert_eq!(converse(usual, b"set_max_workers 2\nget_max_workers\n"), b"setting max workers to 2\r\n2\r\n");
     assert_eq!(program.end(), "7");
     TcpListener::bind(usual).unwrap();

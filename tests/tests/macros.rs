@@ -770,13 +770,14 @@ mod lints {
         0..n
     }
 
-    pub fn use_all(a: impl IntoArg<u32>, text: impl IntoRef<str>) -> Vec<DC<()>> {
+    #[expect(clippy::redundant_pub_crate, reason = "rustc and clippy want opposite things here")]
+    pub(super) fn use_all(a: impl IntoArg<u32>, text: impl IntoRef<str>) -> Vec<DC<()>> {
         vec![
             plain(a, 1, 2, 3).map(drop),
             borrowed(text, "", (1, 2)).map(drop),
             growing("1").map(drop),
             nothing("1"),
-            generator(1, "2", vec![]).map(drop),
+            generator(1, "2", Vec::<u32>::new()).map(drop),
             fallible_generator("1").map(drop),
             Receiver::new(1).then(Receiver::read).map(drop),
             Receiver(Arc::new(1)).ignored(),
@@ -784,7 +785,8 @@ mod lints {
         ]
     }
 
-    pub fn panicking() -> DC<u32> {
+    #[expect(clippy::redundant_pub_crate, reason = "as above")]
+    pub(super) fn panicking() -> DC<u32> {
         panics(1)
     }
 }

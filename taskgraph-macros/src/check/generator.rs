@@ -3,6 +3,7 @@
 use quote::ToTokens;
 use syn::{Expr, ExprCall, ReturnType, Stmt};
 
+use super::borrows;
 use crate::complaints::Complaints;
 use crate::model::{Delayed, Finding, Generator, Place, Shape};
 
@@ -35,7 +36,15 @@ fn check_return_type(delayed: &Delayed, complaints: &mut Complaints) {
             "this `Result` hides the collection from the generator",
             "write it out: `-> Result<Vec<T>, E>`",
         ),
-        _ => {}
+        (ReturnType::Type(_, ty), _) => {
+            for impl_token in borrows::of(ty).impls {
+                complaints.about(
+                    impl_token,
+                    "a generator needs the name of the collection to collect what it yields",
+                    "name it: `-> Vec<T>`",
+                );
+            }
+        }
     }
 }
 
@@ -48,6 +57,7 @@ fn check_finding(finding: &Finding, shape: &Shape, complaints: &mut Complaints) 
         Finding::NotOneArgument(mac) => {
             complaints.about(mac, "`yield_!` takes one computation or value", "write one `yield_!(x);` for each");
         }
+        Finding::Syntax(error) => complaints.syntax(error.clone()),
         Finding::Return(value) => check_ending(value, shape, complaints),
         Finding::Await(await_token) => complaints.about(
             await_token,
@@ -68,6 +78,7 @@ fn misplaced(place: &Place) -> (String, String) {
             "yield in the function itself, or make the inner one `#[delayed]`",
         ),
         Place::Const => ("in a `const` block".to_owned(), "yield in the function itself"),
+        Place::Unknown => ("in syntax that `#[delayed]` does not know".to_owned(), "yield in a statement of its own"),
         Place::Macro(name) => (format!("inside another macro, `{name}!`"), "yield in a statement of its own, before"),
     };
     (format!("`yield_!` does not work {inside}: only the function itself can yield"), help.to_owned())

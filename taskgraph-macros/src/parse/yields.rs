@@ -63,11 +63,12 @@ impl Rewrite {
             self.findings.push(Finding::Misplaced(place.clone(), written));
             return quote!(());
         }
-        let arguments = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(mac.tokens.clone());
-        let Some(mut yielded) = arguments.ok().filter(|all| all.len() == 1).and_then(|all| all.into_iter().next())
-        else {
-            self.findings.push(Finding::NotOneArgument(mac.to_token_stream()));
-            return quote!(());
+        let mut yielded = match argument(mac) {
+            Ok(yielded) => yielded,
+            Err(finding) => {
+                self.findings.push(finding);
+                return quote!(());
+            }
         };
         self.visit_expr_mut(&mut yielded);
         let through = names::yielder(written);
@@ -106,7 +107,7 @@ impl VisitMut for Rewrite {
             }
             Expr::Async(block) => self.within(Place::Async, |inside| visit_mut::visit_expr_async_mut(inside, block)),
             Expr::Const(block) => self.within(Place::Const, |inside| visit_mut::visit_expr_const_mut(inside, block)),
-            Expr::Verbatim(unknown) => self.search(Place::Macro("syntax".to_owned()), unknown.clone()),
+            Expr::Verbatim(unknown) => self.search(Place::Unknown, unknown.clone()),
             _ => {
                 self.note(expr);
                 visit_mut::visit_expr_mut(self, expr);
@@ -157,6 +158,16 @@ impl Rewrite {
             Expr::Await(awaiting) => self.findings.push(Finding::Await(awaiting.await_token)),
             _ => {}
         }
+    }
+}
+
+/// The `x` of `yield_!(x)`.
+fn argument(mac: &Macro) -> Result<Expr, Finding> {
+    let arguments = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(mac.tokens.clone());
+    let mut arguments = arguments.map_err(Finding::Syntax)?.into_iter();
+    match (arguments.next(), arguments.next()) {
+        (Some(yielded), None) => Ok(yielded),
+        _ => Err(Finding::NotOneArgument(mac.to_token_stream())),
     }
 }
 

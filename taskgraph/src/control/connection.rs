@@ -70,8 +70,10 @@ async fn converse(stream: &mut TcpStream, mut session: Session) -> io::Result<En
             stream.read(&mut input).await?
         };
         if n_bytes == 0 {
-            if session.finish(&mut out) == Next::Http {
-                return Ok(End::Http);
+            match session.finish(&mut out) {
+                Next::Http => return Ok(End::Http),
+                Next::AnsweredLate => sleep(WRONG_TOKEN_DELAY).await,
+                Next::Bytes | Next::Answered | Next::Close => {}
             }
             send(stream, &out).await?;
             return Ok(End::Close);

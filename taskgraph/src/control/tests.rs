@@ -204,6 +204,11 @@ fn guessing_is_slow_and_ends_soon() {
     stream.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "wrong token\r\nwrong token\r\nwrong token, closing\r\n");
     assert!(Duration::from_millis(900) < started.elapsed());
+
+    // An end of the line, or of the stream, makes no difference.
+    let started = Instant::now();
+    assert_eq!(converse(control.addr(), [&b"auth a"[..]]), r"wrong token\r\n");
+    assert!(Duration::from_millis(450) < started.elapsed());
 }
 
 #[test]

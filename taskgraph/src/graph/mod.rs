@@ -35,3 +35,6 @@ pub use dc::{DC, Func, Output};
 pub use generator::{Finish, Yielder, generate};
 pub use input::Input;
 pub use shared::Shared;
+
+#[cfg(all(test, taskgraph_loom))]
+mod models;

@@ -127,10 +127,12 @@ impl Node {
         Destination { consumer: self.consumer.get(), slot: self.slot.get() }
     }
 
-    /// The node waits again, for this many inputs. Only while it is ours.
+    /// A node that was ready waits again, for this many inputs. Only while it is ours.
     #[inline(always)]
     pub(super) fn wait_for(&self, inputs: u32) {
         self.missing.store(inputs, Ordering::Relaxed);
+        // Where its queue left the scope, its failed inputs will be.
+        self.link.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// One more input than said so far. Only while another input is still out.

@@ -223,6 +223,14 @@ impl<'g> Permit<'g> {
 #[must_use = "a permit that is lost is a worker less"]
 pub(crate) struct Suspended(());
 
+#[cfg(all(test, taskgraph_loom))]
+impl Suspended {
+    /// For a permit that a model forgot on purpose.
+    pub(super) fn forgotten() -> Self {
+        Self(())
+    }
+}
+
 impl Gate {
     /// The permit that was sent.
     pub(crate) fn resume(&self, _: Suspended) -> Permit<'_> {

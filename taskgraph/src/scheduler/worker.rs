@@ -117,6 +117,7 @@ impl<'s> Worker<'s> {
             self.queues.push(node);
             any = true;
         }
+        super::light_barrier();
         any
     }
 

@@ -1,0 +1,214 @@
+//! What loom checks of the graph: that results, failures and shared results arrive once, and whole.
+//!
+//! The values are cells that loom watches: reading one without having been told of the write is an error.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+
+use super::cx::{Cx, Host, Queued};
+use super::dc::DC;
+use super::root::{Ending, root};
+use super::scope::Scope;
+use crate::error::Error;
+
+/// A value that two threads must not touch at once, or without a hand-over between; it counts those that are alive.
+struct Watched {
+    value: UnsafeCell<u32>,
+    alive: Arc<AtomicUsize>,
+}
+
+impl Watched {
+    fn new(value: u32, alive: &Arc<AtomicUsize>) -> Self {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Self { value: UnsafeCell::new(value), alive: Arc::clone(alive) }
+    }
+
+    fn get(&self) -> u32 {
+        // SAFETY: loom checks that nobody writes meanwhile.
+        self.value.with(|value| unsafe { *value })
+    }
+}
+
+// SAFETY: as for a `u32`; loom checks it.
+unsafe impl Send for Watched {}
+// SAFETY: nobody writes after the construction; loom checks it.
+unsafe impl Sync for Watched {}
+
+impl Clone for Watched {
+    fn clone(&self) -> Self {
+        Self::new(self.get(), &self.alive)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // A write: it must come after every use.
+        // SAFETY: loom checks that.
+        self.value.with_mut(|value| unsafe { *value = 0 });
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Outcome {
+    scope: Scope,
+    result: Mutex<Option<Result<u32, Error>>>,
+}
+
+impl Ending<u32> for Outcome {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn settle(&self, result: Result<u32, Error>) {
+        assert!(self.result.lock().unwrap().replace(result).is_none(), "a run settles once");
+    }
+}
+
+/// Ready nodes for the two threads of a model.
+#[derive(Default)]
+struct Ready(Mutex<VecDeque<Queued>>);
+
+struct Worker<'a>(&'a Ready);
+
+impl Host for Worker<'_> {
+    fn publish(&self, cx: &mut Cx<'_>) {
+        while let Some(node) = cx.next_ready() {
+            self.0.0.lock().unwrap().push_back(node);
+        }
+    }
+
+    fn max_workers(&self) -> usize {
+        2
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// Takes steps until nothing is ready; the other thread may make more ready later, and then takes them itself.
+fn work(ready: &Ready) {
+    let worker = Worker(ready);
+    let mut cx = Cx::new(&worker);
+    loop {
+        let Some(queued) = ready.0.lock().unwrap().pop_front() else { return };
+        let mut next = Some(cx.take(queued));
+        while let Some(node) = next {
+            next = cx.step(node);
+            worker.publish(&mut cx);
+        }
+    }
+}
+
+/// Checks a graph, made anew for each interleaving, on two threads.
+fn check(graph: fn(&Arc<AtomicUsize>) -> DC<u32>, expected: Result<u32, &'static str>) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(move || {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let outcome = std::sync::Arc::new(Outcome { scope: Scope::new(), result: Mutex::new(None) });
+        let ready = Arc::new(Ready::default());
+        let queued = root(graph(&alive), std::sync::Arc::clone(&outcome));
+        {
+            let worker = Worker(&ready);
+            let mut cx = Cx::new(&worker);
+            let start = cx.take(queued);
+            if let Some(first) = cx.step(start) {
+                let first = cx.put_back(first);
+                worker.publish(&mut cx);
+                ready.0.lock().unwrap().push_back(first);
+            }
+        }
+        let thread = {
+            let ready = Arc::clone(&ready);
+            thread::spawn(move || work(&ready))
+        };
+        work(&ready);
+        thread.join().unwrap();
+        work(&ready);
+        let result = outcome.result.lock().unwrap().take().expect("the run has settled");
+        match (&result, expected) {
+            (Ok(value), Ok(expected)) => assert_eq!(*value, expected),
+            (Err(error), Err(expected)) => assert!(error.to_string().ends_with(expected), "{error}"),
+            _ => panic!("{result:?} instead of {expected:?}"),
+        }
+        assert_eq!(alive.load(Ordering::Relaxed), 0, "every value is dropped once");
+    });
+}
+
+fn leaf(value: u32, alive: &Arc<AtomicUsize>) -> DC<Watched> {
+    let alive = Arc::clone(alive);
+    DC::new(move || Watched::new(value, &alive), ())
+}
+
+#[test]
+fn both_results_reach_the_consumer() {
+    check(|alive| DC::new(|a: Watched, b: Watched| a.get() + b.get(), (leaf(1, alive), leaf(2, alive))), Ok(3));
+}
+
+#[test]
+fn a_failure_and_a_result_meet_and_both_are_accounted_for() {
+    check(
+        |alive| {
+            let failing = DC::<Watched>::new(|| -> Result<Watched, &str> { Err("no") }, ());
+            DC::new(|a: Watched, b: Watched| a.get() + b.get(), (failing, leaf(2, alive)))
+        },
+        Err("failed: no"),
+    );
+}
+
+#[test]
+fn two_failures_settle_a_run_once() {
+    check(
+        |_| {
+            let failing = || DC::<u32>::new(|| -> Result<u32, &str> { Err("no") }, ());
+            DC::new(|a: u32, b: u32| a + b, (failing(), failing()))
+        },
+        Err("failed: no"),
+    );
+}
+
+#[test]
+fn a_shared_result_is_computed_once_and_reaches_both() {
+    check(
+        |alive| {
+            let alive = Arc::clone(alive);
+            let times = Arc::new(AtomicUsize::new(0));
+            let once = move || {
+                assert_eq!(times.fetch_add(1, Ordering::Relaxed), 0, "computed twice");
+                Watched::new(5, &alive)
+            };
+            let shared = DC::new(once, ()).shared();
+            let user = |shared: &super::Shared<_>| shared.dc().map(|value: Watched| value.get());
+            DC::new(|a: u32, b: u32| a + b, (user(&shared), user(&shared)))
+        },
+        Ok(10),
+    );
+}
+
+#[test]
+fn a_shared_failure_reaches_both() {
+    check(
+        |_| {
+            let shared = DC::<u32>::new(|| -> Result<u32, &str> { Err("no") }, ()).shared();
+            DC::new(|a: u32, b: u32| a + b, (shared.dc(), shared.dc().map(|x| x + 1)))
+        },
+        Err("failed: no"),
+    );
+}
+
+#[test]
+fn an_attempt_catches_while_its_sibling_goes_on() {
+    check(
+        |alive| {
+            let failing = DC::<u32>::new(|| -> Result<u32, &str> { Err("no") }, ()).attempt();
+            DC::new(|a: Result<u32, Error>, b: Watched| a.unwrap_or(40) + b.get(), (failing, leaf(2, alive)))
+        },
+        Ok(42),
+    );
+}

@@ -1,0 +1,108 @@
+//! What loom checks of the scheduler: the gate, and going idle against a push.
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering, fence};
+use loom::thread;
+
+use super::gate::Gate;
+use super::{heavy_barrier, light_barrier};
+
+/// Counts who is inside, and that there are never too many.
+struct Inside(AtomicUsize);
+
+impl Inside {
+    fn enter(&self, max: usize) {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) < max, "more workers than the gate lets in");
+        assert_ne!(self.0.fetch_sub(1, Ordering::SeqCst), 0);
+    }
+}
+
+#[test]
+fn no_two_workers_pass_a_gate_for_one() {
+    loom::model(|| {
+        let shared = Arc::new((Gate::new(1), Inside(AtomicUsize::new(0))));
+        let other = Arc::clone(&shared);
+        let work = |(gate, inside): &(Gate, Inside)| {
+            if let Some(mut permit) = gate.try_enter() {
+                inside.enter(1);
+                permit.found_work();
+                inside.enter(1);
+            }
+        };
+        let thread = thread::spawn(move || work(&other));
+        work(&shared);
+        thread.join().unwrap();
+        assert_eq!((shared.0.state().running(), shared.0.state().searching()), (0, 0));
+    });
+}
+
+#[test]
+fn a_gate_that_closes_under_its_workers_lets_the_surplus_go() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::new(2));
+        let epoch = gate.state().epoch();
+        let worker = move |gate: &Gate| gate.try_enter().and_then(|permit| permit.stay(epoch)).map(std::mem::forget).is_some();
+        let other = Arc::clone(&gate);
+        let thread = thread::spawn(move || worker(&other));
+        gate.set_max(1);
+        let stayed = thread.join().unwrap();
+        assert_eq!(gate.state().running(), usize::from(stayed));
+        if stayed {
+            // It looks again after its next step.
+            assert!(gate.resume(super::gate::Suspended::forgotten()).stay(epoch).is_none());
+        }
+        assert_eq!(gate.state().running(), 0);
+    });
+}
+
+#[test]
+fn a_returning_task_gets_the_place_that_a_worker_leaves() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::new(1));
+        std::mem::forget(gate.try_enter().unwrap());
+        gate.block();
+        let other = Arc::clone(&gate);
+        // A worker takes the place meanwhile, and leaves: because it is idle, or because the task returns.
+        let worker = thread::spawn(move || drop(other.try_enter()));
+        gate.unblock();
+        worker.join().unwrap();
+        assert_eq!(gate.state().running(), 1);
+    });
+}
+
+/// A worker goes idle while another one queues a node: one of them notices the other.
+#[test]
+fn a_push_and_a_worker_that_goes_idle_do_not_miss_each_other() {
+    going_idle(light_barrier);
+}
+
+/// The same for a node that comes from outside.
+#[test]
+fn an_injected_node_and_a_worker_that_goes_idle_do_not_miss_each_other() {
+    going_idle(|| fence(Ordering::SeqCst));
+}
+
+fn going_idle(barrier: fn()) {
+    loom::model(move || {
+        let gate = Arc::new(Gate::new(2));
+        let queued = Arc::new(AtomicUsize::new(0));
+        let mut busy = gate.try_enter().unwrap();
+        busy.found_work();
+        let idle = gate.try_enter().unwrap().suspend();
+
+        let idler = {
+            let (gate, queued) = (Arc::clone(&gate), Arc::clone(&queued));
+            thread::spawn(move || {
+                drop(gate.resume(idle));
+                heavy_barrier();
+                0 < queued.load(Ordering::Relaxed) && gate.try_enter().map(std::mem::forget).is_some()
+            })
+        };
+        queued.store(1, Ordering::Relaxed);
+        barrier();
+        let called = gate.state().wants_worker() && gate.try_call().map(std::mem::forget).is_some();
+        let came_back = idler.join().unwrap();
+        assert!(called || came_back, "a node lies in a queue, and nobody comes");
+        drop(busy);
+    });
+}
