@@ -8,10 +8,7 @@
 //! A yielded computation is attached to the open chunk and shown to all workers from within `yield_!`, while the body
 //! runs on. The body is suspended after each chunk, so that the worker can look at its scope, its gate and its queue.
 //!
-//! Not more than a *window* of chunks is in flight: then the pump is parked, and the chunk that leaves the window half
-//! empty makes it ready again. Chunks are short, one child at first: the window then holds a few children for each
-//! worker, which bounds the memory of heavy ones. Where chunks settle quickly they grow, up to [`CHUNK_LEN_MAX`],
-//! so that light ones do not pay for this.
+//! Not more than a [`Window`] of chunks is in flight.
 //!
 //! The body is driven by `genawaiter`, here and nowhere else.
 
@@ -22,7 +19,7 @@ use std::mem;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use genawaiter::GeneratorState;
 use genawaiter::sync::{Co, Gen};
@@ -36,16 +33,10 @@ use super::memory;
 use super::node::{Abandoned, Arrival, Destination, FailedInputs, List, Node, Ready, Table};
 use super::segment::Segment;
 use super::settle::{self, Outcome, Why};
+use super::window::{CHUNK_LEN_MAX, Window};
 use crate::error::{Cause, Task as TaskName};
-use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::unwind;
 
-/// Longer chunks gain nothing.
-const CHUNK_LEN_MAX: u32 = 256;
-/// A chunk that settles within this time was too short to be worth its bookkeeping.
-const SETTLED_SOON: Duration = Duration::from_micros(200);
-/// A chunk that takes this long holds more than it needs to.
-const SETTLED_LATE: Duration = Duration::from_millis(2);
 /// What the count of an open chunk starts at: more children than any chunk has.
 const OPEN: u32 = 1 << 16;
 const SEGMENT_LEN_MIN: usize = 16;
@@ -140,53 +131,6 @@ struct Pump {
     window: Window,
 }
 
-/// How much is in flight.
-struct Window {
-    /// Chunks that have not settled, and [`PARKED`].
-    in_flight: AtomicU32,
-    /// The pump becomes ready again when no more than this many chunks are in flight.
-    low: AtomicU32,
-    chunk_len: AtomicU32,
-}
-
-/// Set in `in_flight` while the pump is parked.
-const PARKED: u32 = 1 << 31;
-
-impl Window {
-    fn new() -> Self {
-        Self { in_flight: AtomicU32::new(0), low: AtomicU32::new(0), chunk_len: AtomicU32::new(1) }
-    }
-
-    /// Parks the pump if the window is full. If this gives true, the pump belongs to the chunks.
-    fn park_if_full(&self, chunks_max: u32) -> bool {
-        self.low.store(chunks_max / 2, Ordering::Relaxed);
-        // Release: a chunk that makes the pump ready sees what the pump did, `low` included.
-        let park = |in_flight: u32| (chunks_max <= in_flight).then_some(in_flight | PARKED);
-        self.in_flight.fetch_update(Ordering::Release, Ordering::Relaxed, park).is_ok()
-    }
-
-    /// A chunk has settled; whether the pump is ready because of that.
-    fn on_settled(&self) -> bool {
-        // Acquire, pairs with the Release in `park_if_full`.
-        let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
-        if before & PARKED == 0 || self.low.load(Ordering::Relaxed) < (before & !PARKED) - 1 {
-            return false;
-        }
-        // Several chunks may come here at once: the one that clears the mark has the pump. Acquire: as above.
-        self.in_flight.fetch_and(!PARKED, Ordering::Acquire) & PARKED != 0
-    }
-
-    /// Suits the length of the next chunks to the time this one took.
-    fn adapt(&self, took: Duration) {
-        let len = self.chunk_len.load(Ordering::Relaxed);
-        if took < SETTLED_SOON {
-            self.chunk_len.store((2 * len).min(CHUNK_LEN_MAX), Ordering::Relaxed);
-        } else if SETTLED_LATE < took {
-            self.chunk_len.store((len / 2).max(1), Ordering::Relaxed);
-        }
-    }
-}
-
 /// What the body works on while it is resumed, and the pump between that.
 struct Desk<T>(UnsafeCell<Work<T>>);
 
@@ -258,8 +202,7 @@ impl<T> Work<T> {
             // SAFETY: the body has not ended, so the generator waits for it and is alive.
             unsafe {
                 self.generator.as_ref().expect_input();
-                // Relaxed: the chunk is not in anybody's hands yet.
-                self.pump.as_ref().window.in_flight.fetch_add(1, Ordering::Relaxed);
+                self.pump.as_ref().window.open_chunk();
             }
             Chunk::<Pump>::new(self.generator, OPEN, Opened { at: cx.host.now(), pump: self.pump })
         })
@@ -351,7 +294,7 @@ where
             let at = generator.as_ptr();
             let work = (&(*at).desk).0.get();
             (*work).put = 0;
-            (*work).chunk_len_max = (*at).pump.window.chunk_len.load(Ordering::Relaxed);
+            (*work).chunk_len_max = (*at).pump.window.chunk_len();
             (*work).cx = ptr::from_mut(cx).cast();
             let body = (*at).body.as_mut().expect("the body has not ended");
             let resumed = unwind::catch(|| body.resume());
@@ -454,8 +397,8 @@ impl FanOut for Pump {
     unsafe fn on_settled(_: NonNull<Node>, opened: Opened, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the pump is part of the generator, which waits for the chunk.
         let window = unsafe { &opened.pump.as_ref().window };
-        window.adapt(cx.host.now().saturating_duration_since(opened.at));
-        window.on_settled().then_some(Ready(opened.pump.cast()))
+        let took = cx.host.now().saturating_duration_since(opened.at);
+        window.chunk_settled(took).then_some(Ready(opened.pump.cast()))
     }
 }
 

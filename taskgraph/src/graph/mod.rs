@@ -19,6 +19,7 @@ mod label;
 mod segment;
 mod chunk;
 mod all;
+mod window;
 mod generator;
 mod arg;
 mod dc;

@@ -3,7 +3,7 @@
 //! The values are cells that loom watches: reading one without having been told of the write is an error.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +14,7 @@ use super::cx::{Cx, Host, Queued};
 use super::dc::DC;
 use super::root::{Ending, root};
 use super::scope::Scope;
+use super::window::Window;
 use crate::error::Error;
 
 /// A value that two threads must not touch at once, or without a hand-over between; it counts those that are alive.
@@ -211,4 +212,33 @@ fn an_attempt_catches_while_its_sibling_goes_on() {
         },
         Ok(42),
     );
+}
+
+#[test]
+fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
+    loom::model(|| {
+        let window = Arc::new(Window::new());
+        // What the body did before it was parked: whoever takes it up must see it.
+        let body = Arc::new(UnsafeCell::new(0));
+        window.open_chunk();
+        window.open_chunk();
+        let chunks: Vec<_> = (0..2)
+            .map(|_| {
+                let (window, body) = (Arc::clone(&window), Arc::clone(&body));
+                thread::spawn(move || {
+                    let pump_is_ready = window.chunk_settled(Duration::ZERO);
+                    if pump_is_ready {
+                        // SAFETY: loom checks that nobody else is there.
+                        body.with_mut(|body| unsafe { *body += 1 });
+                    }
+                    pump_is_ready
+                })
+            })
+            .collect();
+        // SAFETY: as above.
+        body.with_mut(|body| unsafe { *body += 1 });
+        let parked = window.park_if_full(2);
+        let taken_up = chunks.into_iter().map(|chunk| chunk.join().unwrap()).filter(|ready| *ready).count();
+        assert_eq!(taken_up, usize::from(parked));
+    });
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 
 use crate::MAX_WORKERS_LIMIT;
 use crate::control::Control;
@@ -115,15 +116,23 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         // Nobody rescales a runtime that ends.
         self.control = None;
-        let cancelled: Vec<_> = lock(&self.core.live).runs.values().cloned().collect();
-        for run in &cancelled {
-            run.cancel();
+        let runs: Vec<_> = lock(&self.core.live).runs.values().cloned().collect();
+        runs.iter().for_each(|run| run.cancel());
+        let core = Arc::clone(&self.core);
+        let end = move || {
+            core.wait_for_runs();
+            core.scheduler.end();
+        };
+        if self.core.scheduler.is_current() {
+            // Dropped by one of its own tasks, whose run cannot settle before the task ends.
+            if let Err(error) = thread::Builder::new().name("taskgraph-end".into()).spawn(end) {
+                tracing::error!("the threads of a runtime that one of its tasks dropped stay: {error}");
+            }
+        } else if runs.is_empty() {
+            end();
+        } else {
+            scheduler::blocking(end);
         }
-        if !cancelled.is_empty() {
-            drop(cancelled);
-            scheduler::blocking(|| self.core.wait_for_runs());
-        }
-        self.core.scheduler.end();
     }
 }
 

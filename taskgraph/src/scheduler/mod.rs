@@ -126,6 +126,11 @@ impl Scheduler {
         });
     }
 
+    /// Whether the caller is one of its tasks.
+    pub(crate) fn is_current(self: &Arc<Self>) -> bool {
+        worker::current().is_some_and(|current| Arc::ptr_eq(&current, self))
+    }
+
     /// Ends all threads, once nothing is left to do.
     pub(crate) fn end(&self) {
         // Workers that search for more would do so for a while.
