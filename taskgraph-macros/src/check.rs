@@ -18,3 +18,87 @@ pub(crate) fn check(delayed: &Delayed, complaints: &mut Complaints) {
     result::check(delayed, complaints);
     generator::check(delayed, complaints);
 }
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::TokenStream;
+
+    use super::*;
+    use crate::parse;
+
+    /// The complaints about a function, without what helps against them.
+    fn complaints(options: &str, function: &str) -> Vec<String> {
+        let mut complaints = Complaints::default();
+        let tokens: TokenStream = function.parse().unwrap();
+        if let Some(function) = parse::function(tokens, &mut complaints) {
+            let delayed = parse::delayed(options.parse().unwrap(), function, &mut complaints);
+            check(&delayed, &mut complaints);
+        }
+        complaints.texts().iter().map(|text| text.lines().next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_fine_is_not_complained_about() {
+        let fine = [
+            "fn f() {}",
+            "fn f(a: &str, b: &[u8], c: &'static str, d: &'_ str, _: (u8, &'static str)) -> &'static str { c }",
+            "fn f(a: fn(&str) -> &str, b: Box<dyn for<'a> Fn(&'a u8) -> &'a u8 + Send>) {}",
+            "fn f(a: [u8; { let x = &1; *x }], b: Cow<'static, str>) {}",
+            "fn f(mut self: Box<Self>, #[allow(unused)] a: u8) -> impl Iterator<Item = &'static str> { x }",
+            "fn f() -> Vec<u8> { yield_!(1); return; }",
+            "fn f() -> Result<Vec<u8>, E> { yield_!(g()?); return Err(E); Ok(()) }",
+            "fn f() -> Vec<u8> { yield_!(1); xs.iter().map(|x| { return x; }).for_each(g) }",
+            "fn f() -> Vec<u8> { yield_!(1); loop {} }",
+        ];
+        for function in fine {
+            assert_eq!(complaints("name = \"f\"", function), [""; 0], "about `{function}`");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_complained_about_once() {
+        let cases = [
+            ("fn f(&self) {}", "a `#[delayed]` method cannot borrow `self`"),
+            ("fn f(self: &Arc<Self>) {}", "a `#[delayed]` method cannot borrow `self`"),
+            ("fn f(self: Foo<'_>) {}", "a `#[delayed]` method cannot borrow `self`"),
+            ("fn f(self: Rc<Self>) {}", "a `#[delayed]` method cannot take `Rc<Self>`"),
+            ("fn f(a: &mut u8) {}", "a `#[delayed]` function cannot borrow mutably"),
+            ("fn f(a: &(dyn Any + '_)) {}", "a `#[delayed]` function cannot take something that lives only for `'_`"),
+            ("fn f<'a>(a: &'a u8) {}", "a borrowed parameter of a `#[delayed]` function"),
+            ("fn f(a: Vec<&u8>) {}", "a `#[delayed]` function cannot take a borrow inside another type"),
+            ("fn f(a: impl Copy) {}", "`impl Trait` cannot be a parameter"),
+            ("fn f() -> (u8, &u8) {}", "a `#[delayed]` function cannot return a borrow"),
+            ("fn f() -> impl Iterator + '_ {}", "a `#[delayed]` function cannot return a borrow"),
+            ("fn f() -> ! {}", "a `#[delayed]` function must come to an end"),
+            ("fn f(self);", "a `#[delayed]` method needs a body"),
+            ("async fn f() {}", "`async fn` is not supported"),
+            ("async fn f() -> Vec<u8> { yield_!(x.await); }", "`async fn` is not supported"),
+            ("const fn f() {}", "a `#[delayed]` function cannot be `const`"),
+            ("unsafe fn f() {}", "a `#[delayed]` function cannot be `unsafe`"),
+            ("extern \"C\" fn f() {}", "a `#[delayed]` function cannot be `extern`"),
+            ("enum E {}", "`#[delayed]` makes a function a delayed computation"),
+            ("fn f() { yield_!(1); }", "`f` yields, but has no return type"),
+            ("fn f() -> DC<Vec<u8>> { yield_!(1); }", "a generator cannot return a `DC`"),
+            ("fn f() -> Vec<u8> { const { yield_!(1) }; }", "`yield_!` does not work in a `const` block"),
+            ("fn f() -> Vec<u8> { g!(yield_!(1)); }", "`yield_!` does not work inside another macro, `g!`"),
+            ("fn f() -> Vec<u8> { yield_!(1); [1] }", "a generator returns what it has yielded"),
+            ("fn f() -> Vec<u8> { yield_!(1); return x; }", "a generator returns what it has yielded"),
+        ];
+        for (function, expected) in cases {
+            let found = complaints("", function);
+            assert!(matches!(&found[..], [one] if one.starts_with(expected)), "`{function}` gives {found:#?}");
+        }
+    }
+
+    #[test]
+    fn options_are_checked_with_the_function() {
+        let found = complaints("nmae = \"f\", name = 1, name = \"f\", name = \"g\"", "const fn f() {}");
+        let expected = [
+            "`#[delayed]` has no option `nmae`",
+            "`name` takes a text",
+            "`name` is given twice",
+            "a `#[delayed]` function cannot be `const`: nothing of it runs before a run",
+        ];
+        assert_eq!(found, expected);
+    }
+}

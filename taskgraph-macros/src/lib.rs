@@ -21,6 +21,8 @@ mod fork;
 mod model;
 mod names;
 mod parse;
+#[cfg(test)]
+mod tests;
 
 use proc_macro2::TokenStream;
 

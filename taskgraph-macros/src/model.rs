@@ -116,7 +116,7 @@ pub(crate) enum Finding {
     /// A `yield_!` whose argument is no expression.
     Syntax(syn::Error),
     /// `return x`
-    Return(Expr),
+    Return(Box<Expr>),
     /// `x.await`
     Await(Token![await]),
 }

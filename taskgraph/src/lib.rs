@@ -68,3 +68,7 @@ macro_rules! yield_ {
         )
     };
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,1 +1,29 @@
-//! Tests of taskgraph through its public surface: see the `tests` folder beside this file.
+//! Tests of taskgraph through its public surface: see the `tests` folder beside this file. Here is what they share.
+
+pub mod census;
+pub mod log;
+pub mod process;
+pub mod wait;
+
+use taskgraph::{DC, Error, Runtime};
+
+/// A runtime of so many workers, without a control port.
+#[track_caller]
+pub fn runtime(max_workers: usize) -> Runtime {
+    Runtime::builder().max_workers(max_workers).no_control().build().expect("the system has threads left")
+}
+
+/// Runs a computation on a runtime of its own.
+#[track_caller]
+pub fn run<T: Send + 'static>(computation: DC<T>, max_workers: usize) -> Result<T, Error> {
+    runtime(max_workers).run(computation)
+}
+
+/// A task that fails with `cause`.
+#[track_caller]
+pub fn failing<T: Send + 'static>(cause: &'static str) -> DC<T> {
+    fn fail<T>(cause: &'static str) -> Result<T, String> {
+        Err(cause.to_owned())
+    }
+    DC::<T>::new(fail::<T>, (cause,))
+}

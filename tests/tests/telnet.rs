@@ -23,7 +23,9 @@ fn runtime() -> (Runtime, SocketAddr) {
 
 /// Whether `program` is there. If not, the test is over.
 fn is_installed(program: &str) -> bool {
-    let started = Command::new(program).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    // None of them does anything with this but print something and end.
+    let started =
+        Command::new(program).arg("--help").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     match started {
         Ok(mut child) => {
             let _ = child.kill();

@@ -11,7 +11,11 @@ pub(super) fn check(delayed: &Delayed, complaints: &mut Complaints) {
     let Some(generator) = &delayed.generator else { return };
     check_return_type(delayed, complaints);
     for finding in &generator.findings {
-        check_finding(finding, &delayed.output.shape, complaints);
+        match finding {
+            // Of an `async fn` enough has been said.
+            Finding::Await(_) if delayed.function.sig.asyncness.is_some() => {}
+            _ => check_finding(finding, &delayed.output.shape, complaints),
+        }
     }
     if let Some(trailing) = trailing(generator) {
         check_ending(trailing, &delayed.output.shape, complaints);
@@ -94,17 +98,14 @@ fn trailing(generator: &Generator) -> Option<&Expr> {
 
 /// A generator's body, or a `return` in it, ends with a value.
 fn check_ending(value: &Expr, shape: &Shape, complaints: &mut Complaints) {
+    let what = "a generator returns what it has yielded, and no value of its own";
     match shape {
         Shape::Fallible(_) => {
             if let Some(inside) = ok_with_value(value) {
-                let what = "a generator returns what it has yielded, and no value of its own";
                 complaints.about(inside, what, "end with `Ok(())`, and `yield_!(..)` each element");
             }
         }
-        _ if is_value(value) => {
-            let what = "a generator returns what it has yielded, and no value of its own";
-            complaints.about(value, what, "remove this, and `yield_!(..)` each element");
-        }
+        _ if is_value(value) => complaints.about(value, what, "remove this, and `yield_!(..)` each element"),
         _ => {}
     }
 }

@@ -82,3 +82,38 @@ pub(crate) fn peel(ty: &Type) -> &Type {
         _ => ty,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quote::ToTokens;
+
+    use super::*;
+
+    #[test]
+    fn the_last_name_of_a_return_type_decides() {
+        let cases = [
+            ("", "value"),
+            ("-> u32", "value"),
+            ("-> Option<Result<u32, E>>", "value"),
+            ("-> <T as Trait>::Result<u32>", "value"),
+            ("-> Result<u32, E>", "fallible u32"),
+            ("-> ::std::io::Result<(u8, u8)>", "fallible (u8 , u8)"),
+            ("-> Result<Vec<DC<u32>>, E>", "fallible Vec < DC < u32 > >"),
+            ("-> fmt::Result", "fallible, hidden"),
+            ("-> DC<u32>", "growing"),
+            ("-> (taskgraph::DC<u32>)", "growing"),
+            ("-> Result<DC<u32>, E>", "fallible, growing DC < u32 >"),
+            ("-> (Result<(DC<u32>), E>)", "fallible, growing (DC < u32 >)"),
+        ];
+        for (written, expected) in cases {
+            let found = match output(&syn::parse_str(written).unwrap()).shape {
+                Shape::Value => "value".to_owned(),
+                Shape::Fallible(Some(value)) => format!("fallible {}", value.to_token_stream()),
+                Shape::Fallible(None) => "fallible, hidden".to_owned(),
+                Shape::Growing => "growing".to_owned(),
+                Shape::FallibleGrowing(computed) => format!("fallible, growing {}", computed.to_token_stream()),
+            };
+            assert_eq!(found, expected, "of `{written}`");
+        }
+    }
+}

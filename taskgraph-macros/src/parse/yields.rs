@@ -153,7 +153,7 @@ impl Rewrite {
         }
         match expr {
             Expr::Return(returning) => {
-                self.findings.extend(returning.expr.as_deref().cloned().map(Finding::Return));
+                self.findings.extend(returning.expr.clone().map(Finding::Return));
             }
             Expr::Await(awaiting) => self.findings.push(Finding::Await(awaiting.await_token)),
             _ => {}
@@ -197,4 +197,40 @@ fn first_yield(tokens: TokenStream) -> Option<Span> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: Option<&str>) {
+        let body: WrittenBody = match syn::parse_str::<Block>(body).unwrap() {
+            Block { brace_token, stmts } => WrittenBody::Block(brace_token, quote!(#(#stmts)*)),
+        };
+        let mut complaints = Complaints::default();
+        let found = generator(&body, &mut complaints).map(|generator| generator.body);
+        let expected = expected.map(|expected| syn::parse_str::<Block>(expected).unwrap());
+        assert_eq!(found.map(|block| quote!(#block).to_string()), expected.map(|block| quote!(#block).to_string()));
+        assert!(complaints.is_empty());
+    }
+
+    #[test]
+    fn every_yield_becomes_a_put() {
+        check("{ yield_!(x); }", Some("{ __yielder.put(x).await; }"));
+        check("{ yield_![x] }", Some("{ __yielder.put(x).await }"));
+        check("{ yield_! { f(x) } y(); }", Some("{ __yielder.put(f(x)).await; y(); }"));
+        check("{ taskgraph::yield_!(x,); }", Some("{ __yielder.put(x).await; }"));
+        check("{ #[cfg(a)] yield_!(x); }", Some("{ #[cfg(a)] __yielder.put(x).await; }"));
+        check("{ if a { yield_!(x) } }", Some("{ if a { __yielder.put(x).await } }"));
+        check("{ let () = yield_!(x); }", Some("{ let () = __yielder.put(x).await; }"));
+        check("{ match a { _ => yield_!(x), } }", Some("{ match a { _ => __yielder.put(x).await, } }"));
+        check("{ yield_!(f({ yield_!(x); y })); }", Some("{ __yielder.put(f({ __yielder.put(x).await; y })).await; }"));
+    }
+
+    #[test]
+    fn a_function_without_a_yield_of_its_own_is_no_generator() {
+        check("{ yield_ != x; }", None);
+        check("{ #[delayed] fn f() -> Vec<u8> { yield_!(1); } f(); }", None);
+        check("{ impl S { #[taskgraph::delayed(name = \"f\")] fn f() -> Vec<u8> { yield_!(1); } } }", None);
+    }
 }

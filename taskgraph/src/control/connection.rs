@@ -33,11 +33,11 @@ const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(500);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a client until one side closes.
-pub(super) async fn serve(mut stream: TcpStream, peer: SocketAddr, session: Session) {
-    match converse(&mut stream, session).await {
+pub(super) async fn serve(mut stream: TcpStream, peer: SocketAddr, mut session: Session) {
+    match converse(&mut stream, &mut session).await {
         Ok(End::Close) => close(stream).await,
         Ok(End::Http) => {
-            tracing::warn!(%peer, "closed a control connection that began like an HTTP request");
+            session.port().log_browser(peer);
             close(stream).await;
         }
         Err(error) => tracing::debug!(%peer, %error, "control connection lost"),
@@ -57,7 +57,7 @@ enum End {
     Http,
 }
 
-async fn converse(stream: &mut TcpStream, mut session: Session) -> io::Result<End> {
+async fn converse(stream: &mut TcpStream, session: &mut Session) -> io::Result<End> {
     // Answers are small and somebody waits for them.
     stream.set_nodelay(true)?;
     let authorized_by = Instant::now() + AUTH_TIMEOUT;

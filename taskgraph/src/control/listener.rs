@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::control::connection;
@@ -47,7 +48,7 @@ async fn accept(listener: TcpListener, port: Arc<Port>, places: Places, refusals
             }
         }
         // Taking a connection does not always wait, and those who are in must have their turn.
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
 }
 

@@ -3,6 +3,8 @@
 //! The bytes go in one at a time, so how the network cut the stream cannot change an answer. Whoever pushes them
 //! owns the clock and the socket, and is told by [`Next`] what is due.
 
+use std::mem;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::control::auth::{Access, Token};
@@ -11,6 +13,7 @@ use crate::control::http;
 use crate::control::line::{Input, LINE_BYTES_MAX, LineBuffer, is_blank};
 use crate::control::telnet::{Decoder, Event};
 use crate::event::Steering;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 const PROMPT: &str = "taskgraph> ";
 const END: &str = "\r\n";
@@ -19,11 +22,12 @@ const END: &str = "\r\n";
 pub(super) struct Port {
     steering: Arc<dyn Steering>,
     token: Option<Token>,
+    has_warned_of_browsers: AtomicBool,
 }
 
 impl Port {
     pub(super) fn new(steering: Arc<dyn Steering>, token: Option<Token>) -> Port {
-        Port { steering, token }
+        Port { steering, token, has_warned_of_browsers: AtomicBool::new(false) }
     }
 
     pub(super) fn steering(&self) -> &dyn Steering {
@@ -32,6 +36,19 @@ impl Port {
 
     pub(super) fn token(&self) -> Option<&Token> {
         self.token.as_ref()
+    }
+
+    /// Logs that a browser came by. Once as a warning: a page that keeps trying must not fill anybody's log.
+    pub(super) fn log_browser(&self, peer: SocketAddr) {
+        // Relaxed: nothing else is read or written on the strength of it.
+        if self.has_warned_of_browsers.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%peer, "closed another control connection that began like an HTTP request");
+        } else {
+            tracing::warn!(
+                %peer,
+                "closed a control connection that began like an HTTP request; a web page may be trying to give commands"
+            );
+        }
     }
 }
 
@@ -78,6 +95,10 @@ impl Session {
         }
     }
 
+    pub(super) fn port(&self) -> &Port {
+        &self.client.port
+    }
+
     /// Whether the client has yet to say the token.
     pub(super) fn is_locked(&self) -> bool {
         self.client.access.is_locked()
@@ -112,10 +133,11 @@ impl Session {
     }
 
     fn answer(&mut self, input: Input, out: &mut Vec<u8>) -> Next {
+        if self.is_browser(&input) {
+            return Next::Http;
+        }
         let answer = match input {
             Input::Line(line) if is_blank(&line) => Answer::Lines(Vec::new()),
-            Input::Line(line) if self.takes_first() && http::is_request(&line) => return Next::Http,
-            Input::TooLong(start) if self.takes_first() && http::may_be_request(&start) => return Next::Http,
             Input::Line(line) => match str::from_utf8(&line) {
                 Ok(line) => command::answer(&mut self.client, line),
                 Err(_) => Answer::line("invalid line: not UTF-8"),
@@ -138,9 +160,14 @@ impl Session {
         next
     }
 
-    /// Whether this is the first line that is not empty, asked once for each such line.
-    fn takes_first(&mut self) -> bool {
-        std::mem::take(&mut self.is_first)
+    /// Whether this is the first line, empty ones aside, and looks like HTTP.
+    fn is_browser(&mut self, input: &Input) -> bool {
+        let is_request = match input {
+            Input::Line(line) if !is_blank(line) => http::is_request(line),
+            Input::TooLong(start) => http::may_be_request(start),
+            Input::Line(_) | Input::Cleared | Input::Quit => return false,
+        };
+        mem::take(&mut self.is_first) && is_request
     }
 }
 

@@ -195,7 +195,8 @@ mod tests {
     fn bsd_telnet_is_refused_what_it_asks_for_at_connect() {
         // To port 23; to other ports it sends nothing on its own. Encryption, no go-ahead, terminal type, window
         // size, terminal speed, flow control, line mode, environment, status.
-        let greeting = b"\xff\xfd\x26\xff\xfb\x26\xff\xfd\x03\xff\xfb\x18\xff\xfb\x1f\xff\xfb\x20\xff\xfb\x21\xff\xfb\x22\xff\xfb\x27\xff\xfd\x05";
+        let greeting = b"\xff\xfd\x26\xff\xfb\x26\xff\xfd\x03\xff\xfb\x18\xff\xfb\x1f\
+            \xff\xfb\x20\xff\xfb\x21\xff\xfb\x22\xff\xfb\x27\xff\xfd\x05";
         let refusals = [
             refuse(WONT, 0x26),
             refuse(DONT, 0x26),

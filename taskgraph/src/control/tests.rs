@@ -125,7 +125,8 @@ fn a_stream_is_answered_alike_however_it_is_cut() {
     let stream = [
         &b"get_max_workers\r\n\xff\xfd\x03\xff\xfb\x18set_max_workers 3\r\0\r\n \xff\xf6frobnicate\n"[..],
         &long,
-        b"set_max_workers 1\xff\xf4\xff\xfd\x06\xff\xfa\x18\0x\xff\xffterm\xff\xf0 help prompt\n\xc3\xa9\n\xc3\nstatus\r",
+        b"set_max_workers 1\xff\xf4\xff\xfd\x06",
+        b"\xff\xfa\x18\0x\xff\xffterm\xff\xf0 help prompt\n\xc3\xa9\n\xc3\nstatus\r",
         b"\nset_max_workers 4\nget_max_workers",
     ]
     .concat();

@@ -1,0 +1,30 @@
+# What can be run by name. `.ci/run` runs all of it.
+
+default:
+    @just --list
+
+# Everything a newcomer runs
+test:
+    cargo test --workspace
+
+# Formatting and lints
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The documentation, without a warning
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# The models of what threads share
+loom:
+    RUSTFLAGS="--cfg taskgraph_loom" cargo test -p taskgraph --lib --release --target-dir target/loom models
+
+# The tests of the runtime with every node in memory of its own, under valgrind
+memcheck:
+    RUSTFLAGS="--cfg taskgraph_system_alloc" cargo test -p taskgraph-tests --target-dir target/memcheck --no-run --test api --test failures
+    .ci/memcheck
+
+# Licences, bans, duplicates
+deny:
+    cargo deny check

@@ -1,0 +1,142 @@
+//! What comes out of the attribute, once for each kind of function.
+
+use proc_macro2::TokenStream;
+
+#[track_caller]
+fn check(function: &str, expected: &str) {
+    let tokens = crate::transform(TokenStream::new(), function.parse().unwrap());
+    let found = prettyplease::unparse(&syn::parse2(tokens).unwrap());
+    // Without the paths it can be read.
+    let found = found.replace("::taskgraph::__private::", "").replace("::taskgraph::", "");
+    let expected = expected.trim_start().replace("TASK", TASK);
+    assert!(found == expected, "expected:\n{expected}\nfound:\n{found}");
+}
+
+const TASK: &str = r#"enum __Task {}
+    impl Task for __Task {
+        const NAME: &'static ::core::primitive::str = "f";
+        const LABEL: ::core::option::Option<&'static ::core::primitive::str> = ::core::option::Option::None;
+    }"#;
+
+#[test]
+fn a_function_becomes_a_constructor() {
+    check(
+        "/// docs\npub fn f<T: Send>((a, _): (T, u8), name: &str) -> Result<T, E> where T: 'static { Ok(a) }",
+        "
+#[track_caller]
+/// docs
+pub fn f<T: Send>(
+    __arg0: impl IntoArg<(T, u8)>,
+    name: impl IntoRef<str>,
+) -> DC<T>
+where
+    T: 'static,
+{
+    TASK
+    result::<T>();
+    call::<
+        __Task,
+        Fallible,
+        _,
+        _,
+        _,
+    >(
+        (
+            owned::<(T, u8), _>(__arg0),
+            borrowed::<str, _>(name),
+        ),
+        move |(__arg0, name)| -> Result<T, E> {
+            let (a, _): (T, u8) = __arg0;
+            let name: &str = Held::<str>::get(&name);
+            {
+                const _: () = ();
+                Ok(a)
+            }
+        },
+    )
+}
+",
+    );
+}
+
+#[test]
+fn a_generator_puts_what_it_yields() {
+    check(
+        "fn f(self, n: u64) -> io::Result<Vec<u64>> { yield_!(n); Ok(()) }",
+        "
+#[track_caller]
+fn f(self, n: impl IntoArg<u64>) -> DC<Vec<u64>> {
+    TASK
+    call::<
+        __Task,
+        Generating,
+        _,
+        _,
+        _,
+    >(
+        (owned::<u64, _>(n),),
+        move |(n,)| {
+            generate::<
+                __Task,
+                Vec<u64>,
+                io::Result<()>,
+                _,
+                _,
+            >(move |__yielder| async move {
+                if let ::core::option::Option::Some(__ended) = ::core::option::Option::None::<
+                    io::Result<()>,
+                > {
+                    return __ended;
+                }
+                let _ = &self;
+                let n: u64 = n;
+                {
+                    const _: () = ();
+                    __yielder.put(n).await;
+                    Ok(())
+                }
+            })
+        },
+    )
+}
+",
+    );
+}
+
+#[test]
+fn a_parameter_with_a_condition_gives_two_functions() {
+    check(
+        "#[inline] fn f(a: u8, #[cfg(unix)] #[allow(unused)] b: u8) {}",
+        "
+#[cfg(all(unix))]
+#[delayed()]
+#[inline]
+fn f(a: u8, #[allow(unused)] b: u8) {}
+#[cfg(not(all(unix)))]
+#[delayed()]
+#[inline]
+fn f(a: u8) {}
+",
+    );
+}
+
+#[test]
+fn a_function_with_mistakes_becomes_a_stub() {
+    check(
+        "#[expect(unused)] unsafe fn f(a: u8, b: &mut u8) { x }",
+        r#"
+::core::compile_error! {
+    "a `#[delayed]` function cannot be `unsafe`: its caller does not say when it runs\nhelp: remove `unsafe`, and use an `unsafe` block in the body"
+}
+::core::compile_error! {
+    "a `#[delayed]` function cannot borrow mutably: it runs later, when the borrow may be over\nhelp: take the value as `mut x: T`, and return it"
+}
+unsafe fn f(
+    _: impl IntoArg<u8>,
+    _: impl ::core::marker::Sized,
+) -> DC<()> {
+    ::core::unreachable!()
+}
+"#,
+    );
+}

@@ -1,0 +1,65 @@
+//! This process as the system sees it, for tests that measure it. They run in a process of their own.
+
+use std::process::Command;
+use std::time::Duration;
+use std::{env, fs};
+
+/// Whether this process was started for a single test.
+const ALONE: &str = "TASKGRAPH_TEST_ALONE";
+
+/// Runs `body`, the body of the test called `test`, in a process where nothing else runs.
+///
+/// # Panics
+///
+/// If it fails there.
+#[track_caller]
+pub fn alone(test: &str, body: impl FnOnce()) {
+    if env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let mut command = Command::new(env::current_exe().expect("a test is a program"));
+    let output = command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(ALONE, "1").output();
+    let output = output.expect("a test can be started");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {said}", output.status);
+    assert!(said.contains("1 passed"), "no test is called {test}: {said}");
+    for line in said.lines().filter(|line| line.contains("measured")) {
+        println!("{line}");
+    }
+}
+
+/// The most memory this process has held so far.
+pub fn resident_bytes_max() -> u64 {
+    status("VmHWM") << 10
+}
+
+/// The memory this process holds now.
+pub fn resident_bytes() -> u64 {
+    status("VmRSS") << 10
+}
+
+/// Threads of this process.
+pub fn threads() -> u64 {
+    status("Threads")
+}
+
+/// Memory mappings of this process.
+pub fn mappings() -> usize {
+    fs::read_to_string("/proc/self/maps").expect("the system is Linux").lines().count()
+}
+
+fn status(field: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("the system is Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let number = line.expect("the field is there").trim().trim_end_matches(" kB");
+    number.parse().expect("it is a number")
+}
+
+/// The processor time of all threads, ended ones included; in steps of ten milliseconds.
+pub fn processor_time() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").expect("the system is Linux");
+    // The second field is the program's name, which may hold spaces; user and system time are fields 14 and 15.
+    let fields: Vec<&str> = stat.rsplit(") ").next().expect("not empty").split(' ').collect();
+    let ticks = |field: usize| fields[field - 3].parse::<u64>().expect("it is a number");
+    Duration::from_millis(10 * (ticks(14) + ticks(15)))
+}
