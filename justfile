@@ -20,11 +20,6 @@ doc:
 loom:
     RUSTFLAGS="--cfg taskgraph_loom" cargo test -p taskgraph --lib --release --target-dir target/loom models
 
-# The tests of the runtime with every node in memory of its own, under valgrind
-memcheck:
-    RUSTFLAGS="--cfg taskgraph_system_alloc" cargo test -p taskgraph-tests --target-dir target/memcheck --no-run --test api --test failures
-    .ci/memcheck
-
 # Licences, bans, duplicates
 deny:
     cargo deny check

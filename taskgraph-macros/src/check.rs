@@ -6,7 +6,7 @@ mod parameters;
 mod qualifiers;
 mod result;
 
-pub(crate) use parameters::is_sound;
+pub(crate) use parameters::can_be_passed;
 
 use crate::complaints::Complaints;
 use crate::model::Delayed;

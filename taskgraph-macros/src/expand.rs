@@ -6,16 +6,17 @@ mod inputs;
 mod signature;
 
 use proc_macro2::{Ident, TokenStream};
-use quote::quote_spanned;
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::token::Brace;
 
-use crate::model::{Delayed, Shape};
+use crate::model::{Delayed, Shape, WrittenBody};
 use crate::names::here;
 use crate::parse::last_type;
 use body::names_impl;
 use caret::start_of;
 
-pub(crate) use signature::signature;
+pub(crate) use signature::{braced, signature};
 
 /// ```text
 /// in:   #[delayed] fn area(w: u32, h: u32) -> u32 { w * h }
@@ -36,16 +37,20 @@ pub(crate) use signature::signature;
 pub(crate) fn expand(delayed: &Delayed) -> TokenStream {
     let signature = signature(delayed, delayed.inputs.iter().map(inputs::parameter));
     let task = task(delayed);
-    let call = sendable(delayed, call(delayed));
+    let WrittenBody::Block(brace, statements) = &delayed.function.body else {
+        unreachable!("a function without a body is complained about")
+    };
+    let call = sendable(delayed, call(delayed, *brace, statements));
+    let body = braced(*brace, quote!(#task #call));
     quote_spanned! {here()=>
         #[track_caller]
-        #signature { #task #call }
+        #signature #body
     }
 }
 
-fn call(delayed: &Delayed) -> TokenStream {
+fn call(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStream {
     let inputs = delayed.inputs.iter().map(inputs::input);
-    let body = body::body(delayed);
+    let body = body::body(delayed, brace, statements);
     // What can be wrong with the call as a whole is what the body returns: above all, an error type that is none.
     let caret = match &delayed.output.shape {
         Shape::Fallible(_) | Shape::FallibleGrowing(_) => start_of(&last_type(&delayed.output.written)),

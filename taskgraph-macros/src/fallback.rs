@@ -8,9 +8,9 @@ use quote::{quote, quote_spanned};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Lifetime, Type, TypeReference, parse_quote};
 
-use crate::check::is_sound;
+use crate::check::can_be_passed;
 use crate::complaints::Complaints;
-use crate::expand::signature;
+use crate::expand::{braced, signature};
 use crate::model::{Delayed, Input, Passing, WrittenBody};
 use crate::names::here;
 use crate::parse;
@@ -36,7 +36,7 @@ pub(crate) fn stub(mut delayed: Delayed, complaints: Complaints) -> TokenStream 
     let complaints = complaints.into_tokens();
     let signature = signature(&delayed, delayed.inputs.iter().map(parameter));
     let body = match &delayed.function.body {
-        WrittenBody::Block(..) => quote_spanned!(here()=> { ::core::unreachable!() }),
+        WrittenBody::Block(brace, _) => braced(*brace, quote_spanned!(here()=> ::core::unreachable!())),
         WrittenBody::Missing(semicolon) => quote!(#semicolon),
     };
     quote!(#complaints #signature #body)
@@ -46,7 +46,7 @@ pub(crate) fn stub(mut delayed: Delayed, complaints: Complaints) -> TokenStream 
 fn parameter(input: &Input) -> TokenStream {
     let written = &input.written;
     match &input.passing {
-        _ if !is_sound(input) => quote_spanned!(here()=> _: impl ::core::marker::Sized),
+        _ if !can_be_passed(input) => quote_spanned!(here()=> _: impl ::core::marker::Sized),
         Passing::Owned => quote_spanned!(here()=> _: impl ::taskgraph::IntoArg<#written>),
         Passing::Borrowed(borrowed) => quote_spanned!(here()=> _: impl ::taskgraph::IntoRef<#borrowed>),
     }

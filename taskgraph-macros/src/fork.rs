@@ -7,21 +7,23 @@
 //!       #[cfg(not(unix))]  #[::taskgraph::delayed(name = "n")] fn load(path: &Path) -> Vec<u8> { .. }
 //! ```
 //!
-//! Each of the two is then delayed like any other; a second such parameter forks it again.
+//! Each of the two is then delayed like any other; a second condition forks it again.
 
 use proc_macro2::TokenStream;
 use quote::quote_spanned;
-use syn::{Attribute, FnArg, Meta};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, FnArg, Meta, Token};
 
 use crate::model::Function;
 use crate::names::here;
 
+/// Both functions, if a parameter has a condition.
 pub(crate) fn on_cfg(options: &TokenStream, function: &Function) -> Option<TokenStream> {
-    let (position, condition) = first_cfg(function)?;
+    let (parameter_idx, attr_idx, condition) = first_condition(function)?;
     let mut with = function.clone();
-    attrs_mut(&mut with.sig.inputs[position]).retain(|attr| condition_of(attr).is_none());
+    attrs_mut(&mut with.sig.inputs[parameter_idx]).remove(attr_idx);
     let mut without = function.clone();
-    without.sig.inputs = without_parameter(&without, position);
+    without.sig.inputs = all_but(parameter_idx, &function.sig.inputs);
     Some(quote_spanned! {here()=>
         #[cfg(#condition)]
         #[::taskgraph::delayed(#options)]
@@ -33,24 +35,24 @@ pub(crate) fn on_cfg(options: &TokenStream, function: &Function) -> Option<Token
     })
 }
 
-/// The first parameter with conditions, and all of them as one.
-fn first_cfg(function: &Function) -> Option<(usize, TokenStream)> {
-    function.sig.inputs.iter().enumerate().find_map(|(position, parameter)| {
-        let conditions: Vec<_> = attrs(parameter).iter().filter_map(condition_of).collect();
-        (!conditions.is_empty()).then(|| (position, quote_spanned!(here()=> all(#(#conditions),*))))
+/// Of which parameter, as which of its attributes, and what it says.
+fn first_condition(function: &Function) -> Option<(usize, usize, &TokenStream)> {
+    function.sig.inputs.iter().enumerate().find_map(|(parameter_idx, parameter)| {
+        let mut attrs = attrs(parameter).iter().enumerate();
+        attrs.find_map(|(attr_idx, attr)| Some((parameter_idx, attr_idx, condition(attr)?)))
     })
 }
 
 /// `unix` of `#[cfg(unix)]`.
-fn condition_of(attr: &Attribute) -> Option<&TokenStream> {
+fn condition(attr: &Attribute) -> Option<&TokenStream> {
     match &attr.meta {
         Meta::List(list) if list.path.is_ident("cfg") => Some(&list.tokens),
         _ => None,
     }
 }
 
-fn without_parameter(function: &Function, position: usize) -> syn::punctuated::Punctuated<FnArg, syn::Token![,]> {
-    let others = function.sig.inputs.iter().enumerate().filter(|(other, _)| *other != position);
+fn all_but(idx: usize, parameters: &Punctuated<FnArg, Token![,]>) -> Punctuated<FnArg, Token![,]> {
+    let others = parameters.iter().enumerate().filter(|(other, _)| *other != idx);
     others.map(|(_, parameter)| parameter.clone()).collect()
 }
 

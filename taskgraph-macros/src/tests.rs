@@ -108,11 +108,11 @@ fn a_parameter_with_a_condition_gives_two_functions() {
     check(
         "#[inline] fn f(a: u8, #[cfg(unix)] #[allow(unused)] b: u8) {}",
         "
-#[cfg(all(unix))]
+#[cfg(unix)]
 #[delayed()]
 #[inline]
 fn f(a: u8, #[allow(unused)] b: u8) {}
-#[cfg(not(all(unix)))]
+#[cfg(not(unix))]
 #[delayed()]
 #[inline]
 fn f(a: u8) {}

@@ -23,17 +23,17 @@
 //! }
 //! ```
 
-mod sync;
-mod unwind;
+#[doc(hidden)]
+pub mod __private;
+mod control;
 mod error;
 mod event;
 mod graph;
-mod scheduler;
-mod runtime;
-mod control;
 mod run;
-#[doc(hidden)]
-pub mod __private;
+mod runtime;
+mod scheduler;
+mod sync;
+mod unwind;
 
 pub use error::{Error, Task};
 pub use graph::{DC, Func, IntoArg, IntoRef, Output, Shared, all};

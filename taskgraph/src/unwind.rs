@@ -28,7 +28,11 @@ fn message(payload: Box<dyn Any + Send>) -> String {
         "a payload that is not text".to_owned()
     };
     // A payload may panic in turn when it is dropped; forgetting those is the only way never to unwind from here.
-    if payload.is::<&'static str>() || payload.is::<String>() { drop(payload) } else { std::mem::forget(payload) }
+    if payload.is::<&'static str>() || payload.is::<String>() {
+        drop(payload)
+    } else {
+        std::mem::forget(payload)
+    }
     message
 }
 

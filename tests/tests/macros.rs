@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use taskgraph::{DC, Error, Runtime, delayed};
+use taskgraph::{DC, Error, IntoArg, IntoRef, Runtime, delayed};
 
 fn try_run<T: Send + 'static>(computation: DC<T>) -> Result<T, Error> {
     Runtime::builder().max_workers(2).no_control().build().expect("two workers are few").run(computation)
@@ -158,8 +158,10 @@ mod parameters {
     }
 
     #[delayed]
+    #[rustfmt::skip]
+    #[expect(clippy::too_many_arguments, reason = "as many as there may be")]
     fn sixteen(
-        a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, //
+        a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32,
         i: u32, j: u32, k: u32, l: u32, m: u32, n: u32, o: u32, p: u32,
     ) -> u32 {
         a + b + c + d + e + f + g + h + i + j + k + l + m + n + o + p
@@ -185,7 +187,13 @@ mod parameters {
         check(bound((1, 2), "three"), (2, 1, 5));
         check(borrowed("a", vec![1, 2], Path::new("abc").to_owned(), vec![1], (4, 0)), 11);
         check(for_ever("a", "b"), "a b".to_owned());
-        check(functions(str::trim as fn(&str) -> &str, Box::new(str::len) as Box<dyn for<'a> Fn(&'a str) -> usize + Send>), 4);
+        check(
+            functions(
+                str::trim as fn(&str) -> &str,
+                Box::new(str::len) as Box<dyn for<'a> Fn(&'a str) -> usize + Send>,
+            ),
+            4,
+        );
         check(sixteen(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, add(0, 1)), 16);
         check(r#match(add(1, 2)), 3);
         check(our_names(1, 2, 4, (8, 0)), vec![3, 12]);
@@ -221,8 +229,8 @@ mod attributes {
     #[delayed]
     #[expect(unused_mut, reason = "attributes of the function are about its body")]
     fn expected(a: u32) -> u32 {
-        let mut a = a;
-        a
+        let mut b = a;
+        a + b
     }
 
     #[delayed]
@@ -230,8 +238,9 @@ mod attributes {
         a: u32,
         #[cfg(test)] b: u32,
         #[cfg(not(test))] b: &str,
-        #[cfg(all())]
+        #[cfg(test)]
         #[allow(unused_variables)]
+        #[cfg(not(any()))]
         c: u32,
     ) -> u32 {
         a + b
@@ -250,9 +259,39 @@ mod attributes {
     fn attributes_mean_what_they_mean_on_any_function() {
         check(decorated(), 2);
         check(below(1), 3);
-        check(expected(1), 1);
+        check(expected(1), 2);
         check(conditional(1, 2, 3), 3);
         check(conditional_generator(1), vec![1, 2]);
+    }
+}
+
+mod names {
+    use super::*;
+
+    #[delayed]
+    fn unlucky() -> Result<(), &'static str> {
+        Err("no luck")
+    }
+
+    #[delayed(name = "the last hope")]
+    fn r#try() -> Result<(), &'static str> {
+        Err("no luck")
+    }
+
+    #[track_caller]
+    fn check_names(computation: DC<()>, parts: &[&str]) {
+        let text = try_run(computation).expect_err("no luck").to_string();
+        for part in parts {
+            assert!(text.contains(part), "`{part}` is not in `{text}`");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_function_and_the_line_of_the_call() {
+        let here = format!("macros.rs:{}", line!() + 1);
+        check_names(unlucky(), &["unlucky", &here, "no luck"]);
+        let here = format!("macros.rs:{}", line!() + 1);
+        check_names(r#try(), &["try", "the last hope", &here]);
     }
 }
 
@@ -262,7 +301,7 @@ mod generics {
     #[delayed]
     fn largest<T: PartialOrd + Send + 'static, const N: usize>(values: [T; N]) -> Option<T>
     where
-        T: Clone,
+        Option<T>: Clone,
     {
         let mut values = values.into_iter();
         let first = values.next()?;
@@ -365,6 +404,18 @@ mod methods {
 
     struct Boxed<T>(T);
 
+    /// Declares a constructor, which a delayed method implements.
+    trait Scale {
+        fn scale(self, factor: impl IntoArg<u32>, name: impl IntoRef<str>) -> DC<usize>;
+    }
+
+    impl Scale for u32 {
+        #[delayed]
+        fn scale(self, factor: u32, name: &str) -> usize {
+            (self * factor) as usize + name.len()
+        }
+    }
+
     trait Area: Sized + Send + 'static {
         const SIDES: u32;
 
@@ -405,6 +456,7 @@ mod methods {
         check(counted().area(), 7);
         check(5u32.area(), 5);
         check(Counted::sides(1), 8);
+        check(2u32.scale(add(1, 2), "a"), 7);
     }
 
     #[test]
@@ -464,10 +516,8 @@ mod generators {
             yield_!(99);
             1
         }));
-        unsafe_free(yield_!(13));
+        let [()] = [yield_!(13)];
     }
-
-    fn unsafe_free((): ()) {}
 
     #[delayed]
     fn nothing(n: u32) -> Vec<u32> {
@@ -729,6 +779,11 @@ mod lints {
     fn nothing(_: &str) {}
 
     #[delayed]
+    fn object(f: &(dyn Fn(u32) -> u32 + Send + Sync)) -> u32 {
+        f(1)
+    }
+
+    #[delayed]
     fn generator(n: u32, text: &str, _: Vec<u32>) -> Vec<u32> {
         for i in 0..n {
             yield_!(i);
@@ -772,11 +827,13 @@ mod lints {
 
     #[expect(clippy::redundant_pub_crate, reason = "rustc and clippy want opposite things here")]
     pub(super) fn use_all(a: impl IntoArg<u32>, text: impl IntoRef<str>) -> Vec<DC<()>> {
+        let identity: Arc<dyn Fn(u32) -> u32 + Send + Sync> = Arc::new(|x| x);
         vec![
             plain(a, 1, 2, 3).map(drop),
             borrowed(text, "", (1, 2)).map(drop),
             growing("1").map(drop),
             nothing("1"),
+            object(identity).map(drop),
             generator(1, "2", Vec::<u32>::new()).map(drop),
             fallible_generator("1").map(drop),
             Receiver::new(1).then(Receiver::read).map(drop),

@@ -12,7 +12,7 @@ use crate::parse::{last_segment, peel};
 const N_PARAMETERS_MAX: usize = 16;
 
 /// Can a caller pass something of the type as it is written?
-pub(crate) fn is_sound(input: &Input) -> bool {
+pub(crate) fn can_be_passed(input: &Input) -> bool {
     let mut complaints = Complaints::default();
     check_parameter(input, &mut complaints);
     complaints.is_empty()

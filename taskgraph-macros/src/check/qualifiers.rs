@@ -42,10 +42,7 @@ pub(super) fn check(delayed: &Delayed, complaints: &mut Complaints) {
         complaints.about(
             semicolon,
             "a `#[delayed]` method needs a body",
-            format!(
-                "declare the method as `-> DC<..>` without `#[delayed]`, and put that on `{}` in each `impl`",
-                sig.ident
-            ),
+            format!("declare the constructor instead: `fn {}(x: impl IntoArg<T>) -> DC<T>;`", sig.ident),
         );
     }
 }

@@ -8,8 +8,8 @@ use syn::{Type, parse_quote_spanned};
 
 use super::caret::start_of;
 use super::inputs;
-use super::signature::value;
-use crate::model::{Delayed, Generator, Output, Shape, WrittenBody};
+use super::signature::{braced, value};
+use crate::model::{Delayed, Generator, Output, Shape};
 use crate::names::{here, yielder};
 use crate::parse::first_type_mut;
 
@@ -19,7 +19,7 @@ use crate::parse::first_type_mut;
 /// ```
 ///
 /// The body keeps its braces: an item in it must not change what the types of the parameters mean.
-pub(super) fn body(delayed: &Delayed) -> TokenStream {
+pub(super) fn body(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStream {
     let names = delayed.inputs.iter().map(|input| &input.name);
     let parameters = quote_spanned!(here()=> (#(#names,)*));
     let caret = caret(delayed);
@@ -29,10 +29,7 @@ pub(super) fn body(delayed: &Delayed) -> TokenStream {
     }
     let (returned, _) = without_impl(&delayed.output.written);
     let variables = variables(delayed);
-    let body = match &delayed.function.body {
-        WrittenBody::Block(brace, statements) => block(*brace, statements),
-        WrittenBody::Missing(_) => unreachable!("a function without a body is complained about"),
-    };
+    let body = block(brace, statements);
     quote_spanned!(caret=> move |#parameters| -> #returned { #variables #body })
 }
 
@@ -74,12 +71,7 @@ fn generate(delayed: &Delayed, generator: &Generator) -> TokenStream {
 /// The body in its own braces. They are the user's, so that errors about the block are too; the empty item keeps the
 /// compiler from calling them unnecessary.
 fn block(brace: Brace, statements: &TokenStream) -> TokenStream {
-    let mut block = TokenStream::new();
-    brace.surround(&mut block, |inside| {
-        inside.extend(quote_spanned!(here()=> const _: () = ();));
-        inside.extend(statements.clone());
-    });
-    block
+    braced(brace, quote_spanned!(here()=> const _: () = (); #statements))
 }
 
 /// What a generator's body itself returns: its elements went another way.

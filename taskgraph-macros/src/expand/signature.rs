@@ -1,9 +1,11 @@
 //! The constructor's first line, which the stub of a function with mistakes shares.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::Type;
+use syn::token::Brace;
+use syn::{ReturnType, Signature, Type};
 
+use super::caret::end_of;
 use crate::model::{Delayed, Function, Shape};
 use crate::names::here;
 
@@ -30,6 +32,24 @@ pub(crate) fn signature(delayed: &Delayed, parameters: impl Iterator<Item = Toke
     }
 }
 
+/// The body of the constructor, or of its stub, in the braces of the user's.
+///
+/// With them and the `fn`, the function begins and ends as the user's own: else the compiler would take it for the
+/// macro's, and not warn if nobody uses it.
+pub(crate) fn braced(brace: Brace, inside: TokenStream) -> TokenStream {
+    let mut braced = TokenStream::new();
+    brace.surround(&mut braced, |tokens| tokens.extend(inside));
+    braced
+}
+
+/// Where the signature ends.
+fn end(sig: &Signature) -> Span {
+    match &sig.output {
+        ReturnType::Type(_, ty) => end_of(ty),
+        ReturnType::Default => sig.paren_token.span.close(),
+    }
+}
+
 /// The type of the delayed computation, `DC<T>`: the user's own tokens where it is written out.
 fn computed(delayed: &Delayed) -> TokenStream {
     let output = &delayed.output;
@@ -38,7 +58,8 @@ fn computed(delayed: &Delayed) -> TokenStream {
         Shape::FallibleGrowing(computed) => computed.to_token_stream(),
         Shape::Value | Shape::Fallible(_) => {
             let value = value(delayed);
-            quote_spanned!(here()=> ::taskgraph::DC<#value>)
+            let close = quote_spanned!(end(&delayed.function.sig)=> >);
+            quote_spanned!(here()=> ::taskgraph::DC<#value #close)
         }
     }
 }

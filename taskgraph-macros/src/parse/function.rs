@@ -1,6 +1,6 @@
 //! The function under the attribute, its body left as tokens.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use syn::parse::{ParseStream, Parser};
 use syn::{Abi, AttrStyle, Attribute, Signature, Token, Visibility, braced};
 
@@ -23,12 +23,12 @@ fn read(input: ParseStream<'_>, complaints: &mut Complaints) -> syn::Result<Opti
     let mut attrs = input.call(Attribute::parse_outer)?;
     let vis = input.parse::<Visibility>()?;
     if !is_function(&input.fork()) {
-        let rest = input.parse::<TokenStream>()?;
-        complaints.about(
-            rest.into_iter().next().unwrap_or_else(|| TokenTree::Ident(proc_macro2::Ident::new("item", input.span()))),
+        complaints.at(
+            input.span(),
             "`#[delayed]` makes a function a delayed computation, and this is not a function",
             "put it on a `fn`, or on each method of an `impl`",
         );
+        input.parse::<TokenStream>()?;
         return Ok(None);
     }
     let sig = input.parse::<Signature>()?;

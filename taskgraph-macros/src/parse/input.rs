@@ -19,7 +19,10 @@ pub(crate) fn input(written: &PatType, names: &mut ParameterNames) -> Input {
 fn passing(ty: &Type) -> Passing {
     match peel(ty) {
         // What lives for ever is a value like any other.
-        Type::Reference(reference) if !is_static(reference) => Passing::Borrowed(reference.elem.clone()),
+        Type::Reference(reference) if !is_static(reference) => {
+            // The parentheses of `&(dyn A + B)` are unnecessary everywhere else.
+            Passing::Borrowed(Box::new(peel(&reference.elem).clone()))
+        }
         _ => Passing::Owned,
     }
 }

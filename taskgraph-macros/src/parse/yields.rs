@@ -204,9 +204,8 @@ mod tests {
     use super::*;
 
     fn check(body: &str, expected: Option<&str>) {
-        let body: WrittenBody = match syn::parse_str::<Block>(body).unwrap() {
-            Block { brace_token, stmts } => WrittenBody::Block(brace_token, quote!(#(#stmts)*)),
-        };
+        let Block { brace_token, stmts } = syn::parse_str::<Block>(body).unwrap();
+        let body = WrittenBody::Block(brace_token, quote!(#(#stmts)*));
         let mut complaints = Complaints::default();
         let found = generator(&body, &mut complaints).map(|generator| generator.body);
         let expected = expected.map(|expected| syn::parse_str::<Block>(expected).unwrap());

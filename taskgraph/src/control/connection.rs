@@ -93,11 +93,12 @@ async fn converse(stream: &mut TcpStream, session: &mut Session) -> io::Result<E
                 send(stream, &out).await?;
                 out.clear();
             }
-            // Each client gets one line at a time, so that none can hold up the others.
+            // A turn is one line, or what was read without one, so that no client can hold up the others.
             yield_now().await;
         }
         send(stream, &out).await?;
         out.clear();
+        yield_now().await;
     }
 }
 
@@ -118,7 +119,9 @@ async fn close(mut stream: TcpStream) {
     let mut scrap = [0; READ_BYTES];
     let emptied = async {
         stream.shutdown().await?;
-        while stream.read(&mut scrap).await? != 0 {}
+        while stream.read(&mut scrap).await? != 0 {
+            yield_now().await;
+        }
         io::Result::Ok(())
     };
     // Whether the client closes, breaks off or dawdles: it is over.

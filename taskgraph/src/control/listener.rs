@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::control::connection;
-use crate::control::pace::Paced;
+use crate::control::pace::Pace;
 use crate::control::session::{Port, Session};
 
 /// Far more than people and scripts need, and few enough to leave the process its file descriptors.
@@ -23,23 +23,24 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Takes connections for as long as it is polled.
 pub(super) async fn serve(listener: TcpListener, port: Arc<Port>) {
-    let places = Places::new(CONNECTIONS_MAX);
-    let refusals = Places::new(REFUSALS_MAX);
+    let pace = Pace::new();
     // Somebody who does nothing but connect is paced as well.
-    Paced::new(accept(listener, port, places, refusals), || 1).await;
+    pace.keep(accept(listener, port, &pace)).await;
 }
 
-async fn accept(listener: TcpListener, port: Arc<Port>, places: Places, refusals: Places) {
+async fn accept(listener: TcpListener, port: Arc<Port>, pace: &Pace) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let Some(place) = places.take() {
+                if let Some(place) = take(&places) {
                     tracing::debug!(%peer, "control connection");
                     let session = Session::new(Arc::clone(&port));
-                    spawn(connection::serve(stream, peer, session), place, &places);
-                } else if let Some(place) = refusals.take() {
+                    spawn(connection::serve(stream, peer, session), place, pace);
+                } else if let Some(place) = take(&refusals) {
                     tracing::debug!(%peer, "control connection refused, {CONNECTIONS_MAX} are open");
-                    spawn(refuse(stream), place, &refusals);
+                    spawn(refuse(stream), place, pace);
                 }
             }
             Err(error) => {
@@ -52,40 +53,18 @@ async fn accept(listener: TcpListener, port: Arc<Port>, places: Places, refusals
     }
 }
 
+fn take(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(places).try_acquire_owned().ok()
+}
+
 /// Serves a connection, which keeps its place until it is closed.
-fn spawn(serving: impl Future<Output = ()> + Send + 'static, place: Place, places: &Places) {
-    let places = places.clone();
-    let serving = async move {
+fn spawn(serving: impl Future<Output = ()> + Send + 'static, place: OwnedSemaphorePermit, pace: &Pace) {
+    tokio::spawn(pace.keep(async move {
         serving.await;
         drop(place);
-    };
-    tokio::spawn(Paced::new(serving, move || places.n_taken()));
+    }));
 }
 
 async fn refuse(stream: TcpStream) {
     connection::tell(stream, &format!("too many connections, at most {CONNECTIONS_MAX} can be open\r\n")).await;
-}
-
-/// Room for a number of connections.
-#[derive(Clone)]
-struct Places {
-    n_places: usize,
-    free: Arc<Semaphore>,
-}
-
-/// Dropping it gives the place back.
-struct Place(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
-
-impl Places {
-    fn new(n_places: usize) -> Places {
-        Places { n_places, free: Arc::new(Semaphore::new(n_places)) }
-    }
-
-    fn take(&self) -> Option<Place> {
-        Arc::clone(&self.free).try_acquire_owned().ok().map(Place)
-    }
-
-    fn n_taken(&self) -> u32 {
-        u32::try_from(self.n_places - self.free.available_permits()).expect("there are few places")
-    }
 }

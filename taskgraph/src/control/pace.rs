@@ -1,16 +1,19 @@
 //! How much of a core the port may take, whatever is sent to it.
 //!
-//! A client that sends without pause would keep this thread busy, and with it a core that the run needs. So each
-//! connection is [`Paced`]: it pays for the time it works with a multiple of rest. The multiple grows with the
-//! number of connections, so that all of them together stay within one share of one core.
+//! Clients that send without pause would keep this thread busy, and with it a core that the run needs. So whatever
+//! the port does is done at one [`Pace`]: work is paid for with a multiple of rest, which all who want a turn take
+//! together. The rest is short, and a turn is sure to follow it, so nobody waits long for the floods of others.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// So much rest is due for work: the port takes at most about a tenth of one core.
+use crate::sync::{Mutex, lock};
+
+/// So much rest is due for work: the port takes about a tenth of one core at most.
 const REST_PER_WORK: u32 = 10;
 
 /// Rest is taken once so much is due, and then all of it. People and small scripts never get there, and it is short
@@ -24,47 +27,50 @@ const TURN_COST: Duration = Duration::from_micros(1);
 /// wait for its own.
 const TURN_MAX: Duration = Duration::from_millis(1);
 
-/// A future that rests after it has worked.
-pub(super) struct Paced<F, S> {
+/// What all tasks of the port share. They run on one thread: its lock is always free.
+#[derive(Clone)]
+pub(super) struct Pace(Arc<Mutex<Debt>>);
+
+impl Pace {
+    pub(super) fn new() -> Pace {
+        Pace(Arc::new(Mutex::new(Debt { due: Duration::ZERO, at: Instant::now() })))
+    }
+
+    /// `future`, at this pace.
+    pub(super) fn keep<F: Future>(&self, future: F) -> Paced<F> {
+        Paced { future: Box::pin(future), pace: self.clone(), rest: None }
+    }
+}
+
+/// A future that takes its turns at a [`Pace`].
+pub(super) struct Paced<F> {
     future: Pin<Box<F>>,
-    /// Among how many the share is divided at the moment.
-    sharers: S,
-    debt: Debt,
+    pace: Pace,
     rest: Option<Pin<Box<Sleep>>>,
 }
 
-impl<F: Future, S: Fn() -> u32> Paced<F, S> {
-    pub(super) fn new(future: F, sharers: S) -> Paced<F, S> {
-        Paced { future: Box::pin(future), sharers, debt: Debt::none(Instant::now()), rest: None }
-    }
-}
-
-impl<F: Future, S: Fn() -> u32 + Unpin> Future for Paced<F, S> {
+impl<F: Future> Future for Paced<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        loop {
-            // A wake-up for the future that comes during a rest is not lost: a poll of it follows each rest.
-            if let Some(rest) = &mut self.rest {
-                if rest.as_mut().poll(context).is_pending() {
-                    return Poll::Pending;
-                }
-                self.rest = None;
-            }
-            let started = Instant::now();
-            if let Poll::Ready(output) = self.future.as_mut().poll(context) {
-                return Poll::Ready(output);
-            }
-            let sharers = (self.sharers)();
-            match self.debt.worked(started, Instant::now(), sharers) {
-                Some(rest) => self.rest = Some(Box::pin(sleep(rest))),
-                None => return Poll::Pending,
-            }
+        let this = &mut *self;
+        // Who has rested is not asked again: others may have made new debts meanwhile, but it is our turn.
+        if this.rest.is_none() {
+            this.rest = lock(&this.pace.0).rest(Instant::now()).map(|due| Box::pin(sleep(due)));
         }
+        // A wake-up for the future that comes during the rest is not lost: the end of the rest leads to a poll of it.
+        if this.rest.as_mut().is_some_and(|rest| rest.as_mut().poll(context).is_pending()) {
+            return Poll::Pending;
+        }
+        this.rest = None;
+        let started = Instant::now();
+        let output = this.future.as_mut().poll(context);
+        lock(&this.pace.0).add_turn(started, Instant::now());
+        output
     }
 }
 
-/// The rest that is due and not yet taken.
+/// The rest that is due.
 #[derive(Debug)]
 struct Debt {
     due: Duration,
@@ -73,18 +79,20 @@ struct Debt {
 }
 
 impl Debt {
-    fn none(now: Instant) -> Debt {
-        Debt { due: Duration::ZERO, at: now }
+    /// How long to rest, if it is time to.
+    fn rest(&self, now: Instant) -> Option<Duration> {
+        let due = self.due_at(now);
+        (DEBT_MAX < due).then_some(due)
     }
 
-    /// Adds a turn; says how long to rest if it is time to.
-    #[must_use]
-    fn worked(&mut self, started: Instant, ended: Instant, sharers: u32) -> Option<Duration> {
-        let rested = started.duration_since(self.at);
+    fn add_turn(&mut self, started: Instant, ended: Instant) {
         let work = ended.duration_since(started).min(TURN_MAX) + TURN_COST;
-        self.due = self.due.saturating_sub(rested) + work * REST_PER_WORK * sharers.max(1);
+        self.due = self.due_at(started) + work * REST_PER_WORK;
         self.at = ended;
-        (DEBT_MAX < self.due).then_some(self.due)
+    }
+
+    fn due_at(&self, now: Instant) -> Duration {
+        self.due.saturating_sub(now.duration_since(self.at))
     }
 }
 
@@ -94,44 +102,44 @@ mod tests {
 
     const TURN: Duration = Duration::from_micros(99);
 
-    /// How much of `time` a client may work that takes turns of 99 us (100 with their cost) whenever it can.
-    fn worked_in(time: Duration, sharers: u32) -> Duration {
-        let start = Instant::now();
-        let mut now = start;
-        let mut debt = Debt::none(start);
-        let mut worked = Duration::ZERO;
-        while now.duration_since(start) < time {
-            let rest = debt.worked(now, now + TURN, sharers);
-            worked += TURN;
-            now += TURN + rest.unwrap_or_default();
-        }
-        worked
+    fn no_debt(now: Instant) -> Debt {
+        Debt { due: Duration::ZERO, at: now }
     }
 
     #[test]
     fn a_flood_gets_a_tenth_of_a_core_at_most() {
         let time = Duration::from_secs(100);
-        for sharers in [1, 2, 64] {
-            let worked = worked_in(time, sharers) * sharers;
-            assert!(worked < time / 9, "{sharers} clients worked {worked:?}");
-            assert!(time / 12 < worked, "{sharers} clients worked {worked:?}");
+        let start = Instant::now();
+        let mut now = start;
+        let mut debt = no_debt(start);
+        let mut worked = Duration::ZERO;
+        while now.duration_since(start) < time {
+            now += debt.rest(now).unwrap_or_default();
+            debt.add_turn(now, now + TURN);
+            worked += TURN;
+            now += TURN;
         }
+        assert!(worked < time / 10, "{worked:?}");
+        assert!(time / 12 < worked, "{worked:?}");
     }
 
     #[test]
     fn a_small_script_never_rests() {
         let mut now = Instant::now();
-        let mut debt = Debt::none(now);
-        for _ in 0..9 {
-            assert_eq!(debt.worked(now, now + TURN, 1), None);
+        let mut debt = no_debt(now);
+        for _ in 0..10 {
+            assert_eq!(debt.rest(now), None);
+            debt.add_turn(now, now + TURN);
             now += TURN;
         }
     }
 
     #[test]
     fn being_kept_from_the_core_is_not_work() {
-        let now = Instant::now();
-        let rest = Debt::none(now).worked(now, now + Duration::from_secs(1), 1);
-        assert!(rest < Some(Duration::from_millis(11)), "{rest:?}");
+        let start = Instant::now();
+        let end = start + Duration::from_secs(1);
+        let mut debt = no_debt(start);
+        debt.add_turn(start, end);
+        assert!(debt.rest(end) < Some(Duration::from_millis(11)), "{debt:?}");
     }
 }

@@ -243,6 +243,14 @@ fn the_65th_connection_is_told_so_and_closed() {
 }
 
 #[test]
+fn one_short_connection_after_the_other_finds_a_place() {
+    let control = open_with(None);
+    for _ in 0..1000 {
+        assert_eq!(ask(&mut connect(control.addr()), "get_max_workers"), "4\r\n");
+    }
+}
+
+#[test]
 fn whoever_does_not_read_is_closed_and_holds_up_nobody() {
     let control = open_with(None);
     let mut stuck = connect(control.addr());

@@ -34,11 +34,7 @@ pub(super) fn attempt<T: Send + 'static>(inner: DC<T>) -> DC<Result<T, Error>> {
 }
 
 impl<T: Send + 'static> Attempt<T> {
-    const TABLE: &'static Table = &Table {
-        step: Self::step,
-        abandon: Self::abandon,
-        describe: Self::describe,
-    };
+    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
 
     /// # Safety
     ///
@@ -89,7 +85,8 @@ impl<T: Send + 'static> Attempt<T> {
                 drop((*at).node.take_failed());
                 let failure = (*at).scope.failure();
                 let to = Self::leave(attempt, cx);
-                Abandoned::Caught(settle::deliver(to, Err::<T, Error>(failure), cx))
+                to.slot.cast::<Result<T, Error>>().write(Err(failure));
+                Abandoned::Arrived(to)
             } else {
                 settle::drop_given_up(|| Launch::result(&raw mut (*at).inner).drop_in_place());
                 Abandoned::Failed(Self::leave(attempt, cx))

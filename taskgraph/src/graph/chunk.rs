@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use super::cx::Cx;
 use super::memory;
-use super::node::{Abandoned, Destination, Node, Ready, Table};
+use super::node::{Abandoned, Destination, List, Node, Ready, Table};
 use super::settle;
 
 /// The node of which chunks are inputs.
@@ -69,11 +69,13 @@ impl<F: FanOut> Chunk<F> {
             let failed = node.as_ref().take_failed();
             let was_given_up = !node.as_ref().has_failed();
             let (to, more) = Self::end(node, cx);
-            let Some(fan_out) = to.consumer else { return Abandoned::Failed(to) };
-            fan_out.as_ref().adopt_failed(failed);
-            let collected = if was_given_up { settle::arrive(to, cx) } else { settle::fail(to, cx) };
-            debug_assert!(more.is_none() || collected.is_none(), "a fan-out that goes on is not through");
-            Abandoned::Caught(collected.or(more))
+            if let Some(fan_out) = to.consumer {
+                fan_out.as_ref().adopt_failed(failed);
+            }
+            if let Some(more) = more {
+                cx.add_ready(List::of(more.0));
+            }
+            if was_given_up { Abandoned::Arrived(to) } else { Abandoned::Failed(to) }
         }
     }
 

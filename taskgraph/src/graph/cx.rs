@@ -4,9 +4,10 @@
 //! [`Cx::ready`]. The worker puts those in its queue. Whatever is in that list belongs to the same scope.
 
 use std::ptr::NonNull;
+use std::sync::Weak;
 use std::time::Instant;
 
-use super::node::{Abandoned, List, Node, Ready};
+use super::node::{List, Node, Ready};
 use super::scope::{Scope, ScopePtr};
 use super::settle;
 
@@ -16,7 +17,15 @@ pub(crate) trait Host {
     fn publish(&self, cx: &mut Cx<'_>);
     /// How many workers there may be.
     fn max_workers(&self) -> usize;
+    /// Whom to ask for more to do when that number has changed.
+    fn remember(&self, parked: Weak<dyn Parked>);
     fn now(&self) -> Instant;
+}
+
+/// Something that holds back what could be done, since the workers there are have enough.
+pub(crate) trait Parked: Send + Sync {
+    /// What there is to do, if it is still held back.
+    fn take_up(&self) -> Option<Queued>;
 }
 
 pub(crate) struct Cx<'h> {
@@ -36,6 +45,15 @@ impl Queued {
     pub(super) fn new(ready: Ready, scope: ScopePtr) -> Self {
         // SAFETY: a ready node is alive, and ours.
         unsafe { ready.0.as_ref() }.set_scope(scope);
+        Self(ready.0)
+    }
+
+    /// A node that has been queued before, and whose scope is still the same.
+    ///
+    /// # Safety
+    ///
+    /// The node knows its scope.
+    pub(super) unsafe fn again(ready: Ready) -> Self {
         Self(ready.0)
     }
 }
@@ -71,11 +89,7 @@ impl<'h> Cx<'h> {
 
     #[cold]
     fn give_up(&mut self, node: NonNull<Node>) -> Option<Ready> {
-        // SAFETY: as above; giving a ready node up is what `abandon` is for.
-        match unsafe { (node.as_ref().table().abandon)(node, self) } {
-            Abandoned::Failed(to) => settle::fail(to, self),
-            Abandoned::Caught(next) => next,
-        }
+        settle::abandon(node, self)
     }
 
     /// The next of the nodes that the last step made ready besides the one it returned.
@@ -123,4 +137,3 @@ impl<'h> Cx<'h> {
         host.publish(self);
     }
 }
-

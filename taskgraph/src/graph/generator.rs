@@ -18,7 +18,7 @@ use std::marker::PhantomData;
 use std::mem;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use genawaiter::GeneratorState;
@@ -27,7 +27,7 @@ use genawaiter::sync::{Co, Gen};
 use super::arg::IntoArg;
 use super::call::{self, Task};
 use super::chunk::{Chunk, FanOut};
-use super::cx::Cx;
+use super::cx::{Cx, Parked, Queued};
 use super::dc::DC;
 use super::memory;
 use super::node::{Abandoned, Arrival, Destination, FailedInputs, List, Node, Ready, Table};
@@ -92,9 +92,8 @@ where
     let generator = memory::allocate::<Generator<N, C, R, Body>>();
     // SAFETY: the memory is room for a `Generator`; nothing is read here.
     let pump = unsafe { NonNull::new_unchecked(&raw mut (*generator.as_ptr()).pump) };
-    let desk = Arc::new(Desk(UnsafeCell::new(Work {
+    let work = UnsafeCell::new(Work {
         generator: generator.cast(),
-        pump,
         cx: ptr::null_mut(),
         segments: Vec::new(),
         last_len: 0,
@@ -102,47 +101,52 @@ where
         chunk_len: 0,
         chunk_len_max: 0,
         put: 0,
-    })));
+    });
+    let desk = Arc::new(Desk { window: Window::new(), pump, work });
     let body = Gen::new(|co| body(Yielder { co, desk: Arc::clone(&desk) }));
     let node = Node::new(Generator::<N, C, R, Body>::TABLE, Location::caller(), 1);
     let pump_node = Node::new(Generator::<N, C, R, Body>::PUMP, Location::caller(), 0);
     pump_node.attach(Destination::signal(generator.cast()));
     // SAFETY: the memory is room for a `Generator`, whose only leaf is its pump.
     unsafe {
-        let pump_and_window = Pump { node: pump_node, window: Window::new() };
-        generator.write(Generator { node, pump: pump_and_window, body: Some(body), desk, types: PhantomData });
-        DC::from_parts(generator.cast(), List::of(pump.cast()))
+        generator.write(Generator { node, pump: pump_node, body: Some(body), desk, types: PhantomData });
+        DC::from_parts(generator.cast(), List::of(pump))
     }
 }
 
 #[repr(C)]
 struct Generator<N, C: IntoIterator, R, Body: Future> {
     node: Node,
-    pump: Pump,
+    pump: Node,
     /// Until the body has ended.
     body: Option<Gen<(), (), Body>>,
     desk: Arc<Desk<C::Item>>,
     types: PhantomData<(N, C, R)>,
 }
 
-#[repr(C)]
-struct Pump {
-    node: Node,
+/// What outlives a parked pump, and the place the body works at.
+struct Desk<T> {
     window: Window,
+    pump: NonNull<Node>,
+    work: UnsafeCell<Work<T>>,
 }
 
-/// What the body works on while it is resumed, and the pump between that.
-struct Desk<T>(UnsafeCell<Work<T>>);
-
-// SAFETY: only the step that resumes the body touches the desk, through the pump or through the body's `Yielder`,
+// SAFETY: only the step that resumes the body touches its work, through the pump or through the body's `Yielder`,
 // which generated code neither gives away nor uses from elsewhere. After the body's end only the collecting step does.
 unsafe impl<T: Send> Send for Desk<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Desk<T> {}
 
+impl<T: Send> Parked for Desk<T> {
+    fn take_up(&self) -> Option<Queued> {
+        // SAFETY: whoever takes the pump up has it; it was parked with its scope.
+        self.window.take_up().then(|| unsafe { Queued::again(Ready(self.pump)) })
+    }
+}
+
+/// What the body works on while it is resumed, and the pump between that.
 struct Work<T> {
     generator: NonNull<Node>,
-    pump: NonNull<Pump>,
     /// That of the step that resumes the body; null at other times.
     cx: *mut Cx<'static>,
     segments: Vec<Segment<T>>,
@@ -160,7 +164,7 @@ impl<T: Send + 'static> Desk<T> {
     /// Hands out what the body has just yielded; whether the body is to be suspended now.
     fn hand_out(&self, item: Outcome<T>) -> bool {
         // SAFETY: the body is being resumed, or it could not yield; so the desk is ours.
-        let work = unsafe { &mut *self.0.get() };
+        let work = unsafe { &mut *self.work.get() };
         assert!(!work.cx.is_null(), "a body yields while it is resumed");
         // SAFETY: the step that resumes the body has lent its `Cx`, and does not use it meanwhile.
         let cx = unsafe { &mut *work.cx };
@@ -169,7 +173,7 @@ impl<T: Send + 'static> Desk<T> {
             // SAFETY: the slot is ours to fill.
             Outcome::Value(value) => unsafe { slot.cast::<T>().write(value) },
             Outcome::Delayed(delayed) | Outcome::Generated(delayed) => {
-                let consumer = work.open_chunk(cx);
+                let consumer = work.open_chunk(self, cx);
                 let (node, ready) = delayed.into_parts();
                 // SAFETY: the graph has not run, so its nodes are alive.
                 unsafe { node.as_ref() }.attach(Destination { consumer: Some(consumer), slot });
@@ -197,14 +201,13 @@ impl<T> Work<T> {
     }
 
     /// The chunk for the next child.
-    fn open_chunk(&mut self, cx: &Cx<'_>) -> NonNull<Node> {
+    fn open_chunk(&mut self, desk: &Desk<T>, cx: &Cx<'_>) -> NonNull<Node> {
         *self.chunk.get_or_insert_with(|| {
             // SAFETY: the body has not ended, so the generator waits for it and is alive.
-            unsafe {
-                self.generator.as_ref().expect_input();
-                self.pump.as_ref().window.open_chunk();
-            }
-            Chunk::<Pump>::new(self.generator, OPEN, Opened { at: cx.host.now(), pump: self.pump })
+            unsafe { self.generator.as_ref() }.expect_input();
+            desk.window.open_chunk();
+            let opened = Opened { at: cx.host.now(), window: NonNull::from(&desk.window), pump: desk.pump };
+            Chunk::<Opened>::new(self.generator, OPEN, opened)
         })
     }
 
@@ -292,9 +295,9 @@ where
         let (generator, resumed) = unsafe {
             let generator = Self::of_pump(pump);
             let at = generator.as_ptr();
-            let work = (&(*at).desk).0.get();
+            let work = (&(*at).desk).work.get();
             (*work).put = 0;
-            (*work).chunk_len_max = (*at).pump.window.chunk_len();
+            (*work).chunk_len_max = (&(*at).desk).window.chunk_len();
             (*work).cx = ptr::from_mut(cx).cast();
             let body = (*at).body.as_mut().expect("the body has not ended");
             let resumed = unwind::catch(|| body.resume());
@@ -303,12 +306,8 @@ where
             (generator, resumed)
         };
         let ended = match resumed {
-            Ok(GeneratorState::Yielded(())) => {
-                let chunks_max = 2 * cx.host.max_workers() as u32 + 2;
-                // SAFETY: as above.
-                let parked = unsafe { (*generator.as_ptr()).pump.window.park_if_full(chunks_max) };
-                return (!parked).then_some(Ready(pump));
-            }
+            // SAFETY: as above.
+            Ok(GeneratorState::Yielded(())) => return unsafe { Self::go_on(generator, pump, cx) },
             Ok(GeneratorState::Complete(end)) => end.finish().map_err(Why::Failed),
             Err(message) => Err(Why::Panicked(message)),
         };
@@ -325,6 +324,23 @@ where
                 }
             }
         }
+    }
+
+    /// The body goes on at once, or is parked.
+    ///
+    /// # Safety
+    ///
+    /// The pump is that of the generator, and the caller's.
+    unsafe fn go_on(generator: NonNull<Self>, pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        // SAFETY: the caller's promise.
+        let desk = unsafe {
+            // Whoever takes the pump up may not know its scope.
+            pump.as_ref().set_scope(cx.scope_ptr());
+            Arc::clone(&(*generator.as_ptr()).desk)
+        };
+        let tell = || cx.host.remember(Arc::downgrade(&desk) as Weak<dyn Parked>);
+        let parked = desk.window.park_if_full(|| cx.host.max_workers(), tell);
+        (!parked).then_some(Ready(pump))
     }
 
     /// # Safety
@@ -351,7 +367,7 @@ where
         // SAFETY: the body has ended and everything has arrived, so the desk is ours, and its results are moved out
         // once. The rest is dropped, then the memory goes.
         let (segments, to, origin) = unsafe {
-            let segments = (*(&(*at).desk).0.get()).take();
+            let segments = (*(&(*at).desk).work.get()).take();
             let (to, origin) = ((*at).node.destination(), (*at).node.origin());
             ptr::drop_in_place(at);
             memory::free(generator);
@@ -377,7 +393,7 @@ where
         // SAFETY: the node is ours; what it holds is dropped once, then its memory goes.
         unsafe {
             let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
-            settle::drop_given_up(|| (*(&(*at).desk).0.get()).discard(&failed));
+            settle::drop_given_up(|| (*(&(*at).desk).work.get()).discard(&failed));
             ptr::drop_in_place(at);
             memory::free(generator);
             Abandoned::Failed(to)
@@ -388,17 +404,18 @@ where
 /// What a chunk knows of the generator it is part of.
 struct Opened {
     at: Instant,
-    pump: NonNull<Pump>,
+    window: NonNull<Window>,
+    pump: NonNull<Node>,
 }
 
-impl FanOut for Pump {
-    type Stamp = Opened;
+impl FanOut for Opened {
+    type Stamp = Self;
 
     unsafe fn on_settled(_: NonNull<Node>, opened: Opened, cx: &mut Cx<'_>) -> Option<Ready> {
-        // SAFETY: the pump is part of the generator, which waits for the chunk.
-        let window = unsafe { &opened.pump.as_ref().window };
+        // SAFETY: the window belongs to the generator, which waits for the chunk.
+        let window = unsafe { opened.window.as_ref() };
         let took = cx.host.now().saturating_duration_since(opened.at);
-        window.chunk_settled(took).then_some(Ready(opened.pump.cast()))
+        window.chunk_settled(took).then_some(Ready(opened.pump))
     }
 }
 

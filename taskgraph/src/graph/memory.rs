@@ -20,7 +20,11 @@ use std::ptr::NonNull;
 /// Room for a node of type `N`, not initialized.
 #[inline(always)]
 pub(super) fn allocate<N>() -> NonNull<N> {
-    if const { in_chunk::<N>() } { chunk::allocate(const { rounded::<N>() }).cast() } else { system(Layout::new::<N>()).cast() }
+    if const { in_chunk::<N>() } {
+        chunk::allocate(const { rounded::<N>() }).cast()
+    } else {
+        system(Layout::new::<N>()).cast()
+    }
 }
 
 /// Gives the room of a node back.
@@ -47,7 +51,9 @@ const ALIGN: usize = 16;
 
 const fn in_chunk<N>() -> bool {
     // A model checker and a memory checker both want to see each node by itself.
-    !cfg!(any(taskgraph_loom, taskgraph_system_alloc)) && size_of::<N>() <= IN_CHUNK_BYTES_MAX && align_of::<N>() <= ALIGN
+    !cfg!(any(taskgraph_loom, taskgraph_system_alloc))
+        && size_of::<N>() <= IN_CHUNK_BYTES_MAX
+        && align_of::<N>() <= ALIGN
 }
 
 const fn rounded<N>() -> usize {

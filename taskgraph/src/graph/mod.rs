@@ -4,27 +4,27 @@
 //! what became ready. This is the only room with `unsafe` code: a node is one allocation whose type is erased.
 //! `node` says who may touch what, and when.
 
-mod node;
-mod memory;
-mod scope;
-mod cx;
-mod settle;
-mod input;
-mod call;
-mod launch;
-mod root;
-mod attempt;
-mod shared;
-mod label;
-mod segment;
-mod chunk;
 mod all;
-mod window;
-mod generator;
 mod arg;
+mod attempt;
+mod call;
+mod chunk;
+mod cx;
 mod dc;
+mod generator;
+mod input;
+mod label;
+mod launch;
+mod memory;
+mod node;
+mod root;
+mod scope;
+mod segment;
+mod settle;
+mod shared;
+mod window;
 
-pub(crate) use cx::{Cx, Host, Queued};
+pub(crate) use cx::{Cx, Host, Parked, Queued};
 pub(crate) use memory::trim;
 pub(crate) use root::{Ending, root};
 pub(crate) use scope::Scope;

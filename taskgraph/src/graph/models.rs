@@ -10,7 +10,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-use super::cx::{Cx, Host, Queued};
+use super::cx::{Cx, Host, Parked, Queued};
 use super::dc::DC;
 use super::root::{Ending, root};
 use super::scope::Scope;
@@ -86,6 +86,8 @@ impl Host for Worker<'_> {
     fn max_workers(&self) -> usize {
         2
     }
+
+    fn remember(&self, _: std::sync::Weak<dyn Parked>) {}
 
     fn now(&self) -> Instant {
         Instant::now()
@@ -214,19 +216,44 @@ fn an_attempt_catches_while_its_sibling_goes_on() {
     );
 }
 
+/// A body is parked for want of workers while there come more: one of them notices the other.
+#[test]
+fn a_body_that_is_parked_does_not_miss_that_there_are_more_workers() {
+    loom::model(|| {
+        let shared = Arc::new((Window::new(), AtomicUsize::new(1)));
+        (0..16).for_each(|_| shared.0.open_chunk());
+        // The list of windows is behind a lock in the scheduler, too.
+        let known = Arc::new(Mutex::new(false));
+        let resize = {
+            let (shared, known) = (Arc::clone(&shared), Arc::clone(&known));
+            thread::spawn(move || {
+                shared.1.store(100, Ordering::Relaxed);
+                let is_known = *known.lock().unwrap();
+                is_known && shared.0.take_up()
+            })
+        };
+        let (window, max_workers) = &*shared;
+        let tell = || *known.lock().unwrap() = true;
+        let parked = window.park_if_full(|| max_workers.load(Ordering::Relaxed), tell);
+        let taken_up = resize.join().unwrap();
+        assert_eq!(taken_up, parked, "it is parked for good, or was taken up twice");
+    });
+}
+
 #[test]
 fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
-    loom::model(|| {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
         let window = Arc::new(Window::new());
         // What the body did before it was parked: whoever takes it up must see it.
         let body = Arc::new(UnsafeCell::new(0));
-        window.open_chunk();
-        window.open_chunk();
+        (0..16).for_each(|_| window.open_chunk());
         let chunks: Vec<_> = (0..2)
             .map(|_| {
                 let (window, body) = (Arc::clone(&window), Arc::clone(&body));
                 thread::spawn(move || {
-                    let pump_is_ready = window.chunk_settled(Duration::ZERO);
+                    let pump_is_ready = (0..4).any(|_| window.chunk_settled(Duration::ZERO));
                     if pump_is_ready {
                         // SAFETY: loom checks that nobody else is there.
                         body.with_mut(|body| unsafe { *body += 1 });
@@ -237,7 +264,7 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
             .collect();
         // SAFETY: as above.
         body.with_mut(|body| unsafe { *body += 1 });
-        let parked = window.park_if_full(2);
+        let parked = window.park_if_full(|| 1, || ());
         let taken_up = chunks.into_iter().map(|chunk| chunk.join().unwrap()).filter(|ready| *ready).count();
         assert_eq!(taken_up, usize::from(parked));
     });

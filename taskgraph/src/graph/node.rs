@@ -64,6 +64,8 @@ pub(crate) struct Table {
 pub(super) enum Abandoned {
     /// It is gone, and its failure goes where its result would have gone.
     Failed(Destination),
+    /// It is gone, and made a result of the failure, which is in its slot already.
+    Arrived(Destination),
     /// It made something else of the failure.
     Caught(Option<Ready>),
 }

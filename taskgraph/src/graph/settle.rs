@@ -5,9 +5,10 @@
 use std::cell::Cell;
 use std::iter;
 use std::ptr::NonNull;
+use std::sync::Weak;
 use std::time::Instant;
 
-use super::cx::{Cx, Host};
+use super::cx::{Cx, Host, Parked};
 use super::dc::DC;
 use super::node::{Abandoned, Arrival, Destination, List, Node, Ready};
 use crate::error::{Cause, Error, Task};
@@ -86,28 +87,39 @@ pub(super) enum Why {
 
 /// A failure arrives at `to`, and climbs until somebody still waits for other inputs, or catches it.
 #[cold]
-pub(super) fn fail(mut to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
-    while let Some(consumer) = to.consumer {
-        // SAFETY: the consumer waits for this arrival, so it is alive.
-        match unsafe { Node::input_failed(consumer, to.slot) } {
-            Arrival::StillWaiting => return None,
-            // SAFETY: all inputs are in, so the consumer is ours.
-            _ => match unsafe { (consumer.as_ref().table().abandon)(consumer, cx) } {
-                Abandoned::Failed(further) => to = further,
-                Abandoned::Caught(next) => return next,
-            },
-        }
-    }
-    None
+pub(super) fn fail(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
+    climb(Abandoned::Failed(to), cx)
 }
 
 /// Gives up a node all of whose inputs are in.
 #[cold]
 pub(super) fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
     // SAFETY: all inputs of the node are in, and it is ours.
-    match unsafe { (node.as_ref().table().abandon)(node, cx) } {
-        Abandoned::Failed(to) => fail(to, cx),
-        Abandoned::Caught(next) => next,
+    let abandoned = unsafe { (node.as_ref().table().abandon)(node, cx) };
+    climb(abandoned, cx)
+}
+
+/// Goes on from a node that was given up, to its consumer and further.
+///
+/// No `abandon` of a table may call this, nor [`fail`], or stacks would grow with the graph.
+#[cold]
+fn climb(mut abandoned: Abandoned, cx: &mut Cx<'_>) -> Option<Ready> {
+    loop {
+        let (to, failed) = match abandoned {
+            Abandoned::Failed(to) => (to, true),
+            Abandoned::Arrived(to) => (to, false),
+            Abandoned::Caught(next) => return next,
+        };
+        let consumer = to.consumer?;
+        // SAFETY: the consumer waits for this arrival, so it is alive.
+        let arrival =
+            unsafe { if failed { Node::input_failed(consumer, to.slot) } else { Node::input_arrived(consumer) } };
+        match arrival {
+            Arrival::StillWaiting => return None,
+            Arrival::NowReady => return Some(Ready(consumer)),
+            // SAFETY: all inputs are in, so the consumer is ours.
+            Arrival::NowFailed => abandoned = unsafe { (consumer.as_ref().table().abandon)(consumer, cx) },
+        }
     }
 }
 
@@ -217,6 +229,9 @@ impl Host for Nobody {
     }
     fn max_workers(&self) -> usize {
         1
+    }
+    fn remember(&self, _: Weak<dyn Parked>) {
+        unreachable!("giving a graph up parks nothing");
     }
     fn now(&self) -> Instant {
         Instant::now()

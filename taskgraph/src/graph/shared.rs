@@ -13,7 +13,6 @@
 //! Handles are counted; so is the running computation. The last one drops the value, or takes it: then nobody else
 //! can reach it.
 
-
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 
@@ -147,6 +146,11 @@ impl<T> SharedNode<T> {
                 (consumer, tap.as_ref().scope())
             };
             cx.enter(scope);
+            if state == FAILED {
+                // The tap asks again, in a step of its own: failures must not climb from here on top of each other.
+                cx.add_ready(List::of(tap));
+                continue;
+            }
             // SAFETY: the tap arrives once, here.
             let woken = unsafe { Self::arrive(shared, state, consumer, cx) };
             if let Some(woken) = woken
@@ -166,7 +170,12 @@ impl<T> SharedNode<T> {
     /// # Safety
     ///
     /// `state` is what `waiters` is, and the consumer's tap has not arrived, so it keeps the shared node alive.
-    unsafe fn arrive(shared: NonNull<Self>, state: *mut Node, consumer: Option<NonNull<Node>>, cx: &mut Cx<'_>) -> Option<Ready> {
+    unsafe fn arrive(
+        shared: NonNull<Self>,
+        state: *mut Node,
+        consumer: Option<NonNull<Node>>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Ready> {
         let to = Destination { consumer, slot: ptr::null_mut() };
         if state == DONE {
             // SAFETY: the caller's promise.

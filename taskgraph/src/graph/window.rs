@@ -1,13 +1,15 @@
 //! How much of a generator may be in flight, and when its body goes on.
 //!
 //! When the window is full of chunks the pump is parked, and belongs to the chunks: the one that leaves the window half
-//! empty makes it ready again. A chunk holds one child at first, so that the window holds a few children for each
-//! worker, which bounds the memory of heavy ones. Where chunks settle quickly they grow, up to [`CHUNK_LEN_MAX`], so
-//! that light ones do not pay for this.
+//! empty makes it ready again. So does a change of the number of workers, which may need more to do at once.
+//!
+//! A chunk holds one child at first, so that the window holds a few children for each worker, which bounds the memory
+//! of heavy ones. Where chunks settle quickly they grow, up to [`CHUNK_LEN_MAX`], so that light ones do not pay for
+//! this.
 
 use std::time::Duration;
 
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 
 /// Longer chunks gain nothing.
 pub(super) const CHUNK_LEN_MAX: u32 = 256;
@@ -24,11 +26,25 @@ pub(super) struct Window {
     /// The pump becomes ready again when no more than this many chunks are in flight.
     low: AtomicU32,
     chunk_len: AtomicU32,
+    /// Whether those who change the number of workers know of this window.
+    known: AtomicBool,
+}
+
+/// How many chunks may be in flight with so many workers: enough for each to have one and to find the next.
+fn chunks_max(max_workers: usize) -> u32 {
+    /// So that what yields a handful is never parked.
+    const CHUNKS_MAX_LEAST: usize = 16;
+    (2 * max_workers + 2).max(CHUNKS_MAX_LEAST) as u32
 }
 
 impl Window {
     pub(super) fn new() -> Self {
-        Self { in_flight: AtomicU32::new(0), low: AtomicU32::new(0), chunk_len: AtomicU32::new(1) }
+        Self {
+            in_flight: AtomicU32::new(0),
+            low: AtomicU32::new(0),
+            chunk_len: AtomicU32::new(1),
+            known: AtomicBool::new(false),
+        }
     }
 
     /// How many children the next chunk should have.
@@ -42,12 +58,27 @@ impl Window {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Parks the pump if the window is full. If this gives true, the pump belongs to the chunks.
-    pub(super) fn park_if_full(&self, chunks_max: u32) -> bool {
-        self.low.store(chunks_max / 2, Ordering::Relaxed);
-        // Release: a chunk that makes the pump ready sees what the pump did, `low` included.
-        let park = |in_flight: u32| (chunks_max <= in_flight).then_some(in_flight | PARKED);
-        self.in_flight.fetch_update(Ordering::Release, Ordering::Relaxed, park).is_ok()
+    /// Parks the pump if the window is full. If this gives true, the pump is not the caller's any more.
+    ///
+    /// `tell` lets those who change the number of workers know of this window; they call [`take_up`](Self::take_up).
+    pub(super) fn park_if_full(&self, max_workers: impl Fn() -> usize, tell: impl FnOnce()) -> bool {
+        let full = chunks_max(max_workers());
+        if self.in_flight.load(Ordering::Relaxed) < full {
+            return false;
+        }
+        if !self.known.swap(true, Ordering::Relaxed) {
+            tell();
+        }
+        self.low.store(full / 2, Ordering::Relaxed);
+        // Release: whoever takes the pump up sees what it did, `low` included.
+        let park = |in_flight: u32| (full <= in_flight).then_some(in_flight | PARKED);
+        if self.in_flight.fetch_update(Ordering::Release, Ordering::Relaxed, park).is_err() {
+            return false;
+        }
+        // SeqCst, pairs with the fence in `take_up`: either we see the new number of workers here, or whoever changed
+        // it sees the mark.
+        fence(Ordering::SeqCst);
+        chunks_max(max_workers()) <= full || !self.unpark()
     }
 
     /// A chunk has settled after this time; whether the pump is ready because of that, and the caller's.
@@ -55,10 +86,21 @@ impl Window {
         self.adapt(took);
         // Acquire, pairs with the Release in `park_if_full`.
         let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
-        if before & PARKED == 0 || self.low.load(Ordering::Relaxed) < (before & !PARKED) - 1 {
-            return false;
-        }
-        // Several chunks may come here at once: the one that clears the mark has the pump. Acquire: as above.
+        let half_empty = before & PARKED != 0 && (before & !PARKED) - 1 <= self.low.load(Ordering::Relaxed);
+        half_empty && self.unpark()
+    }
+
+    /// The number of workers has changed; whether the pump is ready because of that, and the caller's.
+    pub(super) fn take_up(&self) -> bool {
+        self.known.store(false, Ordering::Relaxed);
+        // SeqCst: see `park_if_full`.
+        fence(Ordering::SeqCst);
+        self.unpark()
+    }
+
+    /// Several may try this at once: the one that clears the mark has the pump.
+    fn unpark(&self) -> bool {
+        // Acquire, pairs with the Release in `park_if_full`.
         self.in_flight.fetch_and(!PARKED, Ordering::Acquire) & PARKED != 0
     }
 
@@ -80,14 +122,27 @@ mod tests {
     #[test]
     fn a_full_window_parks_until_it_is_half_empty() {
         let window = Window::new();
-        for _ in 0..4 {
-            assert!(!window.park_if_full(4));
+        for _ in 0..chunks_max(1) {
+            assert!(!window.park_if_full(|| 1, || ()));
             window.open_chunk();
         }
-        assert!(window.park_if_full(4));
-        assert!(!window.chunk_settled(SETTLED_LATE));
-        assert!(window.chunk_settled(SETTLED_LATE), "two of four are left");
-        assert!(!window.chunk_settled(SETTLED_LATE), "the pump is not parked any more");
+        assert!(window.park_if_full(|| 1, || ()));
+        let ready: Vec<_> = (0..chunks_max(1)).map(|_| window.chunk_settled(SETTLED_LATE)).collect();
+        assert_eq!(ready.iter().position(|ready| *ready), Some(ready.len() / 2 - 1));
+        assert_eq!(ready.iter().filter(|ready| **ready).count(), 1, "the pump is taken up once");
+    }
+
+    #[test]
+    fn more_workers_take_up_what_is_parked() {
+        let window = Window::new();
+        (0..chunks_max(1)).for_each(|_| window.open_chunk());
+        let mut told = 0;
+        assert!(window.park_if_full(|| 1, || told += 1));
+        assert!(window.take_up());
+        assert!(!window.take_up());
+        assert!(!window.park_if_full(|| 100, || told += 1), "there is room for a hundred");
+        assert!(window.park_if_full(|| 1, || told += 1));
+        assert_eq!(told, 2, "whoever took it up forgot it");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The settings of a runtime.
 
 use std::env;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ const TOKEN_VARIABLE: &str = "TASKGRAPH_CONTROL_TOKEN";
 /// assert!(taskgraph::Runtime::builder().max_workers(0).build().is_err());
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder {
     max_workers: Option<usize>,
@@ -100,6 +101,16 @@ impl Builder {
         let steering = Arc::clone(&runtime.core) as Arc<dyn Steering>;
         runtime.control = listen.open(token, steering)?;
         Ok(runtime)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The token is a secret.
+        f.debug_struct("Builder")
+            .field("max_workers", &self.max_workers)
+            .field("control", &self.control)
+            .finish_non_exhaustive()
     }
 }
 

@@ -145,9 +145,8 @@ impl Gate {
         // From here on no new worker takes a place that becomes free, and one that is too many leaves after its step.
         self.update(|state| Some(state + one(RETURNING)));
         let mut guard = lock(&self.lock);
-        let take = |state: u64| {
-            (State(state).running() < State(state).max()).then_some(state + one(RUNNING) - one(RETURNING))
-        };
+        let take =
+            |state: u64| (State(state).running() < State(state).max()).then_some(state + one(RUNNING) - one(RETURNING));
         // Whoever frees a place sees us returning, and takes the lock before it notifies: so it comes either before
         // this look at the word or after we wait.
         while self.update(take).is_none() {

@@ -21,16 +21,17 @@
 //! still not be lost: the worker that queued it takes it after its current step.
 
 mod gate;
-mod queues;
 mod pool;
+mod queues;
 mod worker;
 
 use std::hint;
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::graph::Queued;
+use crate::graph::{Parked, Queued};
 use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Mutex, lock};
 use gate::{Gate, Permit};
@@ -43,6 +44,8 @@ pub(crate) struct Scheduler {
     pool: Pool,
     /// Held while the pool changes, so that pool and gate agree on how many there may be.
     resizing: Mutex<()>,
+    /// Who may have more to do once there are more workers.
+    parked: Mutex<Vec<Weak<dyn Parked>>>,
     call_due: AtomicBool,
 }
 
@@ -56,6 +59,7 @@ impl Scheduler {
             queues: Queues::new(),
             pool: Pool::new(max_workers)?,
             resizing: Mutex::new(()),
+            parked: Mutex::new(Vec::new()),
             call_due: AtomicBool::new(false),
         }))
     }
@@ -81,8 +85,22 @@ impl Scheduler {
         self.pool.renew(max_workers)?;
         self.gate.set_max(max_workers);
         drop(resizing);
+        let parked = mem::take(&mut *lock(&self.parked));
+        for node in parked.iter().filter_map(Weak::upgrade).filter_map(|parked| parked.take_up()) {
+            self.queues.inject(node);
+        }
         self.call_worker();
         Ok(())
+    }
+
+    /// Asks `parked` for more to do when the number of workers changes.
+    fn remember(&self, parked: Weak<dyn Parked>) {
+        let mut all = lock(&self.parked);
+        if all.len() == all.capacity() {
+            // Before the list grows, those go that are gone.
+            all.retain(|parked| 0 < parked.strong_count());
+        }
+        all.push(parked);
     }
 
     /// Queues a node from outside.

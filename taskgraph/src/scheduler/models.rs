@@ -41,7 +41,8 @@ fn a_gate_that_closes_under_its_workers_lets_the_surplus_go() {
     loom::model(|| {
         let gate = Arc::new(Gate::new(2));
         let epoch = gate.state().epoch();
-        let worker = move |gate: &Gate| gate.try_enter().and_then(|permit| permit.stay(epoch)).map(std::mem::forget).is_some();
+        let worker =
+            move |gate: &Gate| gate.try_enter().and_then(|permit| permit.stay(epoch)).map(std::mem::forget).is_some();
         let other = Arc::clone(&gate);
         let thread = thread::spawn(move || worker(&other));
         gate.set_max(1);

@@ -2,14 +2,14 @@
 
 use std::cell::RefCell;
 use std::hint;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Instant;
 
 use super::Scheduler;
 use super::gate::{Permit, State};
 use super::queues::Claim;
-use crate::graph::{Cx, Host, Queued};
+use crate::graph::{Cx, Host, Parked, Queued};
 
 /// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
 /// calling a worker costs.
@@ -176,6 +176,10 @@ impl Host for Worker<'_> {
 
     fn max_workers(&self) -> usize {
         self.gate_state().max()
+    }
+
+    fn remember(&self, parked: Weak<dyn Parked>) {
+        self.scheduler.remember(parked);
     }
 
     fn now(&self) -> Instant {

@@ -1,0 +1,84 @@
+//! Paints the Mandelbrot set into a PNG file, on all cores.
+//!
+//! ```text
+//! cargo run --release --example mandelbrot [-- [--workers N] [--size WIDTHxHEIGHT] [OUT.png]]
+//! ```
+//!
+//! Without a path the picture goes into the directory for temporary files. A tile that is costly to paint is replaced by
+//! four smaller ones while the run goes on, so the workers share what is hard, wherever it lies; see
+//! `src/mandelbrot.rs`.
+
+use std::env;
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::Instant;
+
+use lexopt::prelude::*;
+use taskgraph_examples::cores;
+use taskgraph_examples::mandelbrot::{self, Rgb, View};
+
+const USAGE: &str = "usage: mandelbrot [--workers N] [--size WIDTHxHEIGHT] [OUT.png]";
+/// The longest side: a picture of this size squared still fits into the memory of a large machine.
+const SIDE_MAX: u32 = 32_768;
+
+struct Args {
+    out: PathBuf,
+    size: (u32, u32),
+    workers: usize,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Args { out, size: (width, height), workers } = args()?;
+    let env = |k: &str, d: f64| std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
+    let view = View {
+        center: (env("RE", -0.7436447860), env("IM", 0.1318252536)),
+        extent: env("EXT", 0.0000029),
+        width,
+        height,
+    };
+    let started = Instant::now();
+    let picture = taskgraph::run(mandelbrot::picture(view), workers)?;
+    let seconds = started.elapsed().as_secs_f64();
+    write_png(&out, (width, height), &picture.pixels)?;
+    println!("{width}x{height} pixels in {} pieces, {seconds:.2} s: {}", picture.n_pieces, out.display());
+    Ok(())
+}
+
+fn write_png(path: &Path, (width, height): (u32, u32), pixels: &[Rgb]) -> Result<(), Box<dyn Error>> {
+    let file = File::create(path).map_err(|error| format!("cannot create {path:?}: {error}"))?;
+    let mut file = BufWriter::new(file);
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels.as_flattened())?;
+    writer.finish()?;
+    file.flush()?;
+    Ok(())
+}
+
+fn args() -> Result<Args, lexopt::Error> {
+    let mut given = Args { out: env::temp_dir().join("mandelbrot.png"), size: (1920, 1080), workers: cores() };
+    let mut args = lexopt::Parser::from_env();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Value(path) => given.out = path.into(),
+            Long("size") => given.size = args.value()?.parse_with(size)?,
+            Long("workers") => given.workers = args.value()?.parse()?,
+            Long("help") => {
+                println!("{USAGE}");
+                process::exit(0);
+            }
+            _ => return Err(arg.unexpected()),
+        }
+    }
+    Ok(given)
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (1..=SIDE_MAX).contains(side));
+    let sides = text.split_once('x').and_then(|(width, height)| side(width).zip(side(height)));
+    sides.ok_or_else(|| format!("must be like 1920x1080, each side from 1 to {SIDE_MAX}"))
+}

@@ -1,0 +1,55 @@
+//! A long run of small tasks, to see the number of workers change under it.
+//!
+//! ```text
+//! cargo run --release --example rescale [-- SECONDS]
+//! telnet 127.0.0.1 8888                                  in another terminal
+//! ```
+//!
+//! Then write `get_max_workers`, or `set_max_workers 1`, and see what happens to the tasks per second. Nothing is
+//! stopped, lost or run again: a surplus worker ends with its current task, a new one starts at once.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lexopt::prelude::*;
+use taskgraph::Runtime;
+use taskgraph_examples::rescale;
+
+const SECONDS: u64 = 60;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let seconds = seconds_from_args()?;
+    let runtime = Runtime::builder().build()?;
+    println!("runs for {seconds} s, or until Ctrl-C");
+    match runtime.control_addr() {
+        Some(addr) => println!("in another terminal: telnet {} {}, then: set_max_workers 1", addr.ip(), addr.port()),
+        None => println!("port {} is taken, so the number of workers will stay", taskgraph::CONTROL_PORT),
+    }
+
+    let settled = Arc::new(AtomicU64::new(0));
+    let run = runtime.spawn(rescale::tasks(Instant::now() + Duration::from_secs(seconds), Arc::clone(&settled)));
+    let (mut before, mut since) = (0, Instant::now());
+    while !run.is_finished() {
+        thread::sleep(Duration::from_secs(1));
+        let now = settled.load(Ordering::Relaxed);
+        let per_second = (now - before) as f64 / since.elapsed().as_secs_f64();
+        println!("{per_second:>9.0} tasks/s with up to {} workers", runtime.max_workers());
+        (before, since) = (now, Instant::now());
+    }
+    println!("{} tasks in all", run.join()?.len());
+    Ok(())
+}
+
+fn seconds_from_args() -> Result<u64, lexopt::Error> {
+    let (mut args, mut seconds) = (lexopt::Parser::from_env(), SECONDS);
+    while let Some(arg) = args.next()? {
+        match arg {
+            Value(given) => seconds = given.parse()?,
+            _ => return Err(arg.unexpected()),
+        }
+    }
+    Ok(seconds)
+}

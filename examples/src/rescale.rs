@@ -1,0 +1,40 @@
+//! A run without end, to be rescaled while it goes on.
+
+use std::hint;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use taskgraph::delayed;
+
+/// Where the tasks begin: at numbers so large that the next millions of them cost the same.
+const FIRST: u64 = 1_000_000_000;
+/// How many numbers a task looks at: some 50 µs of work, long beside the cost of a task, and so short that a change of
+/// the number of workers shows at once.
+const NUMBERS_PER_TASK: u64 = 64;
+
+/// Yields tasks until the time is over, and adds each to `settled` when it is done.
+///
+/// A generator does not run ahead of the workers: it rests while enough of what it has yielded waits for one. And a
+/// `Vec` of `()` takes no memory. So this could go on for ever.
+#[delayed]
+pub fn tasks(until: Instant, settled: Arc<AtomicU64>) -> Vec<()> {
+    let mut first = FIRST;
+    while Instant::now() < until {
+        yield_!(task(first, Arc::clone(&settled)));
+        first += NUMBERS_PER_TASK;
+    }
+}
+
+/// Work for a processor: looks for primes, the slow way.
+#[delayed]
+fn task(first: u64, settled: &AtomicU64) {
+    let n_primes = (first..first + NUMBERS_PER_TASK).filter(|&number| is_prime(number)).count();
+    hint::black_box(n_primes);
+    // Relaxed: it is a count, and nothing else is read on the strength of it.
+    settled.fetch_add(1, Ordering::Relaxed);
+}
+
+fn is_prime(number: u64) -> bool {
+    (2..=number.isqrt()).all(|divisor| number % divisor != 0)
+}

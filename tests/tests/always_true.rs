@@ -1,0 +1,673 @@
+//! What must always be true of a run, however large its graph is and however it ends.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use taskgraph::{DC, Error, Shared, all, delayed};
+use taskgraph_tests::census::{Census, Counted};
+use taskgraph_tests::wait::{self, Stages};
+use taskgraph_tests::{failing, process, run, runtime};
+
+/// The length of chains: a stack that grew by a few bytes for each node would be long gone.
+const LONG: u64 = if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 };
+/// The depth of graphs of larger nodes.
+const DEEP: u64 = LONG / 20;
+
+/// Runs `code` on a thread with a stack too small for any recursion.
+#[track_caller]
+fn on_a_small_stack(code: impl FnOnce() + Send + 'static) {
+    const STACK_BYTES: usize = 256 << 10;
+    wait::ends(|| {
+        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn(code).unwrap();
+        if let Err(payload) = thread.join() {
+            std::panic::resume_unwind(payload);
+        }
+    });
+}
+
+/// How a graph ends of which one leaf is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Success,
+    Error,
+    Panic,
+    Cancelled,
+    Unrun,
+}
+
+const ENDS: [End; 5] = [End::Success, End::Error, End::Panic, End::Cancelled, End::Unrun];
+
+/// Ends the graph that `build` makes around a leaf; the result, if it was run.
+#[track_caller]
+fn end<T: Send + 'static, V: Send + 'static>(
+    end: End,
+    max_workers: usize,
+    leaf: impl FnOnce() -> V + Send + 'static,
+    build: impl FnOnce(DC<V>) -> DC<T>,
+) -> Option<Result<T, Error>> {
+    let runtime = runtime(max_workers);
+    match end {
+        End::Success => Some(runtime.run(build(DC::new(move |()| leaf(), ((),))))),
+        End::Error => Some(runtime.run(build(failing("no luck")))),
+        End::Panic => {
+            let panicking = DC::<V>::new(move || -> V { std::panic::resume_unwind(Box::new("out of luck")) }, ());
+            Some(runtime.run(build(panicking)))
+        }
+        End::Cancelled => {
+            // The leaf runs; the run is cancelled; the leaf ends.
+            let stages = Arc::new(Stages::new());
+            let leaf = {
+                let stages = Arc::clone(&stages);
+                move || {
+                    stages.signal(1);
+                    stages.wait_for(2);
+                    leaf()
+                }
+            };
+            let handle = runtime.spawn(build(DC::new(move |()| leaf(), ((),))));
+            stages.wait_for(1);
+            handle.cancel();
+            stages.signal(2);
+            Some(handle.join())
+        }
+        End::Unrun => {
+            drop(build(DC::new(move |()| leaf(), ((),))));
+            None
+        }
+    }
+}
+
+/// Ends a deep graph in every way, on workers with ordinary stacks.
+#[track_caller]
+fn check_deep<T: Send + Debug + PartialEq + 'static>(
+    build: impl Fn(DC<u64>) -> DC<T> + Clone + Send + 'static,
+    expected: T,
+    cause_of_failure: Option<&str>,
+) {
+    let cause_of_failure = cause_of_failure.map(str::to_owned);
+    on_a_small_stack(move || {
+        for max_workers in [1, 4] {
+            for how in ENDS {
+                let result = end(how, max_workers, || 1, build.clone());
+                match (how, result) {
+                    (End::Unrun, result) => assert!(result.is_none()),
+                    (End::Success, result) => assert_eq!(result.unwrap().unwrap(), expected),
+                    (End::Cancelled, result) => assert!(result.unwrap().unwrap_err().is_cancelled()),
+                    (End::Error | End::Panic, result) => match (&cause_of_failure, result.unwrap()) {
+                        (Some(cause), Err(error)) => assert!(error.to_string().contains(cause), "{error}"),
+                        (None, Ok(_)) => {}
+                        (_, result) => panic!("{how:?} ended as {result:?}"),
+                    },
+                }
+            }
+        }
+    });
+}
+
+mod constant_stack {
+    use super::*;
+
+    #[test]
+    fn a_long_chain_of_map_ends_in_any_way() {
+        check_deep(|leaf| (0..LONG).fold(leaf, |chain, _| chain.map(|x| x + 1)), 1 + LONG, Some("luck"));
+    }
+
+    #[test]
+    fn a_long_chain_that_fails_half_way_fails() {
+        on_a_small_stack(|| {
+            for max_workers in [1, 4] {
+                let below = (0..LONG / 2).fold(DC::value(0), |chain, _| chain.map(|x: u64| x + 1));
+                let failing = DC::<u64>::new(|x: u64| Err::<u64, String>(format!("at {x}")), (below,));
+                let chain = (0..LONG / 2).fold(failing, |chain, _| chain.map(|x| x + 1));
+                let error = run(chain, max_workers).unwrap_err();
+                assert!(error.to_string().ends_with(&format!("failed: at {}", LONG / 2)), "{error}");
+                assert_eq!(error.trace().len(), 64, "only the nearest tasks are told");
+            }
+        });
+    }
+
+    #[test]
+    fn a_long_chain_of_names_ends_in_any_way() {
+        check_deep(|leaf| (0..LONG / 4).fold(leaf, |chain, _| chain.named("link")), 1, Some("luck"));
+    }
+
+    #[test]
+    fn a_long_chain_of_then_ends_in_any_way() {
+        check_deep(
+            |leaf| (0..LONG / 4).fold(leaf, |chain, _| chain.then(|x| DC::value(x + 1))),
+            1 + LONG / 4,
+            Some("luck"),
+        );
+    }
+
+    #[test]
+    fn a_deep_chain_of_shared_results_ends_in_any_way() {
+        check_deep(|leaf| (0..DEEP).fold(leaf, |chain, _| chain.shared().dc()), 1, Some("luck"));
+    }
+
+    #[test]
+    fn a_deep_chain_of_attempts_ends_in_any_way() {
+        check_deep(|leaf| (0..DEEP).fold(leaf, |chain, _| chain.attempt().map(|x| x.unwrap_or(0) + 1)), 1 + DEEP, None);
+    }
+
+    #[test]
+    fn attempts_whose_siblings_have_failed_end_at_once() {
+        // Every sibling fails while the innermost task runs; its end then ends all attempts, one after the other.
+        const ATTEMPTS: u64 = 30_000;
+        on_a_small_stack(|| {
+            for fails in [false, true] {
+                let failed = Arc::new(AtomicUsize::new(0));
+                let seen = Arc::clone(&failed);
+                let innermost = DC::<u64>::new(
+                    move || {
+                        wait::until(|| seen.load(Ordering::SeqCst) == ATTEMPTS as usize);
+                        if fails { Err("innermost") } else { Ok(1) }
+                    },
+                    (),
+                );
+                let chain = (0..ATTEMPTS).fold(innermost, |chain, _| {
+                    let failed = Arc::clone(&failed);
+                    let sibling = DC::<()>::new(
+                        move || {
+                            failed.fetch_add(1, Ordering::SeqCst);
+                            Err::<(), _>("sibling")
+                        },
+                        (),
+                    );
+                    DC::new(|_: Result<u64, Error>, ()| 1, (chain.attempt(), sibling))
+                });
+                let error = run(chain, 2).unwrap_err();
+                assert!(error.to_string().ends_with("failed: sibling"), "{error}");
+            }
+        });
+    }
+
+    #[test]
+    fn deep_lists_end_in_any_way() {
+        // Longer than what starts all at once, so that each is handed out in parts.
+        check_deep(
+            |leaf| {
+                (0..DEEP / 10).fold(leaf, |chain, _| {
+                    let others = (0..20).map(|_| DC::value(0));
+                    all(others.chain([chain])).map(|values| values.iter().sum::<u64>() + 1)
+                })
+            },
+            1 + DEEP / 10,
+            Some("luck"),
+        );
+    }
+
+    #[delayed]
+    fn sum(values: &[u64]) -> u64 {
+        values.iter().sum()
+    }
+
+    #[delayed]
+    fn layers(depth: u64, leaf: Leaf) -> Vec<u64> {
+        if depth == 0 {
+            yield_!(leaf.0);
+        } else {
+            yield_!(sum(layers(depth - 1, leaf)));
+            yield_!(1);
+        }
+    }
+
+    struct Leaf(DC<u64>);
+
+    #[test]
+    fn deep_generators_end_in_any_way() {
+        check_deep(|leaf| sum(layers(DEEP, Leaf(leaf))), 1 + DEEP, Some("luck"));
+    }
+
+    #[delayed]
+    fn boxed(depth: u64, leaf: Leaf) -> DC<u64> {
+        match depth {
+            0 => leaf.0,
+            // What runs next is hidden in an argument, not part of the graph.
+            _ => boxed(depth - 1, leaf),
+        }
+    }
+
+    #[test]
+    fn a_long_line_of_returned_computations_ends_in_any_way() {
+        check_deep(|leaf| boxed(LONG / 4, Leaf(leaf)), 1, Some("luck"));
+    }
+
+    #[test]
+    fn computations_inside_values_are_dropped_one_after_the_other() {
+        on_a_small_stack(|| {
+            struct Nested(#[allow(dead_code)] Option<DC<Nested>>);
+            let nested = (0..DEEP).fold(DC::value(Nested(None)), |inner, _| DC::value(Nested(Some(inner))));
+            drop(nested);
+        });
+    }
+
+    #[test]
+    fn one_worker_runs_a_deep_tree_of_returned_computations() {
+        #[delayed]
+        fn add(a: u64, b: u64) -> u64 {
+            a + b
+        }
+        #[delayed]
+        fn tree(depth: u32) -> DC<u64> {
+            if depth == 0 { DC::value(1) } else { add(tree(depth - 1), tree(depth - 1)) }
+        }
+        assert_eq!(wait::ends(|| run(tree(14), 1)).unwrap(), 1 << 14);
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod constant_memory {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn countdown(n: u64) -> DC<u64> {
+        if n == 0 { DC::value(0) } else { DC::<u64>::new(countdown, (n - 1,)) }
+    }
+
+    #[track_caller]
+    fn assert_needs(bytes_max: u64, code: impl FnOnce()) {
+        let before = process::resident_bytes_max();
+        code();
+        let needed = process::resident_bytes_max() - before;
+        println!("measured {} KiB", needed >> 10);
+        assert!(needed < bytes_max, "it needs {} MiB", needed / MIB);
+    }
+
+    #[test]
+    fn ten_million_returned_computations_need_constant_memory() {
+        process::alone("constant_memory::ten_million_returned_computations_need_constant_memory", || {
+            for max_workers in [1, 2] {
+                let runtime = runtime(max_workers);
+                assert_eq!(runtime.run(countdown(1000)).unwrap(), 0);
+                assert_needs(8 * MIB, || assert_eq!(runtime.run(countdown(10_000_000)).unwrap(), 0));
+            }
+        });
+    }
+
+    /// Adds up instead of keeping.
+    #[derive(Debug, PartialEq)]
+    struct Sum(u64);
+
+    impl FromIterator<Small> for Sum {
+        fn from_iter<I: IntoIterator<Item = Small>>(iter: I) -> Self {
+            Self(iter.into_iter().map(|Small(x)| u64::from(x)).sum())
+        }
+    }
+
+    impl IntoIterator for Sum {
+        type Item = Small;
+        type IntoIter = std::iter::Empty<Small>;
+        fn into_iter(self) -> Self::IntoIter {
+            std::iter::empty()
+        }
+    }
+
+    struct Small(u8);
+
+    const YIELDS: u64 = if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 };
+
+    #[delayed]
+    fn small(argument: Counted, _heavy: [u64; 16]) -> Small {
+        argument.check();
+        Small(1)
+    }
+
+    #[delayed]
+    fn many(census: Census) -> Sum {
+        for _ in 0..YIELDS {
+            yield_!(small(census.counted(), [0; 16]));
+        }
+    }
+
+    #[test]
+    fn a_generator_keeps_few_computations_in_flight() {
+        process::alone("constant_memory::a_generator_keeps_few_computations_in_flight", || {
+            for max_workers in [1, 2, 8] {
+                let census = Census::new();
+                let runtime = runtime(max_workers);
+                // The results stay until the end, a byte each, in segments that are allocated as they are needed.
+                assert_needs(16 * MIB + 2 * YIELDS, || {
+                    assert_eq!(runtime.run(many(census.clone())).unwrap(), Sum(YIELDS));
+                });
+                census.assert_balanced(YIELDS as i64);
+                println!("measured {} in flight at {max_workers}", census.live_max());
+                assert!(census.live_max() < 20_000, "{} computations were in flight", census.live_max());
+            }
+        });
+    }
+
+    #[test]
+    fn heavy_yields_are_few_in_flight() {
+        // Each holds its argument until it has run, and takes a while.
+        #[delayed]
+        fn heavy(argument: Counted) -> u8 {
+            let start = std::time::Instant::now();
+            while start.elapsed() < std::time::Duration::from_micros(300) {}
+            argument.check();
+            1
+        }
+        #[delayed]
+        fn heavies(census: Census) -> Vec<u8> {
+            for _ in 0..2000 {
+                yield_!(heavy(census.counted()));
+            }
+        }
+        let census = Census::new();
+        assert_eq!(run(heavies(census.clone()), 2).unwrap().len(), 2000);
+        census.assert_balanced(2000);
+        assert!(census.live_max() <= 300, "{} computations were in flight", census.live_max());
+    }
+
+    #[test]
+    fn runs_give_their_memory_back() {
+        process::alone("constant_memory::runs_give_their_memory_back", || {
+            let runtime = runtime(2);
+            let mut after = Vec::new();
+            for _ in 0..5 {
+                let chain = (0..500_000u64).fold(DC::value(0), |chain, _| chain.map(|x: u64| x + 1));
+                assert_eq!(runtime.run(chain).unwrap(), 500_000);
+                after.push(process::resident_bytes() / MIB);
+            }
+            println!("measured {after:?} MiB");
+            assert!(after[4] <= after[1] + 8, "{after:?} MiB stay");
+        });
+    }
+}
+
+mod every_value_is_dropped_once {
+    use super::*;
+
+    #[delayed]
+    fn look(value: &Counted) -> u32 {
+        value.check();
+        1
+    }
+
+    #[delayed]
+    fn keep(value: Counted) -> Counted {
+        value.check();
+        value
+    }
+
+    #[delayed]
+    fn first(values: Vec<Counted>) -> Counted {
+        values.into_iter().next().expect("there are some")
+    }
+
+    #[delayed]
+    fn of_array([a, b]: [Counted; 2], (c, _): (Counted, Counted)) -> (Counted, Counted, Counted) {
+        (a, b, c)
+    }
+
+    #[delayed]
+    fn generator(census: Census, sources: Sources, shared: Leaf<Shared<Counted>>) -> Vec<Counted> {
+        let local = census.counted();
+        for source in sources.0 {
+            let short_lived = census.counted();
+            yield_!(keep(source));
+            short_lived.check();
+            yield_!(census.counted());
+            yield_!(shared.0.clone());
+        }
+        local.check();
+        yield_!(local);
+    }
+
+    #[delayed]
+    fn growing(source: Leaf<DC<Counted>>, depth: u32) -> DC<Counted> {
+        if depth == 0 { source.0 } else { growing(source, depth - 1) }
+    }
+
+    struct Sources(Vec<DC<Counted>>);
+    struct Leaf<T>(T);
+
+    /// How many leaves [`every_kind`] has.
+    const LEAVES: usize = 15;
+
+    /// A graph with every kind of node, whose leaf number `at` is `leaf`.
+    fn every_kind(census: &Census, at: usize, leaf: DC<Counted>) -> DC<u32> {
+        let (mut leaf, mut next) = (Some(leaf), 0);
+        let mut source = || {
+            next += 1;
+            if next - 1 == at {
+                return leaf.take().expect("every leaf has another number");
+            }
+            let (captured, made) = (census.counted(), census.clone());
+            DC::new(
+                move |argument: Counted| {
+                    argument.check();
+                    captured.check();
+                    made.counted()
+                },
+                (census.counted(),),
+            )
+        };
+        let captured = census.counted();
+        let mapped = source().map(move |value| (captured, value).1).named("mapped");
+        let then = source().then(keep);
+        let shared = source().map(|value| value).shared();
+        let twice = DC::new(|a: Counted, b: Counted| (a, b), (shared.clone(), shared.clone()));
+        let attempt = source().attempt().map(Result::ok);
+        let short = all([source(), keep(source())]);
+        let long: DC<Vec<Counted>> = (0..50).map(|i| if i == 25 { source() } else { keep(census.counted()) }).collect();
+        let listed = first(vec![source(), source(), DC::value(census.counted())]);
+        let array = of_array([source(), DC::value(census.counted())], (census.counted(), source()));
+        let inner_shared = source().shared();
+        let generated = generator(census.clone(), Sources(vec![source(), source()]), Leaf(inner_shared.clone()));
+        let grown = growing(Leaf(source()), 3);
+        let parts = DC::new(
+            |_: Counted, _: Counted, _: (Counted, Counted), _: Option<Counted>| (),
+            (mapped, then, twice, attempt),
+        );
+        let more =
+            DC::new(|_: Vec<Counted>, _: Vec<Counted>, _: Counted, _: u32| (), (short, long, listed, look(shared)));
+        let rest = DC::new(
+            |_: (Counted, Counted, Counted), values: Vec<Counted>, _: Counted, _: u32| values.len() as u32,
+            (array, generated, grown, look(inner_shared)),
+        );
+        let graph = DC::new(|(): (), (): (), values: u32| values, (parts, more, rest));
+        assert_eq!(next, LEAVES, "the number of leaves is written down");
+        graph
+    }
+
+    #[test]
+    fn however_and_wherever_a_run_ends() {
+        wait::ends(|| {
+            for how in ENDS {
+                for (at, max_workers) in (0..LEAVES).flat_map(|at| [1, 2, 4].map(|max_workers| (at, max_workers))) {
+                    let census = Census::new();
+                    let made = census.clone();
+                    let result = end(how, max_workers, move || made.counted(), |leaf| every_kind(&census, at, leaf));
+                    let in_attempt = at == 3;
+                    match (how, result) {
+                        (End::Unrun, result) => assert!(result.is_none()),
+                        (End::Success, result) => assert_eq!(result.unwrap().unwrap(), 7),
+                        (End::Cancelled, result) => assert!(result.unwrap().unwrap_err().is_cancelled()),
+                        (End::Error | End::Panic, result) => {
+                            let result = result.unwrap();
+                            assert_eq!(result.is_ok(), in_attempt, "{how:?} at {at}");
+                            assert!(result.is_ok_and(|values| values == 7) || !in_attempt);
+                        }
+                    }
+                    println!("{how:?} at {at} with {max_workers} workers");
+                    census.assert_balanced(20);
+                }
+            }
+        });
+    }
+
+    static ZERO_SIZED_MADE: AtomicUsize = AtomicUsize::new(0);
+    static ZERO_SIZED_DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+    struct ZeroSized;
+
+    impl ZeroSized {
+        fn new() -> Self {
+            ZERO_SIZED_MADE.fetch_add(1, Ordering::SeqCst);
+            Self
+        }
+    }
+
+    impl Clone for ZeroSized {
+        fn clone(&self) -> Self {
+            Self::new()
+        }
+    }
+
+    impl Drop for ZeroSized {
+        fn drop(&mut self) {
+            ZERO_SIZED_DROPPED.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn even_if_it_has_no_size() {
+        #[delayed]
+        fn generator(leaf: Leaf<DC<ZeroSized>>, n: usize) -> Vec<ZeroSized> {
+            for _ in 0..n {
+                yield_!(DC::new(ZeroSized::new, ()));
+                yield_!(ZeroSized::new());
+            }
+            yield_!(leaf.0);
+        }
+        let build = |n: usize| {
+            move |leaf: DC<ZeroSized>| {
+                let shared = leaf.shared();
+                let mut lists = vec![
+                    all((0..n).map(|_| DC::new(ZeroSized::new, ()))),
+                    generator(Leaf(shared.dc()), n),
+                    all([shared.dc(), shared.dc()]),
+                ];
+                lists.push(DC::new(
+                    |a: ZeroSized, b: [ZeroSized; 2]| b.into_iter().chain([a]).collect::<Vec<_>>(),
+                    (shared.clone(), [shared.dc(), DC::value(ZeroSized::new())]),
+                ));
+                drop(shared);
+                all(lists).map(|lists| lists.iter().map(Vec::len).sum::<usize>())
+            }
+        };
+        for how in ENDS {
+            for (n, max_workers) in [(0, 1), (3, 2), (300, 1), (300, 4)] {
+                let result = end(how, max_workers, ZeroSized::new, build(n));
+                if how == End::Success {
+                    assert_eq!(result.unwrap().unwrap(), n + (2 * n + 1) + 2 + 3);
+                }
+                let made = ZERO_SIZED_MADE.load(Ordering::SeqCst);
+                assert_eq!(
+                    made,
+                    ZERO_SIZED_DROPPED.load(Ordering::SeqCst),
+                    "{how:?} of {n} with {max_workers} workers"
+                );
+                assert!(0 < made);
+            }
+        }
+    }
+
+    /// Larger than a chunk of nodes.
+    #[derive(Clone)]
+    struct Huge {
+        bytes: [u8; 80 << 10],
+        counted: Counted,
+    }
+
+    /// Stricter than a node.
+    #[derive(Clone)]
+    #[repr(align(128))]
+    struct Aligned {
+        counted: Counted,
+    }
+
+    impl Aligned {
+        fn check(&self) {
+            self.counted.check();
+            assert_eq!(std::ptr::from_ref(self).addr() % 128, 0, "the place is not aligned");
+        }
+    }
+
+    #[test]
+    fn even_if_it_is_huge() {
+        #[delayed]
+        fn sum(huge: &Huge) -> u64 {
+            huge.counted.check();
+            huge.bytes.iter().map(|&byte| u64::from(byte)).sum()
+        }
+        #[delayed]
+        fn generator(shared: Leaf<Shared<Huge>>) -> Vec<Huge> {
+            for _ in 0..40 {
+                yield_!(shared.0.clone());
+            }
+        }
+        for how in ENDS {
+            for max_workers in [1, 3] {
+                let census = Census::new();
+                let made = census.clone();
+                let leaf = move || Huge { bytes: [3; 80 << 10], counted: made.counted() };
+                let result = end(how, max_workers, leaf, |leaf| {
+                    let shared = leaf.named("huge").shared();
+                    let all_of_them = all((0..30).map(|_| shared.dc()))
+                        .map(|all| all.iter().map(|h| u64::from(h.bytes[79 << 10])).sum::<u64>());
+                    let generated = generator(Leaf(shared.clone())).map(|all| all.len() as u64);
+                    let kept = shared.dc().attempt().map(|huge| u64::from(huge.is_ok()));
+                    DC::new(|a: u64, b: u64, c: u64, d: u64| a + b + c + d, (sum(shared), all_of_them, generated, kept))
+                });
+                if how == End::Success {
+                    assert_eq!(result.unwrap().unwrap(), (3 * 80 << 10) + 90 + 40 + 1);
+                }
+                census.assert_balanced(i64::from(how != End::Error && how != End::Panic && how != End::Unrun));
+            }
+        }
+    }
+
+    #[test]
+    fn even_if_it_is_strictly_aligned() {
+        #[delayed]
+        fn look(value: &Aligned, _small: u8) -> u32 {
+            value.check();
+            1
+        }
+        #[delayed]
+        fn generator(leaf: Leaf<DC<Aligned>>, census: Census) -> Vec<Aligned> {
+            let local = Aligned { counted: census.counted() };
+            yield_!(leaf.0);
+            local.check();
+            yield_!(local);
+        }
+        for how in ENDS {
+            for max_workers in [1, 3] {
+                let census = Census::new();
+                let made = census.clone();
+                let leaf = move || Aligned { counted: made.counted() };
+                let result = end(how, max_workers, leaf, |leaf| {
+                    let shared = leaf.shared();
+                    let captured = Aligned { counted: census.counted() };
+                    let mapped = shared.dc().map(move |value| {
+                        captured.check();
+                        value.check();
+                        1
+                    });
+                    let list = all((0..20).map(|_| shared.dc())).map(|all| {
+                        all.iter().for_each(Aligned::check);
+                        1
+                    });
+                    let generated = generator(Leaf(shared.dc()), census.clone()).map(|all| {
+                        all.iter().for_each(Aligned::check);
+                        1
+                    });
+                    let kept = shared.dc().attempt().map(|value| {
+                        value.iter().for_each(Aligned::check);
+                        1
+                    });
+                    all([look(shared, 1), mapped, list, generated, kept]).map(|all| all.iter().sum::<u32>())
+                });
+                if how == End::Success {
+                    assert_eq!(result.unwrap().unwrap(), 5);
+                }
+                census.assert_balanced(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,820 @@
+//! How failures spread, what they stop, and what they must not touch.
+
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+
+use taskgraph::{DC, Error, Shared, all, delayed};
+use taskgraph_tests::census::{Census, Counted};
+use taskgraph_tests::wait::{self, Stages};
+use taskgraph_tests::{failing, run, runtime};
+
+/// The end of the message, behind the name of the task and its place.
+#[track_caller]
+fn check_fails<T: Send + fmt::Debug + 'static>(computation: DC<T>, max_workers: usize, expected: &str) -> Error {
+    let error = run(computation, max_workers).unwrap_err();
+    let message = error.to_string();
+    assert!(message.ends_with(expected), "{message:?} does not end with {expected:?}");
+    error
+}
+
+/// Panics without the noise of the panic hook.
+fn quiet_panic<T>(message: &'static str) -> T {
+    std::panic::resume_unwind(Box::new(message))
+}
+
+fn panicking<T: Send + 'static>(message: &'static str) -> DC<T> {
+    DC::<T>::new(move || -> T { quiet_panic(message) }, ())
+}
+
+#[delayed]
+fn refuse(why: &str) -> Result<u32, String> {
+    Err(format!("no {why}"))
+}
+
+#[delayed]
+fn double(x: u32) -> u32 {
+    2 * x
+}
+
+mod the_first_failure {
+    use super::*;
+
+    #[test]
+    fn of_siblings_is_the_failure_of_the_run() {
+        // Both siblings run at once; the second fails only when the first has.
+        wait::ends(|| {
+            let stages = Arc::new(Stages::new());
+            let (first, second) = (Arc::clone(&stages), stages);
+            let a = DC::<u32>::new(
+                move || {
+                    first.wait_for(1);
+                    // The failure is told after the body has returned, so this is only nearly an order.
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                    Err::<u32, _>("second")
+                },
+                (),
+            );
+            let b = DC::<u32>::new(
+                move || {
+                    second.signal(1);
+                    Err::<u32, _>("first")
+                },
+                (),
+            );
+            check_fails(DC::new(|_: u32, _: u32| (), (a, b)), 2, "failed: first");
+        });
+    }
+
+    #[test]
+    fn at_one_worker_is_that_of_the_first_argument() {
+        let both = DC::new(|_: u32, _: u32| (), (failing("first"), failing("second")));
+        check_fails(both, 1, "failed: first");
+    }
+
+    #[test]
+    fn climbs_through_every_kind_of_node() {
+        let broken = || failing::<u32>("broken");
+        check_fails(broken().map(|x| x), 1, "failed: broken");
+        check_fails(broken().then(DC::value), 1, "failed: broken");
+        check_fails(DC::value(1).then(move |_| broken()), 1, "failed: broken");
+        check_fails(broken().named("name"), 1, "failed: broken");
+        check_fails(broken().shared().dc(), 1, "failed: broken");
+        check_fails(all([DC::value(1), broken()]), 1, "failed: broken");
+        check_fails(all((0..100).map(|i| if i == 70 { broken() } else { DC::value(1) })), 2, "failed: broken");
+        check_fails(DC::new(|_: Vec<u32>| (), (vec![broken(), DC::value(1)],)), 1, "failed: broken");
+        check_fails(DC::new(|_: [u32; 2]| (), ([DC::value(1), broken()],)), 1, "failed: broken");
+        check_fails(DC::new(|_: (u32, u32)| (), ((1, broken()),)), 1, "failed: broken");
+        check_fails(double(double(double(broken()))), 1, "failed: broken");
+    }
+
+    #[test]
+    fn stops_the_run_but_not_what_is_running() {
+        // A sibling runs while the failure happens; it ends its step, and what was to come after it never starts.
+        wait::ends(|| {
+            let stages = Arc::new(Stages::new());
+            let ran = Arc::new(AtomicU32::new(0));
+            let (slow, quick) = (Arc::clone(&stages), Arc::clone(&stages));
+            let (slow_ran, later_ran) = (Arc::clone(&ran), Arc::clone(&ran));
+            let slow = DC::new(
+                move || {
+                    slow.signal(1);
+                    slow.wait_for(2);
+                    slow_ran.fetch_add(1, Ordering::SeqCst);
+                },
+                (),
+            )
+            .map(move |()| {
+                later_ran.fetch_add(100, Ordering::SeqCst);
+            });
+            let quick = DC::<()>::new(
+                move || {
+                    quick.wait_for(1);
+                    Err::<(), _>("quick")
+                },
+                (),
+            );
+            let runtime = runtime(2);
+            let handle = runtime.spawn(DC::new(|(): (), (): ()| (), (slow, quick)));
+            stages.wait_for(1);
+            // The run cannot have settled: a task of it runs.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert!(!handle.is_finished(), "a run ends when what was running has ended");
+            stages.signal(2);
+            assert!(handle.join().unwrap_err().to_string().ends_with("failed: quick"));
+            assert_eq!(ran.load(Ordering::SeqCst), 1);
+        });
+    }
+
+    #[test]
+    fn starts_nothing_more() {
+        let started = Arc::new(AtomicUsize::new(0));
+        let count = |delayed: &Arc<AtomicUsize>| {
+            let started = Arc::clone(delayed);
+            DC::new(move || started.fetch_add(1, Ordering::SeqCst), ())
+        };
+        let tasks: Vec<_> =
+            std::iter::once(failing::<usize>("at once")).chain((0..1000).map(|_| count(&started))).collect();
+        check_fails(all(tasks), 1, "failed: at once");
+        assert_eq!(started.load(Ordering::SeqCst), 0, "at one worker the first of a list runs first");
+
+        #[delayed]
+        fn generator(started: Arc<AtomicUsize>) -> Vec<usize> {
+            for i in 0..100_000 {
+                let count = Arc::clone(&started);
+                yield_!(DC::<usize>::new(
+                    move || if i == 10 { Err("at ten") } else { Ok(count.fetch_add(1, Ordering::SeqCst)) },
+                    ()
+                ));
+            }
+        }
+        check_fails(generator(Arc::clone(&started)), 2, "failed: at ten");
+        assert!(started.load(Ordering::SeqCst) < 50_000, "{started:?} tasks ran after a failure");
+    }
+}
+
+mod panics {
+    use super::*;
+
+    #[test]
+    fn of_a_body_are_the_failure_of_its_task() {
+        let error = check_fails(double(panicking("out of luck")), 1, "panicked: out of luck");
+        assert!(error.is_panic() && !error.is_cancelled() && !error.is_timeout() && error.source().is_none());
+        let formatted = DC::new(|| -> () { std::panic::resume_unwind(Box::new(String::from("owned text"))) }, ());
+        check_fails(formatted, 1, "panicked: owned text");
+        let other = DC::new(|| -> () { std::panic::resume_unwind(Box::new(7)) }, ());
+        assert!(check_fails(other, 1, "").is_panic());
+    }
+
+    #[test]
+    fn of_a_payload_that_panics_when_dropped_stay_inside_the_run() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                quiet_panic::<()>("dropped");
+            }
+        }
+        let task = DC::new(|| -> () { std::panic::resume_unwind(Box::new(Bomb)) }, ());
+        assert!(run(task, 1).unwrap_err().is_panic());
+    }
+
+    #[test]
+    fn of_a_generator_fail_it_and_drop_what_it_holds() {
+        #[delayed]
+        fn generator(census: Census, after: u32) -> Vec<Counted> {
+            let _local = census.counted();
+            for i in 0.. {
+                if i == after {
+                    quiet_panic::<()>("in the generator");
+                }
+                let census = census.clone();
+                yield_!(DC::new(move || census.counted(), ()));
+            }
+        }
+        for after in [0, 1, 5, 300] {
+            for max_workers in [1, 3] {
+                let census = Census::new();
+                let error = run(generator(census.clone(), after), max_workers).map(|_| ()).unwrap_err();
+                assert!(error.to_string().ends_with("panicked: in the generator"), "{error}");
+                assert_eq!(error.task().unwrap().name(), "generator");
+                census.assert_balanced(1);
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_collection_fail_the_generator() {
+        struct Picky;
+        impl FromIterator<Counted> for Picky {
+            fn from_iter<I: IntoIterator<Item = Counted>>(iter: I) -> Self {
+                let mut iter = iter.into_iter();
+                let _first = iter.next();
+                quiet_panic("in the collection")
+            }
+        }
+        impl IntoIterator for Picky {
+            type Item = Counted;
+            type IntoIter = std::iter::Empty<Counted>;
+            fn into_iter(self) -> Self::IntoIter {
+                std::iter::empty()
+            }
+        }
+        #[delayed]
+        fn picky(census: Census, len: usize) -> Picky {
+            for _ in 0..len {
+                yield_!(census.counted());
+            }
+        }
+        for len in [0, 1, 20, 5000] {
+            let census = Census::new();
+            let error = run(picky(census.clone(), len), 2).map(|_| ()).unwrap_err();
+            assert!(error.is_panic() && error.to_string().ends_with("in the collection"), "{error}");
+            assert_eq!(error.task().unwrap().name(), "picky");
+            census.assert_balanced(len as i64);
+        }
+    }
+
+    #[test]
+    fn of_a_clone_fail_the_task_that_wanted_it() {
+        struct Unclonable(Counted);
+        impl Clone for Unclonable {
+            fn clone(&self) -> Self {
+                self.0.check();
+                quiet_panic("in clone")
+            }
+        }
+        let census = Census::new();
+        let made = census.clone();
+        let shared = DC::new(move || Unclonable(made.counted()), ()).shared();
+        let wants =
+            |shared: &Shared<Unclonable>| DC::new(|_: Unclonable, _: Counted| (), (shared.clone(), census.counted()));
+        let both = DC::new(|_: (), _: Result<(), Error>| (), (wants(&shared), wants(&shared).attempt()));
+        check_fails(both, 2, "panicked: in clone");
+        drop(shared);
+        census.assert_balanced(3);
+    }
+
+    /// Panics when it is dropped, unless that happens while another panic unwinds.
+    struct Bomb(#[allow(dead_code)] Counted);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                quiet_panic::<()>("in drop");
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_dropped_argument_are_the_failure_of_the_task_that_drops_it() {
+        let census = Census::new();
+        let task = DC::new(|_: Bomb, _: Counted| (), (Bomb(census.counted()), census.counted()));
+        check_fails(task, 1, "panicked: in drop");
+        census.assert_balanced(2);
+    }
+
+    #[delayed]
+    fn bombs(census: Census, failure: Failure, len: usize) -> Vec<Bomb> {
+        let _local = Bomb(census.counted());
+        for i in 0..len {
+            let census = census.clone();
+            yield_!(DC::new(move || Bomb(census.counted()), ()));
+            if i == len / 2 {
+                break;
+            }
+        }
+        yield_!(failure.0);
+    }
+
+    struct Failure(DC<Bomb>);
+
+    #[test]
+    fn of_what_a_failed_run_drops_lose_nothing_else() {
+        // A panic while one value is dropped must not keep the others alive.
+        wait::ends(|| {
+            let bomb = |census: &Census| DC::value(Bomb(census.counted()));
+            type Build = fn(&Census, &dyn Fn(&Census) -> DC<Bomb>) -> DC<()>;
+            let graphs: [(&str, Build); 7] = [
+                ("arguments", |census, bomb| {
+                    let captured = (Bomb(census.counted()), Bomb(census.counted()));
+                    let (a, b) = (census.counted(), census.counted());
+                    DC::new(
+                        move |_: Bomb, _: Counted, _: Bomb, _: Counted, (): ()| drop(captured),
+                        (Bomb(a), census.counted(), bomb(census), b, failing("on purpose")),
+                    )
+                }),
+                ("array", |census, bomb| {
+                    DC::new(
+                        |_: [Bomb; 3], (): ()| (),
+                        ([bomb(census), bomb(census), bomb(census)], failing("on purpose")),
+                    )
+                }),
+                ("tuple", |census, bomb| {
+                    DC::new(
+                        |_: (Bomb, Counted, Bomb), (): ()| (),
+                        ((Bomb(census.counted()), DC::value(census.counted()), bomb(census)), failing("on purpose")),
+                    )
+                }),
+                ("short list", |census, bomb| {
+                    all((0..9).map(|i| if i == 7 { failing("on purpose") } else { bomb(census) })).map(drop)
+                }),
+                ("long list", |census, bomb| {
+                    all((0..90).map(|i| if i == 70 { failing("on purpose") } else { bomb(census) })).map(drop)
+                }),
+                ("shared", |census, bomb| {
+                    let shared = all([bomb(census), bomb(census)]).map(Arc::new).shared();
+                    DC::new(|_: Arc<Vec<Bomb>>, (): ()| (), (shared, failing("on purpose")))
+                }),
+                ("attempt", |census, bomb| {
+                    let kept = all([bomb(census), bomb(census)]).attempt();
+                    DC::new(|_: Result<Vec<Bomb>, Error>, (): ()| (), (kept, failing("on purpose")))
+                }),
+            ];
+            for (name, graph) in graphs {
+                for max_workers in [1, 2] {
+                    let census = Census::new();
+                    let error = run(graph(&census, &bomb), max_workers).unwrap_err();
+                    // Where values are dropped by a task, that task may have been first.
+                    assert!(error.to_string().ends_with("failed: on purpose") || error.is_panic(), "{name}: {error}");
+                    println!("{name}, {max_workers} workers");
+                    census.assert_balanced(2);
+
+                    let census = Census::new();
+                    drop(graph(&census, &bomb));
+                    println!("{name}, unrun");
+                    census.assert_balanced(0);
+                }
+            }
+            for (len, max_workers) in [(1, 1), (10, 1), (500, 2)] {
+                let census = Census::new();
+                let error = run(bombs(census.clone(), Failure(failing("on purpose")), len), max_workers);
+                let error = error.map(drop).unwrap_err();
+                assert!(error.to_string().ends_with("failed: on purpose") || error.is_panic(), "{error}");
+                census.assert_balanced(1);
+            }
+        });
+    }
+
+    #[test]
+    fn of_a_result_that_nobody_waits_for_stay_inside_the_run() {
+        wait::ends(|| {
+            let census = Census::new();
+            let runtime = runtime(1);
+            drop(runtime.spawn(DC::value(Bomb(census.counted()))));
+            assert_eq!(runtime.run(DC::value(7)).unwrap(), 7, "the worker lives on");
+            drop(runtime);
+            census.assert_balanced(1);
+        });
+    }
+
+    #[test]
+    fn of_a_waker_stay_inside_the_run() {
+        struct Broken;
+        impl Wake for Broken {
+            fn wake(self: Arc<Self>) {
+                quiet_panic::<()>("in wake");
+            }
+        }
+        wait::ends(|| {
+            let runtime = runtime(1);
+            let stages = Arc::new(Stages::new());
+            let waits = Arc::clone(&stages);
+            let mut handle = Box::pin(runtime.spawn(DC::new(move || waits.wait_for(1), ())));
+            let waker = Waker::from(Arc::new(Broken));
+            assert!(handle.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            stages.signal(1);
+            wait::until(|| handle.is_finished());
+            assert_eq!(runtime.run(DC::value(7)).unwrap(), 7, "the worker lives on");
+        });
+    }
+
+    #[derive(Debug)]
+    struct BrokenError;
+
+    impl From<BrokenError> for Box<dyn std::error::Error + Send + Sync> {
+        fn from(_: BrokenError) -> Self {
+            quiet_panic("in from")
+        }
+    }
+
+    #[test]
+    fn of_an_error_on_its_way_out_are_the_failure_of_the_task() {
+        #[delayed]
+        fn plain() -> Result<u32, BrokenError> {
+            Err(BrokenError)
+        }
+        #[delayed]
+        fn generator() -> Result<Vec<u32>, BrokenError> {
+            yield_!(1);
+            Err(BrokenError)?;
+            Ok(())
+        }
+        check_fails(plain(), 1, "panicked: in from");
+        check_fails(generator(), 1, "panicked: in from");
+    }
+
+    #[test]
+    fn of_an_error_that_is_dropped_stay_inside_the_run() {
+        struct Bomb;
+        impl fmt::Debug for Bomb {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("Bomb")
+            }
+        }
+        impl fmt::Display for Bomb {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bomb")
+            }
+        }
+        impl std::error::Error for Bomb {}
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                quiet_panic::<()>("in drop");
+            }
+        }
+        wait::ends(|| {
+            // Two failures of one run: the second is not kept.
+            let stages = Arc::new(Stages::new());
+            let first = |stages: Arc<Stages>| {
+                move || {
+                    stages.arrive();
+                    stages.wait_for(2);
+                    Err::<(), Bomb>(Bomb)
+                }
+            };
+            let a = DC::<()>::new(first(Arc::clone(&stages)), ());
+            let b = DC::<()>::new(first(stages), ());
+            let runtime = runtime(2);
+            let error = runtime.run(DC::new(|(): (), (): ()| (), (a, b))).unwrap_err();
+            assert_eq!(error.downcast_ref::<Bomb>().map(ToString::to_string).as_deref(), Some("bomb"));
+            std::mem::forget(error);
+            assert_eq!(runtime.run(DC::value(7)).unwrap(), 7, "the workers live on");
+        });
+    }
+
+    #[test]
+    fn do_not_poison_a_runtime() {
+        let runtime = runtime(2);
+        for _ in 0..200 {
+            assert!(runtime.run(panicking::<u32>("again")).unwrap_err().is_panic());
+            assert_eq!(runtime.run(double(4)).unwrap(), 8);
+        }
+    }
+}
+
+mod generators {
+    use super::*;
+
+    #[delayed]
+    fn counting(limit: u32, started: Arc<AtomicU32>) -> Result<BTreeSet<u32>, std::num::TryFromIntError> {
+        for i in 0..1000u32 {
+            started.fetch_add(1, Ordering::SeqCst);
+            yield_!(double(i));
+            u8::try_from(i * 256 / (limit + 1))?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn fail_with_the_question_mark_of_their_body() {
+        let started = Arc::new(AtomicU32::new(0));
+        let error = run(counting(20, Arc::clone(&started)), 2).unwrap_err();
+        assert!(error.downcast_ref::<std::num::TryFromIntError>().is_some(), "{error}");
+        assert_eq!(error.task().unwrap().name(), "counting");
+        assert_eq!(started.load(Ordering::SeqCst), 22, "the body ends where it failed");
+    }
+
+    #[test]
+    fn name_the_generator_among_those_who_needed_the_failed_task() {
+        #[delayed]
+        fn generator() -> Vec<u32> {
+            yield_!(double(refuse("reason")));
+        }
+        let error = run(generator(), 1).unwrap_err();
+        let chain: Vec<_> = error.trace().iter().map(|task| task.name()).collect();
+        assert_eq!((error.task().unwrap().name(), &chain[..]), ("refuse", &["double", "generator"][..]));
+    }
+}
+
+mod attempts {
+    use super::*;
+
+    #[test]
+    fn turn_every_failure_into_a_value() {
+        for (broken, expected) in
+            [(failing::<u32>("no luck"), "failed: no luck"), (panicking("bad luck"), "panicked: bad luck")]
+        {
+            let kept = run(broken.attempt(), 1).unwrap();
+            assert!(kept.unwrap_err().to_string().ends_with(expected));
+        }
+        assert_eq!(run(double(2).attempt(), 1).unwrap().unwrap(), 4);
+    }
+
+    #[test]
+    fn leave_their_siblings_alone() {
+        for max_workers in [1, 2, 4] {
+            let tries = (0..200).map(|i| {
+                let task = if i % 3 == 0 { refuse("luck") } else { double(i) };
+                task.attempt()
+            });
+            let kept = run(all(tries), max_workers).unwrap();
+            for (i, result) in kept.into_iter().enumerate() {
+                assert_eq!(result.ok(), (i % 3 != 0).then_some(2 * i as u32));
+            }
+        }
+    }
+
+    #[test]
+    fn nest() {
+        let inner = failing::<u32>("inner").attempt().map(|inner| inner.is_err());
+        let outer = DC::new(|inner: bool, _: u32| inner, (inner, failing("outer"))).attempt();
+        let kept = run(outer, 1).unwrap().unwrap_err();
+        assert!(kept.to_string().ends_with("failed: outer"), "{kept}");
+
+        let twice = failing::<u32>("once").attempt().attempt();
+        assert!(run(twice, 1).unwrap().unwrap().is_err(), "the inner attempt has caught it");
+
+        let deep = (0..50)
+            .fold(failing::<u32>("deep").attempt().map(|x| x.is_err()), |chain, _| chain.attempt().map(|x| x.unwrap()));
+        assert!(run(deep, 2).unwrap());
+    }
+
+    #[test]
+    fn are_cancelled_with_their_run() {
+        wait::ends(|| {
+            let (stages, after) = (Arc::new(Stages::new()), Arc::new(AtomicU32::new(0)));
+            let (waits, count) = (Arc::clone(&stages), Arc::clone(&after));
+            let inner = DC::new(
+                move || {
+                    waits.signal(1);
+                    waits.wait_for(2);
+                },
+                (),
+            );
+            let graph = inner.map(|()| ()).attempt().map(move |_| count.fetch_add(1, Ordering::SeqCst));
+            let runtime = runtime(1);
+            let handle = runtime.spawn(graph);
+            stages.wait_for(1);
+            handle.cancel();
+            stages.signal(2);
+            assert!(handle.join().unwrap_err().is_cancelled());
+            assert_eq!(after.load(Ordering::SeqCst), 0, "nothing starts after a cancellation");
+        });
+    }
+
+    #[test]
+    fn give_their_result_once_nothing_of_them_is_left() {
+        wait::ends(|| {
+            let (stages, ended) = (Arc::new(Stages::new()), Arc::new(AtomicU32::new(0)));
+            let (runs, fails) = (Arc::clone(&stages), Arc::clone(&stages));
+            let (count, seen) = (Arc::clone(&ended), Arc::clone(&ended));
+            let slow = DC::new(
+                move || {
+                    runs.signal(1);
+                    runs.wait_for(2);
+                    count.fetch_add(1, Ordering::SeqCst);
+                },
+                (),
+            );
+            let quick = DC::<()>::new(
+                move || {
+                    fails.wait_for(1);
+                    fails.signal(2);
+                    Err::<(), _>("quick")
+                },
+                (),
+            );
+            let kept = DC::new(|(): (), (): ()| (), (slow, quick)).attempt();
+            let ended = run(kept.map(move |kept| (kept.is_err(), seen.load(Ordering::SeqCst))), 2).unwrap();
+            assert_eq!(ended, (true, 1), "the attempt waits for what runs in it");
+        });
+    }
+}
+
+mod shared_results {
+    use super::*;
+
+    #[test]
+    fn fail_everybody_who_needs_them_with_the_same_cause() {
+        for max_workers in [1, 2, 4] {
+            let runs = Arc::new(AtomicU32::new(0));
+            let count = Arc::clone(&runs);
+            let shared = DC::<u32>::new(
+                move || {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    Err::<u32, _>("shared")
+                },
+                (),
+            )
+            .shared();
+            let users = (0..30).map(|_| double(shared.clone()).attempt());
+            let kept = run(all(users), max_workers).unwrap();
+            for result in kept {
+                let error = result.unwrap_err();
+                assert!(error.to_string().ends_with("failed: shared"), "{error}");
+                assert_eq!(error.trace().first().map(|task| task.name()), Some("double"), "each has its own chain");
+            }
+            assert_eq!(runs.load(Ordering::SeqCst), 1);
+        }
+    }
+
+    #[test]
+    fn fail_two_runs_at_once() {
+        wait::ends(|| {
+            for _ in 0..50 {
+                let stages = Arc::new(Stages::new());
+                let waits = Arc::clone(&stages);
+                let shared = DC::<u32>::new(
+                    move || {
+                        waits.signal(1);
+                        waits.wait_for(2);
+                        Err::<u32, _>("shared")
+                    },
+                    (),
+                )
+                .shared();
+                let (first, second) = (runtime(1), runtime(1));
+                let a = first.spawn(double(shared.clone()));
+                stages.wait_for(1);
+                let b = second.spawn(double(shared));
+                stages.signal(2);
+                for handle in [a, b] {
+                    let error = handle.join().unwrap_err();
+                    assert!(error.to_string().ends_with("failed: shared"), "{error}");
+                }
+            }
+        });
+    }
+
+    /// The result of a run that needs what another run has started, once that one is cancelled.
+    fn outlives(build: impl FnOnce(DC<u32>) -> Shared<u32>) -> Result<u32, Error> {
+        let stages = Arc::new(Stages::new());
+        let waits = Arc::clone(&stages);
+        let task = DC::new(
+            move || {
+                waits.signal(1);
+                waits.wait_for(3);
+                21
+            },
+            (),
+        );
+        let shared = build(task);
+        let (first, second) = (runtime(1), runtime(1));
+        let a = first.spawn(double(shared.clone()));
+        stages.wait_for(1);
+        // The second run's only worker asks for the shared result before it takes the other argument's step.
+        let asked = Arc::clone(&stages);
+        let marker = DC::new(move || asked.signal(2), ());
+        let b = second.spawn(DC::new(|x: u32, (): ()| 2 * x, (shared, marker)));
+        stages.wait_for(2);
+        a.cancel();
+        stages.signal(3);
+        let _ = a.join();
+        b.join()
+    }
+
+    #[test]
+    fn outlive_the_cancelled_run_that_first_needed_them() {
+        wait::ends(|| {
+            assert_eq!(outlives(DC::shared).unwrap(), 42);
+            assert_eq!(outlives(|task| task.map(|x| x).map(|x| x).shared()).unwrap(), 42);
+        });
+    }
+
+    #[test]
+    fn outlive_the_cancelled_run_that_first_needed_them_with_all_that_is_nested_in_them() {
+        wait::ends(|| {
+            let attempted = outlives(|task| task.map(|x| x).attempt().map(|x| x.unwrap()).shared());
+            assert_eq!(attempted.map_err(|error| error.to_string()), Ok(42));
+            let nested = outlives(|task| task.map(|x| x).shared().dc().map(|x| x).shared());
+            assert_eq!(nested.map_err(|error| error.to_string()), Ok(42));
+        });
+    }
+}
+
+mod cancelling {
+    use super::*;
+
+    #[test]
+    fn a_run_before_it_has_started_runs_nothing() {
+        wait::ends(|| {
+            let runtime = runtime(1);
+            let (stages, ran) = (Arc::new(Stages::new()), Arc::new(AtomicU32::new(0)));
+            let waits = Arc::clone(&stages);
+            let busy = runtime.spawn(DC::new(move || waits.wait_for(1), ()));
+            let count = Arc::clone(&ran);
+            let handle = runtime.spawn(DC::new(move || count.fetch_add(1, Ordering::SeqCst), ()));
+            handle.cancel();
+            stages.signal(1);
+            busy.join().unwrap();
+            let error = handle.join().unwrap_err();
+            assert!(error.is_cancelled() && error.task().is_none() && !error.is_panic());
+            assert_eq!(error.to_string(), "the run was cancelled");
+            assert_eq!(ran.load(Ordering::SeqCst), 0);
+        });
+    }
+
+    #[test]
+    fn a_run_that_has_settled_changes_nothing() {
+        let runtime = runtime(1);
+        let handle = runtime.spawn(DC::value(1));
+        wait::until(|| handle.is_finished());
+        handle.cancel();
+        assert_eq!(handle.join().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_run_leaves_the_others_alone() {
+        wait::ends(|| {
+            let runtime = runtime(2);
+            let stages = Arc::new(Stages::new());
+            let runs: Vec<_> = (0..20)
+                .map(|i| {
+                    let waits = Arc::clone(&stages);
+                    runtime.spawn(DC::new(move || waits.wait_for(1), ()).map(move |()| i))
+                })
+                .collect();
+            runs.iter().step_by(2).for_each(|run| run.cancel());
+            stages.signal(1);
+            for (i, run) in runs.into_iter().enumerate() {
+                assert_eq!(run.join().ok(), (i % 2 == 1).then_some(i));
+            }
+        });
+    }
+}
+
+mod texts {
+    use super::*;
+
+    /// The text without the line numbers, which change with every edit.
+    fn text(error: &Error) -> String {
+        let text = format!("{error:#}");
+        let file = file!();
+        text.split(file)
+            .enumerate()
+            .map(|(i, part)| {
+                if i == 0 {
+                    part.to_owned()
+                } else {
+                    format!("FILE:LINE{}", part.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit()))
+                }
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn check<T: Send + fmt::Debug + 'static>(computation: DC<T>, expected: &str) {
+        let error = run(computation, 1).unwrap_err();
+        assert_eq!(text(&error), expected);
+        assert_eq!(format!("{error:?}"), format!("{error:#}"), "`main` shows the whole story");
+    }
+
+    #[test]
+    fn of_a_failure() {
+        check(refuse("way"), "task `refuse` (FILE:LINE) failed: no way");
+        check(
+            double(double(refuse("way")).named("the middle")).named("the end"),
+            "task `refuse` (FILE:LINE) failed: no way\n  needed by `double` \"the middle\" (FILE:LINE)\n  needed by `double` \"the end\" (FILE:LINE)",
+        );
+        check(refuse("way").named("start"), "task `refuse` \"start\" (FILE:LINE) failed: no way");
+    }
+
+    #[test]
+    fn of_a_panic() {
+        check(panicking::<()>("at the disco"), "task `closure` (FILE:LINE) panicked: at the disco");
+    }
+
+    #[test]
+    fn of_methods_and_functions() {
+        fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
+            text.parse()
+        }
+        let all_of_them = all([DC::<u32>::new(parse, ("x",))]).map(|all| all[0]).then(DC::value);
+        check(
+            all_of_them,
+            "task `parse` (FILE:LINE) failed: invalid digit found in string\n  needed by `all` (FILE:LINE)\n  needed by `map` (FILE:LINE)\n  needed by `then` (FILE:LINE)",
+        );
+    }
+
+    #[test]
+    fn of_a_long_chain_end_somewhere() {
+        let chain = (0..1000).fold(refuse("end"), |chain, _| double(chain));
+        let error = run(chain, 1).unwrap_err();
+        let text = text(&error);
+        assert_eq!(text.lines().count(), 66);
+        assert!(text.ends_with("\n  needed by `double` (FILE:LINE)\n  and by more"), "{text}");
+        let exact = run((0..64).fold(refuse("end"), |chain, _| double(chain)), 1).unwrap_err();
+        assert!(!format!("{exact:#}").contains("more"), "all who needed it are told");
+    }
+
+    #[test]
+    fn tell_file_and_line_of_the_call() {
+        let (line, refused) = (line!(), refuse("way"));
+        let error = run(refused, 1).unwrap_err();
+        let task = error.task().unwrap();
+        assert_eq!((task.name(), task.label(), task.file(), task.line()), ("refuse", None, file!(), line));
+    }
+}
