@@ -17,7 +17,7 @@ use std::iter::zip;
 use taskgraph::{DC, delayed};
 
 /// Points that do not escape within so many iterations are taken to be in the set.
-const ITERATIONS_MAX: u32 = 4000;
+const ITERATIONS_MAX: u32 = 2000;
 /// A tile that costs more iterations than this is cut: a millisecond of work.
 const TILE_ITERATIONS_MAX: u64 = 400_000;
 /// In each direction, how many points of a tile are tried to guess its cost.
@@ -207,7 +207,7 @@ impl Fate {
 }
 
 /// How fast the colours go round, and where they begin.
-const TURNS_PER_LN: f64 = 0.6;
+const TURNS_PER_LN: f64 = 0.5;
 const FIRST_TURN: f64 = 0.0;
 
 /// The colours of one turn, in sRGB, at even distances.

@@ -13,7 +13,6 @@ use syn::token::Brace;
 use crate::model::{Delayed, Shape, WrittenBody};
 use crate::names::here;
 use crate::parse::last_type;
-use body::names_impl;
 use caret::start_of;
 
 pub(crate) use signature::{braced, signature};
@@ -25,7 +24,7 @@ pub(crate) use signature::{braced, signature};
 ///       fn area(w: impl IntoArg<u32>, h: impl IntoArg<u32>) -> DC<u32> {
 ///           enum __Task {}
 ///           impl Task for __Task { const NAME: &'static str = "area"; const LABEL: Option<&'static str> = None; }
-///           call::<__Task, Value, _, _, _>(
+///           call::<__Task, Value, u32, _, _, _>(
 ///               (owned::<u32, _>(w), owned::<u32, _>(h)),
 ///               move |(w, h,)| -> u32 { let w: u32 = w; let h: u32 = h; { w * h } },
 ///           )
@@ -40,7 +39,7 @@ pub(crate) fn expand(delayed: &Delayed) -> TokenStream {
     let WrittenBody::Block(brace, statements) = &delayed.function.body else {
         unreachable!("a function without a body is complained about")
     };
-    let call = sendable(delayed, call(delayed, *brace, statements));
+    let call = call(delayed, *brace, statements);
     let body = braced(*brace, quote!(#task #call));
     quote_spanned! {here()=>
         #[track_caller]
@@ -51,41 +50,20 @@ pub(crate) fn expand(delayed: &Delayed) -> TokenStream {
 fn call(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStream {
     let inputs = delayed.inputs.iter().map(inputs::input);
     let body = body::body(delayed, brace, statements);
-    // What can be wrong with the call as a whole is what the body returns: above all, an error type that is none.
+    // What the compiler can say of the call is mostly about one of its types, and shown where the user wrote that:
+    // `value` cannot go to another thread, nor what the body captures; and the error of a `Result` must be one.
     let caret = match &delayed.output.shape {
         Shape::Fallible(_) | Shape::FallibleGrowing(_) => start_of(&last_type(&delayed.output.written)),
         Shape::Value | Shape::Growing => start_of(&delayed.output.written),
     };
     let kind = Ident::new(kind(delayed), caret);
+    let value = body::value(delayed);
     let captured = body::caret(delayed);
     let body_type = quote_spanned!(captured=> _);
     let arguments = quote_spanned!(here()=> (#(#inputs,)*), #body);
     quote_spanned! {caret=>
-        ::taskgraph::__private::call::<__Task, ::taskgraph::__private::#kind, _, #body_type, _>(#arguments)
+        ::taskgraph::__private::call::<__Task, ::taskgraph::__private::#kind, #value, _, #body_type, _>(#arguments)
     }
-}
-
-/// Asks that the result may go to another thread, where the user wrote its type.
-///
-/// Of what a `DC` or a generator gives, those who made it have asked.
-fn sendable(delayed: &Delayed, call: TokenStream) -> TokenStream {
-    if delayed.generator.is_some() || matches!(delayed.output.shape, Shape::Growing | Shape::FallibleGrowing(_)) {
-        return call;
-    }
-    let value = signature::value(delayed);
-    let caret = start_of(&value);
-    if names_impl(&delayed.output.written) {
-        // The type has no name, so the check takes the computation instead.
-        let sendable = quote_spanned!(caret=> __sendable(#call));
-        return quote_spanned! {here()=>
-            fn __sendable<T: ::core::marker::Send + 'static>(computed: ::taskgraph::DC<T>) -> ::taskgraph::DC<T> {
-                computed
-            }
-            #sendable
-        };
-    }
-    let result = quote_spanned!(caret=> ::taskgraph::__private::result::<#value>());
-    quote_spanned!(here()=> #result; #call)
 }
 
 /// The names of the task, as a type: a node's table of functions is made from types alone.

@@ -13,14 +13,14 @@
 //! `::taskgraph::__private`; everything worth debugging lives there.
 #![forbid(unsafe_code)]
 
-mod check;
-mod complaints;
-mod expand;
-mod fallback;
-mod fork;
 mod model;
 mod names;
 mod parse;
+mod fork;
+mod complaints;
+mod check;
+mod expand;
+mod fallback;
 #[cfg(test)]
 mod tests;
 

@@ -33,10 +33,10 @@ where
     T: 'static,
 {
     TASK
-    result::<T>();
     call::<
         __Task,
         Fallible,
+        T,
         _,
         _,
         _,
@@ -70,6 +70,7 @@ fn f(self, n: impl IntoArg<u64>) -> DC<Vec<u64>> {
     call::<
         __Task,
         Generating,
+        Vec<u64>,
         _,
         _,
         _,
@@ -92,7 +93,7 @@ fn f(self, n: impl IntoArg<u64>) -> DC<Vec<u64>> {
                 let n: u64 = n;
                 {
                     const _: () = ();
-                    __yielder.put(n).await;
+                    __yielder.pause(__yielder.put(n)).await;
                     Ok(())
                 }
             })

@@ -1,9 +1,9 @@
 //! What generated code calls. Not for anybody else: it changes with every version.
 
+use crate::graph::{self, DC, IntoArg, IntoRef};
 pub use crate::graph::{
-    Fallible, FallibleGrowing, Finish, Generating, Growing, Held, Input, Returns, Task, Value, Yielder, call, generate,
+    Fallible, FallibleGrowing, Finish, Generating, Growing, Held, Input, Returns, Task, Value, Yielder, generate,
 };
-use crate::graph::{IntoArg, IntoRef};
 
 /// An owned argument as an input.
 #[inline(always)]
@@ -15,7 +15,7 @@ pub fn owned<T: Send + 'static, A: IntoArg<T>>(argument: A) -> A::Input {
 /// An argument that the body borrows, as an input.
 #[inline(always)]
 #[track_caller]
-pub fn borrowed<B: ?Sized, A: IntoRef<B>>(argument: A) -> A::Input {
+pub fn borrowed<B: ?Sized + Send + Sync + 'static, A: IntoRef<B>>(argument: A) -> A::Input {
     argument.into_input()
 }
 
@@ -29,8 +29,16 @@ impl<T, E> ResultType for Result<T, E> {
     type Value = T;
 }
 
-/// Holds if `T` can be an argument of a task.
-pub const fn argument<T: Send + 'static>() {} // arguments move between workers: `Arc` for `Rc`, `Mutex` for `RefCell`
-
-/// Holds if `T` can be the result of a task.
-pub const fn result<T: Send + 'static>() {} // results move between workers: `Arc` for `Rc`, `Mutex` for `RefCell`
+/// A task with a result of type `T`, which generated code names where the user does: an error about it is shown there.
+#[inline(always)]
+#[track_caller]
+pub fn call<N, R, T, I, F, O>(inputs: I, body: F) -> DC<T>
+where
+    N: Task,
+    R: Returns<O, Value = T>,
+    T: Send + 'static, // results move between workers: `Arc` for `Rc`, `Mutex` for `RefCell`
+    I: Input,
+    F: FnOnce(I::Value) -> O + Send + 'static,
+{
+    graph::call::<N, R, I, F, O>(inputs, body)
+}

@@ -23,17 +23,26 @@
 //! }
 //! ```
 
-#[doc(hidden)]
-pub mod __private;
-mod control;
+#[forbid(unsafe_code)]
+mod sync;
+#[forbid(unsafe_code)]
+mod unwind;
+#[forbid(unsafe_code)]
 mod error;
+#[forbid(unsafe_code)]
 mod event;
 mod graph;
-mod run;
-mod runtime;
+#[forbid(unsafe_code)]
 mod scheduler;
-mod sync;
-mod unwind;
+#[forbid(unsafe_code)]
+mod runtime;
+#[forbid(unsafe_code)]
+mod control;
+#[forbid(unsafe_code)]
+mod run;
+#[doc(hidden)]
+#[forbid(unsafe_code)]
+pub mod __private;
 
 pub use error::{Error, Task};
 pub use graph::{DC, Func, IntoArg, IntoRef, Output, Shared, all};

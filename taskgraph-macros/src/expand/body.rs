@@ -4,11 +4,11 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::token::Brace;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Type, parse_quote_spanned};
+use syn::{Type, parse_quote, parse_quote_spanned};
 
 use super::caret::start_of;
 use super::inputs;
-use super::signature::{braced, value};
+use super::signature::{self, braced};
 use crate::model::{Delayed, Generator, Output, Shape};
 use crate::names::{here, yielder};
 use crate::parse::first_type_mut;
@@ -27,7 +27,7 @@ pub(super) fn body(delayed: &Delayed, brace: Brace, statements: &TokenStream) ->
         let generate = generate(delayed, generator);
         return quote_spanned!(caret=> move |#parameters| { #generate });
     }
-    let (returned, _) = without_impl(&delayed.output.written);
+    let returned = without_impl(&delayed.output.written);
     let variables = variables(delayed);
     let body = block(brace, statements);
     quote_spanned!(caret=> move |#parameters| -> #returned { #variables #body })
@@ -45,7 +45,7 @@ pub(super) fn caret(delayed: &Delayed) -> Span {
 ///
 /// The variables live inside, because borrowed arguments are borrowed from what the `async` block holds.
 fn generate(delayed: &Delayed, generator: &Generator) -> TokenStream {
-    let collection = value(delayed);
+    let collection = signature::value(delayed);
     let ending = ending(&delayed.output);
     let yielder = yielder(here());
     let variables = variables(delayed);
@@ -103,28 +103,31 @@ fn variables(delayed: &Delayed) -> TokenStream {
     quote_spanned!(here()=> #receiver #(#variables)*)
 }
 
-/// Does the type contain an `impl Trait`?
-pub(super) fn names_impl(ty: &Type) -> bool {
-    without_impl(ty).1
+/// The type of the result, as far as it has a name.
+///
+/// Whether what a `DC` gives may go to another thread, those who made it have asked.
+pub(super) fn value(delayed: &Delayed) -> Type {
+    match &delayed.output.shape {
+        Shape::Growing | Shape::FallibleGrowing(_) => parse_quote_spanned!(here()=> _),
+        Shape::Value | Shape::Fallible(_) => {
+            let value = signature::value(delayed);
+            without_impl(&parse_quote!(#value))
+        }
+    }
 }
 
 /// A closure cannot return an `impl Trait`, but it can let the compiler find the type.
-fn without_impl(ty: &Type) -> (Type, bool) {
-    struct Infer {
-        found: bool,
-    }
+fn without_impl(ty: &Type) -> Type {
+    struct Infer;
     impl VisitMut for Infer {
         fn visit_type_mut(&mut self, ty: &mut Type) {
-            if let Type::ImplTrait(_) = ty {
-                self.found = true;
-                *ty = parse_quote_spanned!(here()=> _);
-            } else {
-                visit_mut::visit_type_mut(self, ty);
+            match ty {
+                Type::ImplTrait(written) => *ty = parse_quote_spanned!(written.impl_token.span=> _),
+                _ => visit_mut::visit_type_mut(self, ty),
             }
         }
     }
     let mut ty = ty.clone();
-    let mut infer = Infer { found: false };
-    infer.visit_type_mut(&mut ty);
-    (ty, infer.found)
+    Infer.visit_type_mut(&mut ty);
+    ty
 }

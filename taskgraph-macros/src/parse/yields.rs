@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! in:   for part in parts { yield_!(count(part)); }
-//! out:  for part in parts { __yielder.put(count(part)).await; }
+//! out:  for part in parts { __yielder.pause(__yielder.put(count(part))).await; }
 //! ```
 //!
 //! A `yield_!` suspends the function it stands in, so it cannot work in a closure, a nested item, an `async` block, or
@@ -71,9 +71,9 @@ impl Rewrite {
             }
         };
         self.visit_expr_mut(&mut yielded);
-        let through = names::yielder(written);
-        let put = quote_spanned!(names::here_at(written)=> .put(#yielded).await);
-        quote!(#(#attrs)* #through #put)
+        let yielder = names::yielder(written);
+        let put = quote_spanned!(names::here_at(written)=> #yielder.pause(#yielder.put(#yielded)).await);
+        quote!(#(#attrs)* #put)
     }
 
     /// Looks for a `yield_!` where nothing can be rewritten.
@@ -215,15 +215,21 @@ mod tests {
 
     #[test]
     fn every_yield_becomes_a_put() {
-        check("{ yield_!(x); }", Some("{ __yielder.put(x).await; }"));
-        check("{ yield_![x] }", Some("{ __yielder.put(x).await }"));
-        check("{ yield_! { f(x) } y(); }", Some("{ __yielder.put(f(x)).await; y(); }"));
-        check("{ taskgraph::yield_!(x,); }", Some("{ __yielder.put(x).await; }"));
-        check("{ #[cfg(a)] yield_!(x); }", Some("{ #[cfg(a)] __yielder.put(x).await; }"));
-        check("{ if a { yield_!(x) } }", Some("{ if a { __yielder.put(x).await } }"));
-        check("{ let () = yield_!(x); }", Some("{ let () = __yielder.put(x).await; }"));
-        check("{ match a { _ => yield_!(x), } }", Some("{ match a { _ => __yielder.put(x).await, } }"));
-        check("{ yield_!(f({ yield_!(x); y })); }", Some("{ __yielder.put(f({ __yielder.put(x).await; y })).await; }"));
+        check("{ yield_!(x); }", Some("{ __yielder.pause(__yielder.put(x)).await; }"));
+        check("{ yield_![x] }", Some("{ __yielder.pause(__yielder.put(x)).await }"));
+        check("{ yield_! { f(x) } y(); }", Some("{ __yielder.pause(__yielder.put(f(x))).await; y(); }"));
+        check("{ taskgraph::yield_!(x,); }", Some("{ __yielder.pause(__yielder.put(x)).await; }"));
+        check("{ #[cfg(a)] yield_!(x); }", Some("{ #[cfg(a)] __yielder.pause(__yielder.put(x)).await; }"));
+        check("{ if a { yield_!(x) } }", Some("{ if a { __yielder.pause(__yielder.put(x)).await } }"));
+        check("{ let () = yield_!(x); }", Some("{ let () = __yielder.pause(__yielder.put(x)).await; }"));
+        check(
+            "{ match a { _ => yield_!(x), } }",
+            Some("{ match a { _ => __yielder.pause(__yielder.put(x)).await, } }"),
+        );
+        check(
+            "{ yield_!(f({ yield_!(x); y })); }",
+            Some("{ __yielder.pause(__yielder.put(f({ __yielder.pause(__yielder.put(x)).await; y }))).await; }"),
+        );
     }
 
     #[test]

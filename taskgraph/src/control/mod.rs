@@ -15,18 +15,16 @@
 //!
 //! Only the runtime opens the port; the rest of the crate does not know that it exists.
 
-#![forbid(unsafe_code)]
-
-mod auth;
-mod command;
-mod connection;
+mod telnet;
+mod line;
 mod echo;
 mod http;
-mod line;
-mod listener;
-mod pace;
+mod auth;
+mod command;
 mod session;
-mod telnet;
+mod pace;
+mod connection;
+mod listener;
 #[cfg(test)]
 mod tests;
 

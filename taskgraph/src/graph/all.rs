@@ -188,7 +188,7 @@ impl<T: Send + 'static> Gather<T, Pump<T>> {
             let left = children.len();
             let share = left / (4 * cx.host.max_workers());
             let len = share.clamp(CHUNK_LEN_MIN, CHUNK_LEN_MAX).min(left);
-            let chunk = Chunk::<Self>::new(gather.cast(), len as u32, ());
+            let chunk = Chunk::<Self>::open(gather.cast(), len as u32, ());
             (*at).node.expect_input();
 
             let first = (*at).handed_out;

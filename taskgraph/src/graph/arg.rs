@@ -35,7 +35,7 @@ use super::shared::{Borrowed, Cloned, Present, Shared};
     label = "expected `{T}`, `DC<{T}>`, or `Shared<{T}>`",
     note = "a `Shared<T>` serves for an owned argument if `T: Clone`; take `&T` to borrow it without a copy"
 )]
-pub trait IntoArg<T: Send + 'static> {
+pub trait IntoArg<T> {
     #[doc(hidden)]
     type Input: Input<Value = T>;
 
@@ -48,6 +48,7 @@ pub trait IntoArg<T: Send + 'static> {
     fn into_outcome(self) -> Outcome<T>
     where
         Self: Sized,
+        T: Send + 'static,
     {
         struct Collect;
         impl Task for Collect {
@@ -196,7 +197,7 @@ tuples!(A 0 B 1 C 2 D 3);
 )]
 pub trait IntoRef<B: ?Sized> {
     #[doc(hidden)]
-    type Input: Input<Value: Held<B>>;
+    type Input: Input<Value: Held<B> + Send + Sync + 'static>;
 
     #[doc(hidden)]
     fn into_input(self) -> Self::Input;
@@ -251,13 +252,13 @@ macro_rules! lends {
     };
 }
 
-lends!([T: Send + 'static] T: T => Plain<T> = Plain);
-lends!([T: Send + 'static] T: DC<T> => DC<T> = core::convert::identity);
+lends!([T: Send + Sync + 'static] T: T => Plain<T> = Plain);
+lends!([T: Send + Sync + 'static] T: DC<T> => DC<T> = core::convert::identity);
 lends!([T: Send + Sync + 'static] T: Shared<T> => Borrowed<T> = Borrowed);
 lends!([T: ?Sized + Send + Sync + 'static] T: Arc<T> => Plain<Arc<T>> = Plain);
 lends!([T: ?Sized + Send + Sync + 'static] T: DC<Arc<T>> => DC<Arc<T>> = core::convert::identity);
 lends!([T: ?Sized + Sync + 'static] T: &'static T => Plain<&'static T> = Plain);
-lends!([T: Send + 'static] [T]: Vec<DC<T>> => DC<Vec<T>> = all::all);
+lends!([T: Send + Sync + 'static] [T]: Vec<DC<T>> => DC<Vec<T>> = all::all);
 
 /// `$owner` lends a `$target`, by itself, delayed, shared, or in an `Arc`.
 macro_rules! owner_lends {
@@ -289,9 +290,9 @@ macro_rules! owner_lends {
 
 owner_lends!([] [] str: String);
 owner_lends!([] [] str: Box<str>);
-owner_lends!([T: Send + 'static] [T: Send + Sync + 'static] [T]: Vec<T>);
-owner_lends!([T: Send + 'static] [T: Send + Sync + 'static] [T]: Box<[T]>);
-owner_lends!([T: Send + 'static, const N: usize] [T: Send + Sync + 'static, const N: usize] [T]: [T; N]);
+owner_lends!([T: Send + Sync + 'static] [T: Send + Sync + 'static] [T]: Vec<T>);
+owner_lends!([T: Send + Sync + 'static] [T: Send + Sync + 'static] [T]: Box<[T]>);
+owner_lends!([T: Send + Sync + 'static, const N: usize] [T: Send + Sync + 'static, const N: usize] [T]: [T; N]);
 owner_lends!([] [] Path: PathBuf);
 owner_lends!([] [] Path: String);
 owner_lends!([] [] OsStr: OsString);

@@ -121,7 +121,7 @@ struct Call<N, R, I: Input, F, O> {
 /// A task: `body` is called with the values of `inputs` once they are all there.
 #[inline(always)]
 #[track_caller]
-pub fn call<N, R, I, F, O>(inputs: I, body: F) -> DC<R::Value>
+pub(crate) fn call<N, R, I, F, O>(inputs: I, body: F) -> DC<R::Value>
 where
     N: Task,
     I: Input,

@@ -33,7 +33,7 @@ impl<F: FanOut> Chunk<F> {
     const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: |_| None };
 
     /// A chunk of so many children, as one more input of `fan_out`.
-    pub(super) fn new(fan_out: NonNull<Node>, children: u32, stamp: F::Stamp) -> NonNull<Node> {
+    pub(super) fn open(fan_out: NonNull<Node>, children: u32, stamp: F::Stamp) -> NonNull<Node> {
         let chunk = memory::allocate::<Self>();
         let node = Node::new(Self::TABLE, Location::caller(), children);
         node.attach(Destination::signal(fan_out));

@@ -60,6 +60,10 @@ impl<E: Into<Cause> + Send + 'static> Finish for Result<(), E> {
     }
 }
 
+/// Whether the body is to be suspended for a while.
+#[must_use]
+pub struct Pause(bool);
+
 /// Through this a body yields.
 pub struct Yielder<T> {
     co: Co<()>,
@@ -69,12 +73,17 @@ pub struct Yielder<T> {
 impl<T: Send + 'static> Yielder<T> {
     /// Hands `item` out; the body goes on at once, or is suspended for a while.
     #[track_caller]
-    pub fn put<A: IntoArg<T>>(&self, item: A) -> impl Future<Output = ()> {
-        let suspend = self.desk.hand_out(item.into_outcome());
-        async move {
-            if suspend {
-                self.co.yield_(()).await;
-            }
+    pub fn put<A: IntoArg<T>>(&self, item: A) -> Pause {
+        Pause(self.desk.hand_out(item.into_outcome()))
+    }
+}
+
+impl<T> Yielder<T> {
+    /// Suspends the body if `put` says so. Not a part of it, because a future would hold the type of the item, and an
+    /// error about that would be told twice.
+    pub async fn pause(&self, pause: Pause) {
+        if pause.0 {
+            self.co.yield_(()).await;
         }
     }
 }
@@ -207,7 +216,7 @@ impl<T> Work<T> {
             unsafe { self.generator.as_ref() }.expect_input();
             desk.window.open_chunk();
             let opened = Opened { at: cx.host.now(), window: NonNull::from(&desk.window), pump: desk.pump };
-            Chunk::<Opened>::new(self.generator, OPEN, opened)
+            Chunk::<Opened>::open(self.generator, OPEN, opened)
         })
     }
 
@@ -295,12 +304,16 @@ where
         let (generator, resumed) = unsafe {
             let generator = Self::of_pump(pump);
             let at = generator.as_ptr();
-            let work = (&(*at).desk).work.get();
+            let desk = &(*at).desk;
+            let work = desk.work.get();
             (*work).put = 0;
-            (*work).chunk_len_max = (&(*at).desk).window.chunk_len();
+            (*work).chunk_len_max = desk.window.chunk_len();
             (*work).cx = ptr::from_mut(cx).cast();
             let body = (*at).body.as_mut().expect("the body has not ended");
-            let resumed = unwind::catch(|| body.resume());
+            let resumed = unwind::catch(|| match body.resume() {
+                GeneratorState::Yielded(()) => GeneratorState::Yielded(()),
+                GeneratorState::Complete(end) => GeneratorState::Complete(end.finish()),
+            });
             (*work).cx = ptr::null_mut();
             (*work).close_chunk(cx);
             (generator, resumed)
@@ -308,7 +321,7 @@ where
         let ended = match resumed {
             // SAFETY: as above.
             Ok(GeneratorState::Yielded(())) => return unsafe { Self::go_on(generator, pump, cx) },
-            Ok(GeneratorState::Complete(end)) => end.finish().map_err(Why::Failed),
+            Ok(GeneratorState::Complete(end)) => end.map_err(Why::Failed),
             Err(message) => Err(Why::Panicked(message)),
         };
         // SAFETY: as above; what is left of the body goes, and then the pump arrives.
@@ -367,7 +380,8 @@ where
         // SAFETY: the body has ended and everything has arrived, so the desk is ours, and its results are moved out
         // once. The rest is dropped, then the memory goes.
         let (segments, to, origin) = unsafe {
-            let segments = (*(&(*at).desk).work.get()).take();
+            let desk = &(*at).desk;
+            let segments = (*desk.work.get()).take();
             let (to, origin) = ((*at).node.destination(), (*at).node.origin());
             ptr::drop_in_place(at);
             memory::free(generator);
@@ -393,7 +407,8 @@ where
         // SAFETY: the node is ours; what it holds is dropped once, then its memory goes.
         unsafe {
             let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
-            settle::drop_given_up(|| (*(&(*at).desk).work.get()).discard(&failed));
+            let desk = &(*at).desk;
+            settle::drop_given_up(|| (*desk.work.get()).discard(&failed));
             ptr::drop_in_place(at);
             memory::free(generator);
             Abandoned::Failed(to)

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 
 use super::dc::DC;
 use super::node::{Destination, FailedInputs, List, Node};
+use crate::unwind;
 
 /// What becomes an argument of a task: a value, or a computation that has not run.
 ///
@@ -120,8 +121,9 @@ unsafe impl<T: Send + 'static> Input for Plain<T> {
     }
 
     unsafe fn discard(slot: *mut T, _: &FailedSlots<'_>) {
+        // Each value by itself: the panic of one must not keep the others.
         // SAFETY: the caller's promise.
-        unsafe { slot.drop_in_place() }
+        unwind::drop_values(|| unsafe { slot.drop_in_place() });
     }
 }
 
@@ -153,7 +155,7 @@ unsafe impl<T: Send + 'static> Input for DC<T> {
     unsafe fn discard(slot: *mut Slot<T>, failed: &FailedSlots<'_>) {
         if !failed.0.contains(slot) {
             // SAFETY: the caller's promise; the input arrived.
-            unsafe { slot.cast::<T>().drop_in_place() }
+            unwind::drop_values(|| unsafe { slot.cast::<T>().drop_in_place() });
         }
     }
 }

@@ -4,25 +4,25 @@
 //! what became ready. This is the only room with `unsafe` code: a node is one allocation whose type is erased.
 //! `node` says who may touch what, and when.
 
-mod all;
-mod arg;
-mod attempt;
-mod call;
-mod chunk;
-mod cx;
-mod dc;
-mod generator;
-mod input;
-mod label;
-mod launch;
-mod memory;
 mod node;
-mod root;
+mod memory;
 mod scope;
-mod segment;
+mod cx;
 mod settle;
+mod input;
+mod call;
+mod launch;
+mod root;
+mod attempt;
 mod shared;
+mod label;
+mod segment;
+mod chunk;
+mod all;
 mod window;
+mod generator;
+mod arg;
+mod dc;
 
 pub(crate) use cx::{Cx, Host, Parked, Queued};
 pub(crate) use memory::trim;
@@ -31,7 +31,8 @@ pub(crate) use scope::Scope;
 
 pub use all::all;
 pub use arg::{Held, IntoArg, IntoRef};
-pub use call::{Fallible, FallibleGrowing, Generating, Growing, Returns, Task, Value, call};
+pub(crate) use call::call;
+pub use call::{Fallible, FallibleGrowing, Generating, Growing, Returns, Task, Value};
 pub use dc::{DC, Func, Output};
 pub use generator::{Finish, Yielder, generate};
 pub use input::Input;

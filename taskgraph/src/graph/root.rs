@@ -12,6 +12,7 @@ use super::node::{Abandoned, Node, Ready, Table};
 use super::scope::Scope;
 use super::settle;
 use crate::error::Error;
+use crate::unwind;
 
 /// The end of a run, as the graph sees it.
 pub(crate) trait Ending<T>: Send + Sync + 'static {
@@ -94,6 +95,10 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
             memory::free(root);
             ending
         };
-        ending.settle(result);
+        // This runs code of users: a waker, or the drop of a result that nobody waits for.
+        unwind::drop_values(move || {
+            ending.settle(result);
+            drop(ending);
+        });
     }
 }

@@ -4,6 +4,7 @@ use std::mem::ManuallyDrop;
 
 use super::input::Slot;
 use super::node::FailedInputs;
+use crate::unwind;
 
 /// It drops nothing by itself: only its owner knows which slots are filled.
 pub(super) struct Segment<T> {
@@ -59,8 +60,9 @@ impl<T> Segment<T> {
         for i in 0..len {
             let slot = self.slot(i);
             if !failed.contains(slot) {
+                // Each value by itself: the panic of one must not keep the others.
                 // SAFETY: the caller's promise.
-                unsafe { slot.cast::<T>().drop_in_place() }
+                unwind::drop_values(|| unsafe { slot.cast::<T>().drop_in_place() });
             }
         }
         // SAFETY: the slots drop nothing, and the segment is not used again.

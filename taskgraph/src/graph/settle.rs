@@ -64,6 +64,7 @@ pub(super) fn replace<T>(to: Destination, delayed: DC<T>, cx: &mut Cx<'_>) -> Op
 /// A task whose result would have gone to `to` has failed: its scope keeps the first failure, and stops.
 #[cold]
 pub(super) fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
+    let mut why = Some(why);
     cx.scope().fail(|| {
         let mut task = task;
         let mut chain = consumers(to).peekable();
@@ -71,12 +72,14 @@ pub(super) fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
         if let Some(named) = chain.next_if(|consumer| consumer.name.is_empty()) {
             task.label = named.label;
         }
-        match why {
+        match why.take().expect("a failure is told once") {
             Why::Failed(cause) => Error::failed(cause, task),
             Why::Panicked(message) => Error::panicked(message, task),
         }
         .needed_by(names_folded(chain))
     });
+    // Only the first failure of a scope is kept. The cause of another one is a user's value.
+    crate::unwind::drop_values(|| drop(why));
 }
 
 /// Why a task failed.

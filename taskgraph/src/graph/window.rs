@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn chunks_grow_where_they_settle_soon_and_shrink_where_they_do_not() {
         let window = Window::new();
-        let mut settle = |took| {
+        let settle = |took| {
             window.open_chunk();
             window.chunk_settled(took);
             window.chunk_len()

@@ -21,8 +21,8 @@
 //! still not be lost: the worker that queued it takes it after its current step.
 
 mod gate;
-mod pool;
 mod queues;
+mod pool;
 mod worker;
 
 use std::hint;

@@ -53,6 +53,7 @@ impl Pool {
     pub(crate) fn start_thread(&self, name: &str, body: impl FnOnce() + Send + 'static) {
         let mut inner = lock(&self.0);
         if inner.current.is_some() {
+            inner.handles.retain(|handle| !handle.is_finished());
             match thread::Builder::new().name(name.to_owned()).spawn(body) {
                 Ok(handle) => inner.handles.push(handle),
                 Err(error) => tracing::error!("cannot start the thread {name}: {error}"),
