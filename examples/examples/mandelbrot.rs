@@ -21,6 +21,9 @@ use taskgraph_examples::cores;
 use taskgraph_examples::mandelbrot::{self, Rgb, View};
 
 const USAGE: &str = "usage: mandelbrot [--workers N] [--size WIDTHxHEIGHT] [OUT.png]";
+/// A spiral in the valley of the seahorses: cheap skies around a costly shore.
+const CENTER: (f64, f64) = (-0.743_566_9, 0.131_402_3);
+const EXTENT: f64 = 0.0022;
 /// The longest side: a picture of this size squared still fits into the memory of a large machine.
 const SIDE_MAX: u32 = 32_768;
 

@@ -1,14 +1,21 @@
-//! The smallest whole program: three computations yielded by a generator, run on up to four workers.
+//! The smallest whole program: three computations, yielded by a generator, run on up to four workers.
 //!
-//! While it runs, `telnet 127.0.0.1 8888` answers `get_max_workers` and `set_max_workers 2`.
+//! ```text
+//! cargo run --release --example quickstart
+//! telnet 127.0.0.1 8888                        in another terminal, while it runs
+//! ```
+//!
+//! `telnet` then answers `get_max_workers`, and `set_max_workers 1` takes workers away from the run.
 
+use std::hint;
 use std::time::Instant;
 
 use taskgraph::delayed;
 
 #[delayed]
 fn computation() -> u64 {
-    (0..100_000_000u64).map(std::hint::black_box).sum()
+    // Without `black_box` the compiler knows the sum, and there is nothing left to compute.
+    (0..100_000_000u64).map(hint::black_box).sum()
 }
 
 #[delayed]
@@ -19,10 +26,9 @@ fn test() -> Vec<u64> {
 }
 
 fn main() -> Result<(), taskgraph::Error> {
+    println!("computing; `telnet 127.0.0.1 {}` changes the number of workers", taskgraph::CONTROL_PORT);
     let started = Instant::now();
-    eprintln!("computing; `telnet 127.0.0.1 {}` changes the number of workers", taskgraph::CONTROL_PORT);
-    let result = taskgraph::run(test(), 4)?;
-    println!("{result:?}");
-    println!("took {:.2} s", started.elapsed().as_secs_f64());
+    let result = taskgraph::run(test(), 4)?; // max_workers
+    println!("{result:?} after {:.2} s", started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -9,6 +9,7 @@
 //! stopped, lost or run again: a surplus worker ends with its current task, a new one starts at once.
 
 use std::error::Error;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -18,6 +19,7 @@ use lexopt::prelude::*;
 use taskgraph::Runtime;
 use taskgraph_examples::rescale;
 
+const USAGE: &str = "usage: rescale [SECONDS]";
 const SECONDS: u64 = 60;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -29,8 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => println!("port {} is taken, so the number of workers will stay", taskgraph::CONTROL_PORT),
     }
 
+    let until = Instant::now().checked_add(Duration::from_secs(seconds)).ok_or("so many seconds are for ever")?;
     let settled = Arc::new(AtomicU64::new(0));
-    let run = runtime.spawn(rescale::tasks(Instant::now() + Duration::from_secs(seconds), Arc::clone(&settled)));
+    let run = runtime.spawn(rescale::tasks(until, Arc::clone(&settled)));
     let (mut before, mut since) = (0, Instant::now());
     while !run.is_finished() {
         thread::sleep(Duration::from_secs(1));
@@ -48,6 +51,10 @@ fn seconds_from_args() -> Result<u64, lexopt::Error> {
     while let Some(arg) = args.next()? {
         match arg {
             Value(given) => seconds = given.parse()?,
+            Long("help") => {
+                println!("{USAGE}");
+                process::exit(0);
+            }
             _ => return Err(arg.unexpected()),
         }
     }

@@ -9,12 +9,14 @@
 //! run one after the other, and no stack grows. See `src/uts.rs`; the graph is the two functions `search` and `sum`.
 
 use std::error::Error;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::time::Instant;
 
 use lexopt::prelude::*;
 use taskgraph_examples::cores;
 use taskgraph_examples::uts::{self, T1, T1_COUNTS};
+
+const USAGE: &str = "usage: uts [--workers N]";
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let workers = workers_from_args()?;
@@ -39,6 +41,10 @@ fn workers_from_args() -> Result<usize, lexopt::Error> {
     while let Some(arg) = args.next()? {
         match arg {
             Long("workers") => workers = args.value()?.parse()?,
+            Long("help") => {
+                println!("{USAGE}");
+                process::exit(0);
+            }
             _ => return Err(arg.unexpected()),
         }
     }

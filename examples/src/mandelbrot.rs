@@ -18,7 +18,7 @@ use taskgraph::{DC, delayed};
 
 /// Points that do not escape within so many iterations are taken to be in the set.
 const ITERATIONS_MAX: u32 = 2000;
-/// A tile that costs more iterations than this is cut: a millisecond of work.
+/// A tile that costs more iterations than this is cut: about a millisecond of work.
 const TILE_ITERATIONS_MAX: u64 = 400_000;
 /// In each direction, how many points of a tile are tried to guess its cost.
 const PROBES: u32 = 8;

@@ -5,9 +5,11 @@
 //! up instead when its turn comes. Everything still settles, so the scope's owner (the node that catches the
 //! failure) is reached exactly when nothing of the scope is left.
 //!
-//! Scopes nest, and a stopped run stops all of them. A nested scope looks at itself and at its run, not at what lies
-//! between: a failed attempt lets the attempts inside it end by themselves.
+//! Scopes nest. A stopped run stops all that is nested in it, but for what it has lent: a shared computation that
+//! another run needs too goes on for that one, with all that it needs itself. A failed attempt lets the attempts
+//! inside it end by themselves.
 
+use std::iter;
 use std::ptr::{self, NonNull};
 
 use crate::error::Error;
@@ -16,8 +18,11 @@ use crate::sync::{Mutex, lock};
 
 pub(crate) struct Scope {
     stopped: AtomicBool,
-    /// For a nested scope: that of its run, or itself once two runs need it; null for a run's own.
+    /// Another run than the one it is nested in needs it, too.
+    lent: AtomicBool,
+    /// The scope of its run and the one right around it; null for a run's own.
     run: AtomicPtr<Scope>,
+    outer: AtomicPtr<Scope>,
     failure: Mutex<Option<Error>>,
 }
 
@@ -26,7 +31,13 @@ pub(crate) type ScopePtr = NonNull<Scope>;
 
 impl Scope {
     pub(crate) fn new() -> Self {
-        Self { stopped: AtomicBool::new(false), run: AtomicPtr::new(ptr::null_mut()), failure: Mutex::new(None) }
+        Self {
+            stopped: AtomicBool::new(false),
+            lent: AtomicBool::new(false),
+            run: AtomicPtr::new(ptr::null_mut()),
+            outer: AtomicPtr::new(ptr::null_mut()),
+            failure: Mutex::new(None),
+        }
     }
 
     /// Whether nodes of this scope are to be given up instead of stepped.
@@ -38,7 +49,23 @@ impl Scope {
         }
         let run = self.run.load(Ordering::Relaxed);
         // SAFETY: the run needs what the nested scope computes and waits for it, so it is still there.
-        !run.is_null() && unsafe { (*run).stopped.load(Ordering::Relaxed) }
+        !run.is_null() && unsafe { (*run).stopped.load(Ordering::Relaxed) } && self.is_stopped_with_run()
+    }
+
+    /// Whether the run that has stopped has lent nothing on the way from there to here.
+    ///
+    /// If so, all on that way is marked, so that each scope of a stopped run comes here once.
+    #[cold]
+    fn is_stopped_with_run(&self) -> bool {
+        // SAFETY: a scope outlives what is nested in it, whose owner it waits for.
+        let around = |scope: &Self| unsafe { scope.outer.load(Ordering::Relaxed).as_ref() };
+        let not_marked = |scope: &&Self| !scope.stopped.load(Ordering::Relaxed);
+        let way = || iter::successors(Some(self), |scope| around(scope)).take_while(not_marked);
+        if way().any(|scope| scope.lent.load(Ordering::Relaxed)) {
+            return false;
+        }
+        way().for_each(Self::stop);
+        true
     }
 
     /// Ends the scope early, without a failure of its own.
@@ -63,14 +90,15 @@ impl Scope {
         lock(&self.failure).clone().unwrap_or_else(Error::cancelled)
     }
 
-    /// Ties this scope to `outer`'s run, which stops it from then on.
+    /// Makes this a scope inside of `outer`.
     ///
-    /// A shared result may be needed by a second run: then none of them stops it.
-    pub(super) fn nest_in(&self, outer: &Scope) {
+    /// A shared computation is asked for more than once: it stays nested where that was first.
+    pub(super) fn nest_in(&self, outer: &Self) {
         let run = outer.run_scope();
-        let tied = self.run.compare_exchange(ptr::null_mut(), run, Ordering::Relaxed, Ordering::Relaxed);
-        if tied.is_err_and(|first| first != run) {
-            self.run.store(ptr::from_ref(self).cast_mut(), Ordering::Relaxed);
+        match self.run.compare_exchange(ptr::null_mut(), run, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => self.outer.store(ptr::from_ref(outer).cast_mut(), Ordering::Relaxed),
+            Err(first) if first == run => {}
+            Err(_) => self.lent.store(true, Ordering::Relaxed),
         }
     }
 
