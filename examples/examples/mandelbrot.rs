@@ -35,13 +35,7 @@ struct Args {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Args { out, size: (width, height), workers } = args()?;
-    let env = |k: &str, d: f64| std::env::var(k).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
-    let view = View {
-        center: (env("RE", -0.7436447860), env("IM", 0.1318252536)),
-        extent: env("EXT", 0.0000029),
-        width,
-        height,
-    };
+    let view = View { center: CENTER, extent: EXTENT, width, height };
     let started = Instant::now();
     let picture = taskgraph::run(mandelbrot::picture(view), workers)?;
     let seconds = started.elapsed().as_secs_f64();

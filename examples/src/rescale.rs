@@ -36,5 +36,5 @@ fn task(first: u64, settled: &AtomicU64) {
 }
 
 fn is_prime(number: u64) -> bool {
-    (2..=number.isqrt()).all(|divisor| number % divisor != 0)
+    (2..=number.isqrt()).all(|divisor| !number.is_multiple_of(divisor))
 }

@@ -200,7 +200,7 @@ mod codestats {
         directory.write("secret.rs", "fn f() {}\n");
         let (locked, secret) = (directory.0.join("locked"), directory.0.join("secret.rs"));
         for path in [&locked, &secret] {
-            fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
         }
         // Root reads everything.
         if fs::read(&secret).is_err() {

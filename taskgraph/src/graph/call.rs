@@ -45,7 +45,7 @@ impl<F: 'static> Task for Function<F> {
     }
 }
 
-/// How what a body returns becomes an [`Outcome`].
+/// How what a body returns is understood.
 pub trait Returns<R>: 'static {
     /// The type of the result.
     type Value;

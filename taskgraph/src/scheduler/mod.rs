@@ -82,8 +82,7 @@ impl Scheduler {
     fn resize(self: &Arc<Self>, max_workers: impl FnOnce(usize) -> usize) -> Result<(), Error> {
         let resizing = lock(&self.resizing);
         let max_workers = max_workers(self.max_workers());
-        self.pool.renew(max_workers)?;
-        self.gate.set_max(max_workers);
+        self.pool.renew(max_workers, || self.gate.set_max(max_workers))?;
         drop(resizing);
         let parked = mem::take(&mut *lock(&self.parked));
         for node in parked.iter().filter_map(Weak::upgrade).filter_map(|parked| parked.take_up()) {
@@ -116,16 +115,18 @@ impl Scheduler {
     /// Has a worker come, if there is a place and nobody searches anyway.
     #[cold]
     fn call_worker(self: &Arc<Self>) {
-        // The epoch first: so a thread of an older pool never passes for one of a newer.
-        let epoch = self.gate.state().epoch();
-        let Some(permit) = self.gate.try_call().map(Permit::suspend) else { return };
-        let scheduler = Arc::clone(self);
-        self.pool.host(move || {
-            let permit = scheduler.gate.resume(permit);
-            if let Err(permit) = worker::run(&scheduler, permit, epoch) {
-                drop(permit);
-                scheduler.call_worker_later();
-            }
+        // Pool and gate agree meanwhile, so there is a thread for every permit that goes to the pool.
+        self.pool.host(|| {
+            let permit = self.gate.try_call().map(Permit::suspend)?;
+            let epoch = self.gate.state().epoch();
+            let scheduler = Arc::clone(self);
+            Some(move || {
+                let permit = scheduler.gate.resume(permit);
+                if let Err(permit) = worker::run(&scheduler, permit, epoch) {
+                    drop(permit);
+                    scheduler.call_worker_later();
+                }
+            })
         });
     }
 
@@ -160,11 +161,13 @@ impl Scheduler {
 /// Runs `wait`, which blocks this thread. If a task does so, its place is another worker's meanwhile.
 pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
     let Some(scheduler) = worker::current() else { return wait() };
-    scheduler.gate.block();
-    // The thread is lost to its pool as long as it blocks, so the others move to a new one.
+    // The thread is lost to its pool as long as it blocks, so the others move to a new one. First: a worker that took
+    // the place on the old one might wait for this very thread.
     if let Err(error) = scheduler.resize(|unchanged| unchanged) {
         tracing::error!("a task blocks, and no worker can take its place: {error}");
     }
+    scheduler.gate.block();
+    scheduler.call_worker();
     let result = wait();
     scheduler.gate.unblock();
     result

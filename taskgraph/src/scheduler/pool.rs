@@ -30,21 +30,26 @@ impl Pool {
         Ok(Self(Mutex::new(Threads { current: Some(pool), handles })))
     }
 
-    /// Lets new workers start on a new pool of so many threads.
-    pub(crate) fn renew(&self, threads: usize) -> Result<(), Error> {
+    /// Lets new workers start on a new pool of so many threads; `renewed` runs before the first of them can.
+    pub(crate) fn renew(&self, threads: usize, renewed: impl FnOnce()) -> Result<(), Error> {
         let (pool, handles) = build(threads)?;
         let mut inner = lock(&self.0);
         inner.handles.retain(|handle| !handle.is_finished());
         inner.handles.extend(handles);
         let old = inner.current.replace(pool);
+        renewed();
         drop(inner);
         drop(old);
         Ok(())
     }
 
-    /// Runs a job on one of the threads; drops it if the pool has ended.
-    pub(crate) fn host(&self, job: impl FnOnce() + Send + 'static) {
-        if let Some(pool) = &lock(&self.0).current {
+    /// Runs a job on one of the threads, if there is one to run; drops it if the pool has ended.
+    ///
+    /// `job` is asked while the pool cannot change.
+    pub(crate) fn host<J: FnOnce() + Send + 'static>(&self, job: impl FnOnce() -> Option<J>) {
+        if let Some(pool) = &lock(&self.0).current
+            && let Some(job) = job()
+        {
             pool.spawn(job);
         }
     }
