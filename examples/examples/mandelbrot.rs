@@ -12,7 +12,7 @@ use std::env;
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::time::Instant;
 
@@ -27,25 +27,22 @@ const EXTENT: f64 = 0.0022;
 /// The longest side: a picture of this size squared still fits into the memory of a large machine.
 const SIDE_MAX: u32 = 32_768;
 
-struct Args {
-    out: PathBuf,
-    size: (u32, u32),
-    workers: usize,
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let Args { out, size: (width, height), workers } = args()?;
+    // Before the work, for it may fail.
+    let file = File::create(&out).map_err(|error| format!("cannot create {}: {error}", out.display()))?;
+
     let view = View { center: CENTER, extent: EXTENT, width, height };
     let started = Instant::now();
     let picture = taskgraph::run(mandelbrot::picture(view), workers)?;
     let seconds = started.elapsed().as_secs_f64();
-    write_png(&out, (width, height), &picture.pixels)?;
+
+    write_png(file, width, height, &picture.pixels)?;
     println!("{width}x{height} pixels in {} pieces, {seconds:.2} s: {}", picture.n_pieces, out.display());
     Ok(())
 }
 
-fn write_png(path: &Path, (width, height): (u32, u32), pixels: &[Rgb]) -> Result<(), Box<dyn Error>> {
-    let file = File::create(path).map_err(|error| format!("cannot create {path:?}: {error}"))?;
+fn write_png(file: File, width: u32, height: u32, pixels: &[Rgb]) -> Result<(), Box<dyn Error>> {
     let mut file = BufWriter::new(file);
     let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Rgb);
@@ -56,14 +53,20 @@ fn write_png(path: &Path, (width, height): (u32, u32), pixels: &[Rgb]) -> Result
     Ok(())
 }
 
+struct Args {
+    out: PathBuf,
+    size: (u32, u32),
+    workers: usize,
+}
+
 fn args() -> Result<Args, lexopt::Error> {
-    let mut given = Args { out: env::temp_dir().join("mandelbrot.png"), size: (1920, 1080), workers: cores() };
+    let (mut out, mut size, mut workers) = (None, (1920, 1080), cores());
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
-            Value(path) => given.out = path.into(),
-            Long("size") => given.size = args.value()?.parse_with(size)?,
-            Long("workers") => given.workers = args.value()?.parse()?,
+            Value(path) if out.is_none() => out = Some(PathBuf::from(path)),
+            Long("size") => size = args.value()?.parse_with(parse_size)?,
+            Long("workers") => workers = args.value()?.parse()?,
             Long("help") => {
                 println!("{USAGE}");
                 process::exit(0);
@@ -71,10 +74,11 @@ fn args() -> Result<Args, lexopt::Error> {
             _ => return Err(arg.unexpected()),
         }
     }
-    Ok(given)
+    let out = out.unwrap_or_else(|| env::temp_dir().join("mandelbrot.png"));
+    Ok(Args { out, size, workers })
 }
 
-fn size(text: &str) -> Result<(u32, u32), String> {
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let side = |text: &str| text.parse().ok().filter(|side| (1..=SIDE_MAX).contains(side));
     let sides = text.split_once('x').and_then(|(width, height)| side(width).zip(side(height)));
     sides.ok_or_else(|| format!("must be like 1920x1080, each side from 1 to {SIDE_MAX}"))

@@ -47,10 +47,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn seconds_from_args() -> Result<u64, lexopt::Error> {
-    let (mut args, mut seconds) = (lexopt::Parser::from_env(), SECONDS);
+    let (mut args, mut seconds) = (lexopt::Parser::from_env(), None);
     while let Some(arg) = args.next()? {
         match arg {
-            Value(given) => seconds = given.parse()?,
+            Value(given) if seconds.is_none() => seconds = Some(given.parse()?),
             Long("help") => {
                 println!("{USAGE}");
                 process::exit(0);
@@ -58,5 +58,5 @@ fn seconds_from_args() -> Result<u64, lexopt::Error> {
             _ => return Err(arg.unexpected()),
         }
     }
-    Ok(seconds)
+    Ok(seconds.unwrap_or(SECONDS))
 }

@@ -21,7 +21,7 @@ use std::vec;
 
 use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
-use super::dc::DC;
+use super::delayed::DC;
 use super::memory;
 use super::node::{Abandoned, Destination, List, Node, Ready, Table};
 use super::segment::Segment;

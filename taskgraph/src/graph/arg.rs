@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::all;
-use super::call::{self, Task, Value};
-use super::dc::DC;
+use super::call::{self, Outcome, Task, Value};
+use super::delayed::DC;
 use super::input::{Input, Plain};
-use super::settle::Outcome;
 use super::shared::{Borrowed, Cloned, Present, Shared};
 
 /// "A `T`, or something that will be one": what a parameter of type `T` of a `#[delayed]` function takes.

@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 
 use super::cx::Cx;
-use super::dc::DC;
+use super::delayed::DC;
 use super::launch::Launch;
 use super::memory;
 use super::node::{Abandoned, Destination, List, Node, Ready, Table};

@@ -8,11 +8,11 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::cx::Cx;
-use super::dc::DC;
+use super::delayed::DC;
 use super::input::{FailedSlots, Input, Placing};
 use super::memory;
 use super::node::{Abandoned, Node, Ready, Table};
-use super::settle::{self, Outcome, Why};
+use super::settle::{self, Why};
 use crate::error::{Cause, Task as TaskName};
 use crate::unwind;
 
@@ -43,6 +43,16 @@ impl<F: 'static> Task for Function<F> {
         }
         path.rsplit("::").next().unwrap_or(path)
     }
+}
+
+/// What the body of a task came to.
+pub enum Outcome<T> {
+    Value(T),
+    /// The task goes on as the generator made for it.
+    Generated(DC<T>),
+    /// Another computation takes this one's place.
+    Delayed(DC<T>),
+    Failed(Cause),
 }
 
 /// How what a body returns is understood.
@@ -182,10 +192,10 @@ where
         match unwind::catch(|| R::outcome(body(I::open(held)))) {
             // SAFETY: the destination is that of a node whose result is this value.
             Ok(Outcome::Value(value)) => unsafe { settle::deliver(to, value, cx) },
-            Ok(Outcome::Delayed(delayed)) => settle::replace(to, delayed, cx),
+            Ok(Outcome::Delayed(delayed)) => delayed.replace(to, cx),
             Ok(Outcome::Generated(generator)) => {
                 generator.set_origin(origin);
-                settle::replace(to, generator, cx)
+                generator.replace(to, cx)
             }
             Ok(Outcome::Failed(cause)) => fail(Why::Failed(cause), cx),
             Err(message) => fail(Why::Panicked(message), cx),

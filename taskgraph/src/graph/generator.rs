@@ -25,14 +25,14 @@ use genawaiter::GeneratorState;
 use genawaiter::sync::{Co, Gen};
 
 use super::arg::IntoArg;
-use super::call::{self, Task};
+use super::call::{self, Outcome, Task};
 use super::chunk::{Chunk, FanOut};
 use super::cx::{Cx, Parked, Queued};
-use super::dc::DC;
+use super::delayed::DC;
 use super::memory;
 use super::node::{Abandoned, Arrival, Destination, FailedInputs, List, Node, Ready, Table};
 use super::segment::Segment;
-use super::settle::{self, Outcome, Why};
+use super::settle::{self, Why};
 use super::window::{CHUNK_LEN_MAX, Window};
 use crate::error::{Cause, Task as TaskName};
 use crate::unwind;

@@ -6,7 +6,7 @@
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 
-use super::dc::DC;
+use super::delayed::DC;
 use super::node::{Destination, FailedInputs, List, Node};
 use crate::unwind;
 

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::cx::Cx;
-use super::dc::DC;
+use super::delayed::DC;
 use super::input::{FailedSlots, Input, Placing, Slot};
 use super::memory;
 use super::node::{Abandoned, Node, Ready, Table};

@@ -6,7 +6,7 @@
 use std::ptr::NonNull;
 
 use super::cx::Cx;
-use super::dc::DC;
+use super::delayed::DC;
 use super::input::Slot;
 use super::node::{Destination, Node, Ready};
 

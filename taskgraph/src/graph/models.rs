@@ -11,7 +11,7 @@ use loom::sync::{Arc, Mutex};
 use loom::thread;
 
 use super::cx::{Cx, Host, Parked, Queued};
-use super::dc::DC;
+use super::delayed::DC;
 use super::root::{Ending, root};
 use super::scope::Scope;
 use super::window::Window;

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use super::cx::{Cx, Queued};
-use super::dc::DC;
+use super::delayed::DC;
 use super::launch::Launch;
 use super::memory;
 use super::node::{Abandoned, Node, Ready, Table};

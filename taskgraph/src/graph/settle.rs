@@ -9,19 +9,8 @@ use std::sync::Weak;
 use std::time::Instant;
 
 use super::cx::{Cx, Host, Parked};
-use super::dc::DC;
 use super::node::{Abandoned, Arrival, Destination, List, Node, Ready};
 use crate::error::{Cause, Error, Task};
-
-/// What the body of a task came to.
-pub enum Outcome<T> {
-    Value(T),
-    /// The task goes on as the generator made for it.
-    Generated(DC<T>),
-    /// Another computation takes this one's place.
-    Delayed(DC<T>),
-    Failed(Cause),
-}
 
 /// Moves a result into its slot.
 ///
@@ -50,15 +39,6 @@ pub(super) unsafe fn arrive(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
         Arrival::StillWaiting => None,
         Arrival::NowFailed => abandon(consumer, cx),
     }
-}
-
-/// Puts `delayed` in the place of the node that had this destination: a tail call.
-#[inline(always)]
-pub(super) fn replace<T>(to: Destination, delayed: DC<T>, cx: &mut Cx<'_>) -> Option<Ready> {
-    let (node, ready) = delayed.into_parts();
-    // SAFETY: the graph was never run, so its nodes are alive and ours.
-    unsafe { node.as_ref() }.attach(to);
-    cx.start(ready)
 }
 
 /// A task whose result would have gone to `to` has failed: its scope keeps the first failure, and stops.

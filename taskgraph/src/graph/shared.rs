@@ -18,7 +18,7 @@ use std::ptr::{self, NonNull};
 
 use super::call::{self, Task, Value};
 use super::cx::Cx;
-use super::dc::DC;
+use super::delayed::DC;
 use super::input::{FailedSlots, Input, Placing};
 use super::launch::Launch;
 use super::memory;
