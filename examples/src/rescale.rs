@@ -11,7 +11,7 @@ use taskgraph::delayed;
 const FIRST: u64 = 1_000_000_000;
 /// How many numbers a task looks at: some 50 µs of work, long beside the cost of a task, and so short that a change of
 /// the number of workers shows at once.
-const NUMBERS_PER_TASK: u64 = 64;
+const NUMBERS_PER_TASK: u64 = 16;
 
 /// Yields tasks until the time is over, and adds each to `settled` when it is done.
 ///

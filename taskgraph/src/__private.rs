@@ -8,14 +8,20 @@ pub use crate::graph::{
 /// An owned argument as an input.
 #[inline(always)]
 #[track_caller]
-pub fn owned<T: Send + 'static, A: IntoArg<T>>(argument: A) -> A::Input {
+pub fn owned<T, A: IntoArg<T>>(argument: A) -> A::Input
+where
+    T: Send + 'static, // arguments move between workers, and nothing borrows: `Arc` for `Rc`, `Mutex` for `RefCell`
+{
     argument.into_input()
 }
 
 /// An argument that the body borrows, as an input.
 #[inline(always)]
 #[track_caller]
-pub fn borrowed<B: ?Sized + Send + Sync + 'static, A: IntoRef<B>>(argument: A) -> A::Input {
+pub fn borrowed<B: ?Sized, A: IntoRef<B>>(argument: A) -> A::Input
+where
+    B: Send + Sync + 'static, // borrowed by several workers at once: take it by value, or `Mutex` for `RefCell`
+{
     argument.into_input()
 }
 

@@ -615,7 +615,7 @@ mod every_value_is_dropped_once {
                     DC::new(|a: u64, b: u64, c: u64, d: u64| a + b + c + d, (sum(shared), all_of_them, generated, kept))
                 });
                 if how == End::Success {
-                    assert_eq!(result.unwrap().unwrap(), (3 * 80 << 10) + 90 + 40 + 1);
+                    assert_eq!(result.unwrap().unwrap(), ((3 * 80) << 10) + 90 + 40 + 1);
                 }
                 census.assert_balanced(i64::from(how != End::Error && how != End::Panic && how != End::Unrun));
             }

@@ -34,14 +34,18 @@ use crate::error::Error;
 use crate::graph::{Parked, Queued};
 use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Mutex, lock};
-use gate::{Gate, Permit};
+use gate::{Gate, Permit, Suspended};
 use pool::Pool;
 use queues::Queues;
+use worker::Home;
 
 pub(crate) struct Scheduler {
     gate: Gate,
     queues: Queues,
     pool: Pool,
+    /// The permit of a worker that is called but has not started, with the epoch of the pool whose job it is. One at
+    /// most, for it counts as searching.
+    called: Mutex<Option<(Suspended, u16)>>,
     /// Held while the pool changes, so that pool and gate agree on how many there may be.
     resizing: Mutex<()>,
     /// Who may have more to do once there are more workers.
@@ -54,14 +58,20 @@ const CALL_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 impl Scheduler {
     pub(crate) fn new(max_workers: usize) -> Result<Arc<Self>, Error> {
-        Ok(Arc::new(Self {
+        let home = Home::default();
+        let threads_home = Arc::clone(&home);
+        let on_start = Arc::new(move || worker::set_home(Arc::clone(&threads_home)));
+        let scheduler = Arc::new(Self {
             gate: Gate::new(max_workers),
             queues: Queues::new(),
-            pool: Pool::new(max_workers)?,
+            pool: Pool::new(max_workers, on_start)?,
+            called: Mutex::new(None),
             resizing: Mutex::new(()),
             parked: Mutex::new(Vec::new()),
             call_due: AtomicBool::new(false),
-        }))
+        });
+        home.get_or_init(|| Arc::downgrade(&scheduler));
+        Ok(scheduler)
     }
 
     pub(crate) fn max_workers(&self) -> usize {
@@ -82,7 +92,13 @@ impl Scheduler {
     fn resize(self: &Arc<Self>, max_workers: impl FnOnce(usize) -> usize) -> Result<(), Error> {
         let resizing = lock(&self.resizing);
         let max_workers = max_workers(self.max_workers());
-        self.pool.renew(max_workers, || self.gate.set_max(max_workers))?;
+        self.pool.renew(max_workers, || {
+            // All threads of the old pool may be in tasks, or in what tasks gave to rayon, and block.
+            if let Some((permit, _)) = lock(&self.called).take() {
+                drop(self.gate.resume(permit));
+            }
+            self.gate.set_max(max_workers);
+        })?;
         drop(resizing);
         let parked = mem::take(&mut *lock(&self.parked));
         for node in parked.iter().filter_map(Weak::upgrade).filter_map(|parked| parked.take_up()) {
@@ -119,8 +135,11 @@ impl Scheduler {
         self.pool.host(|| {
             let permit = self.gate.try_call().map(Permit::suspend)?;
             let epoch = self.gate.state().epoch();
+            let before = lock(&self.called).replace((permit, epoch));
+            debug_assert!(before.is_none(), "nobody is called while somebody is");
             let scheduler = Arc::clone(self);
             Some(move || {
+                let Some((permit, _)) = lock(&scheduler.called).take_if(|(_, called)| *called == epoch) else { return };
                 let permit = scheduler.gate.resume(permit);
                 if let Err(permit) = worker::run(&scheduler, permit, epoch) {
                     drop(permit);
@@ -160,11 +179,16 @@ impl Scheduler {
 
 /// Runs `wait`, which blocks this thread. If a task does so, its place is another worker's meanwhile.
 pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
-    let Some(scheduler) = worker::current() else { return wait() };
+    let task = worker::current();
+    // What a task gave to rayon runs on a thread of the pool, too.
+    let Some(scheduler) = task.clone().or_else(worker::home) else { return wait() };
     // The thread is lost to its pool as long as it blocks, so the others move to a new one. First: a worker that took
     // the place on the old one might wait for this very thread.
     if let Err(error) = scheduler.resize(|unchanged| unchanged) {
         tracing::error!("a task blocks, and no worker can take its place: {error}");
+    }
+    if task.is_none() {
+        return wait();
     }
     scheduler.gate.block();
     scheduler.call_worker();

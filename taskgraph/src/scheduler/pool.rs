@@ -8,6 +8,7 @@
 //!
 //! rayon is named here and nowhere else.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -15,7 +16,13 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::error::Error;
 use crate::sync::{Mutex, lock};
 
-pub(crate) struct Pool(Mutex<Threads>);
+pub(crate) struct Pool {
+    threads: Mutex<Threads>,
+    /// What every thread runs before its first job.
+    on_start: OnStart,
+}
+
+type OnStart = Arc<dyn Fn() + Send + Sync>;
 
 struct Threads {
     /// The pool for new workers; none once the runtime ends.
@@ -25,15 +32,15 @@ struct Threads {
 }
 
 impl Pool {
-    pub(crate) fn new(threads: usize) -> Result<Self, Error> {
-        let (pool, handles) = build(threads)?;
-        Ok(Self(Mutex::new(Threads { current: Some(pool), handles })))
+    pub(crate) fn new(threads: usize, on_start: OnStart) -> Result<Self, Error> {
+        let (pool, handles) = build(threads, &on_start)?;
+        Ok(Self { threads: Mutex::new(Threads { current: Some(pool), handles }), on_start })
     }
 
     /// Lets new workers start on a new pool of so many threads; `renewed` runs before the first of them can.
     pub(crate) fn renew(&self, threads: usize, renewed: impl FnOnce()) -> Result<(), Error> {
-        let (pool, handles) = build(threads)?;
-        let mut inner = lock(&self.0);
+        let (pool, handles) = build(threads, &self.on_start)?;
+        let mut inner = lock(&self.threads);
         inner.handles.retain(|handle| !handle.is_finished());
         inner.handles.extend(handles);
         let old = inner.current.replace(pool);
@@ -47,7 +54,7 @@ impl Pool {
     ///
     /// `job` is asked while the pool cannot change.
     pub(crate) fn host<J: FnOnce() + Send + 'static>(&self, job: impl FnOnce() -> Option<J>) {
-        if let Some(pool) = &lock(&self.0).current
+        if let Some(pool) = &lock(&self.threads).current
             && let Some(job) = job()
         {
             pool.spawn(job);
@@ -56,7 +63,7 @@ impl Pool {
 
     /// Starts a thread that is no worker's, and ends with the others.
     pub(crate) fn start_thread(&self, name: &str, body: impl FnOnce() + Send + 'static) {
-        let mut inner = lock(&self.0);
+        let mut inner = lock(&self.threads);
         if inner.current.is_some() {
             inner.handles.retain(|handle| !handle.is_finished());
             match thread::Builder::new().name(name.to_owned()).spawn(body) {
@@ -69,7 +76,7 @@ impl Pool {
     /// Lets all threads end once they are through with their jobs, and waits for that.
     pub(crate) fn end(&self) {
         let (pool, handles) = {
-            let mut inner = lock(&self.0);
+            let mut inner = lock(&self.threads);
             (inner.current.take(), std::mem::take(&mut inner.handles))
         };
         drop(pool);
@@ -82,13 +89,18 @@ impl Pool {
     }
 }
 
-fn build(threads: usize) -> Result<(ThreadPool, Vec<JoinHandle<()>>), Error> {
+fn build(threads: usize, on_start: &OnStart) -> Result<(ThreadPool, Vec<JoinHandle<()>>), Error> {
     let mut handles = Vec::with_capacity(threads);
     let pool = ThreadPoolBuilder::new()
         .num_threads(threads)
         .spawn_handler(|thread| {
             let builder = thread::Builder::new().name(format!("taskgraph-{}", thread.index()));
-            handles.push(builder.spawn(|| thread.run())?);
+            let on_start = Arc::clone(on_start);
+            let body = move || {
+                on_start();
+                thread.run();
+            };
+            handles.push(builder.spawn(body)?);
             Ok(())
         })
         .build()

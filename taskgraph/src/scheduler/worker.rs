@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::hint;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::Instant;
 
@@ -20,7 +20,12 @@ const SEARCH_PAUSES: u32 = 32;
 thread_local! {
     /// The scheduler whose worker this thread is, while it is one.
     static CURRENT: RefCell<Option<Arc<Scheduler>>> = const { RefCell::new(None) };
+    /// The scheduler whose pool this thread is part of; set in it once that is complete.
+    static HOME: RefCell<Option<Home>> = const { RefCell::new(None) };
 }
+
+/// The scheduler of a pool's threads.
+pub(super) type Home = Arc<OnceLock<Weak<Scheduler>>>;
 
 /// A worker, from its call until its thread is rayon's again.
 struct Worker<'s> {
@@ -65,6 +70,16 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
 /// The scheduler of the task that this thread is in, if it is in one.
 pub(super) fn current() -> Option<Arc<Scheduler>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// This thread is part of a pool of that scheduler.
+pub(super) fn set_home(home: Home) {
+    HOME.set(Some(home));
+}
+
+/// The scheduler of whose pool this thread is part.
+pub(super) fn home() -> Option<Arc<Scheduler>> {
+    HOME.try_with(|home| home.borrow().as_ref()?.get()?.upgrade()).ok().flatten()
 }
 
 impl<'s> Worker<'s> {
