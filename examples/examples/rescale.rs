@@ -35,8 +35,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let settled = Arc::new(AtomicU64::new(0));
     let run = runtime.spawn(rescale::tasks(until, Arc::clone(&settled)));
     let (mut before, mut since) = (0, Instant::now());
-    while !run.is_finished() {
+    loop {
         thread::sleep(Duration::from_secs(1));
+        if run.is_finished() {
+            break;
+        }
         let now = settled.load(Ordering::Relaxed);
         let per_second = (now - before) as f64 / since.elapsed().as_secs_f64();
         println!("{per_second:>9.0} tasks/s with up to {} workers", runtime.max_workers());

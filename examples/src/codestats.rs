@@ -8,8 +8,8 @@
 //! with `?`; whoever yields it makes an [`attempt`](DC::attempt) and reports the failure, so that it ends nothing else.
 //!
 //! Bytes, lines and words are those of `find -type f -exec wc -l -w -c {} +`: a line ends with a line feed, and a word
-//! is what stands between white space of ASCII (GNU `wc` leaves out words without a printable character). Symbolic links are not followed, so there are no loops; pipes, sockets
-//! and devices are not opened, so nothing blocks.
+//! is what stands between white space of ASCII (GNU `wc` leaves out words without a printable character). Symbolic
+//! links are not followed, so there are no loops; pipes, sockets and devices are not opened, so nothing blocks.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -9,8 +9,8 @@ use taskgraph::delayed;
 
 /// Where the tasks begin: at numbers so large that the next millions of them cost the same.
 const FIRST: u64 = 1_000_000_000;
-/// How many numbers a task looks at: about 0.1 ms of work, long beside the cost of a task, and so short that a change
-/// of the number of workers shows at once.
+/// How many numbers a task looks at: some 50 µs of work, long beside the cost of a task, and so short that a change of
+/// the number of workers shows at once.
 const NUMBERS_PER_TASK: u64 = 16;
 
 /// Yields tasks until the time is over, and adds each to `settled` when it is done.

@@ -18,9 +18,9 @@ where
 /// An argument that the body borrows, as an input.
 #[inline(always)]
 #[track_caller]
-pub fn borrowed<B: ?Sized, A: IntoRef<B>>(argument: A) -> A::Input
+pub fn borrowed<B, A: IntoRef<B>>(argument: A) -> A::Input
 where
-    B: Send + Sync + 'static, // borrowed by several workers at once: take it by value, or `Mutex` for `RefCell`
+    B: ?Sized + Send + Sync + 'static, // borrowed by several workers at once: take it by value, or `Mutex` for `RefCell`
 {
     argument.into_input()
 }

@@ -274,11 +274,14 @@ impl Task {
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.name)?;
-        if let Some(label) = &self.label {
-            write!(f, " {label:?}")?;
+        // What `named` made has no function.
+        if !self.name.is_empty() {
+            write!(f, "`{}` ", self.name)?;
         }
-        write!(f, " ({}:{})", self.origin.file(), self.origin.line())
+        if let Some(label) = &self.label {
+            write!(f, "{label:?} ")?;
+        }
+        write!(f, "({}:{})", self.origin.file(), self.origin.line())
     }
 }
 

@@ -164,9 +164,9 @@ impl Scheduler {
         });
     }
 
-    /// Whether the caller is one of its tasks.
+    /// Whether the caller is one of its tasks, or what one gave to rayon.
     pub(crate) fn is_current(self: &Arc<Self>) -> bool {
-        worker::current().is_some_and(|current| Arc::ptr_eq(&current, self))
+        worker::current().or_else(worker::home).is_some_and(|current| Arc::ptr_eq(&current, self))
     }
 
     /// Ends all threads, once nothing is left to do.
