@@ -154,23 +154,26 @@ mod constant_stack {
 
     #[test]
     fn attempts_whose_siblings_have_failed_end_at_once() {
-        // Every sibling fails while the innermost task runs; its end then ends all attempts, one after the other.
-        const ATTEMPTS: u64 = 30_000;
+        // The siblings wait until the innermost task runs, then all of them fail, and only then it ends: that ends all
+        // attempts, one after the other.
+        const ATTEMPTS: u64 = 20_000;
         on_a_small_stack(|| {
             for fails in [false, true] {
-                let failed = Arc::new(AtomicUsize::new(0));
-                let seen = Arc::clone(&failed);
+                let (started, failed) = (Arc::new(Stages::new()), Arc::new(AtomicUsize::new(0)));
+                let (start, seen) = (Arc::clone(&started), Arc::clone(&failed));
                 let innermost = DC::<u64>::new(
                     move || {
+                        start.signal(1);
                         wait::until(|| seen.load(Ordering::SeqCst) == ATTEMPTS as usize);
                         if fails { Err("innermost") } else { Ok(1) }
                     },
                     (),
                 );
                 let chain = (0..ATTEMPTS).fold(innermost, |chain, _| {
-                    let failed = Arc::clone(&failed);
+                    let (started, failed) = (Arc::clone(&started), Arc::clone(&failed));
                     let sibling = DC::<()>::new(
                         move || {
+                            started.wait_for(1);
                             failed.fetch_add(1, Ordering::SeqCst);
                             Err::<(), _>("sibling")
                         },
@@ -178,7 +181,8 @@ mod constant_stack {
                     );
                     DC::new(|_: Result<u64, Error>, ()| 1, (chain.attempt(), sibling))
                 });
-                let error = run(chain, 2).unwrap_err();
+                // In an attempt as a whole, too, or the failure of the outermost sibling would stop the others.
+                let error = run(chain.attempt(), 2).unwrap().unwrap_err();
                 assert!(error.to_string().ends_with("failed: sibling"), "{error}");
             }
         });
