@@ -37,6 +37,8 @@ const MAX: u32 = 3 * COUNT_BITS;
 /// It may wrap: a worker that misses exactly so many changes in one step stays in its pool for longer, that is all.
 const EPOCH: u32 = 4 * COUNT_BITS;
 
+const RETURNING_MAX: usize = COUNT as usize / 2;
+
 const _: () = assert!((crate::MAX_WORKERS_LIMIT as u64) <= COUNT / 2, "more tasks may return than there are workers");
 
 const fn one(field: u32) -> u64 {
@@ -143,7 +145,11 @@ impl Gate {
     /// The end of [`block`](Self::block): waits for a place.
     pub(crate) fn unblock(&self) {
         // From here on no new worker takes a place that becomes free, and one that is too many leaves after its step.
-        self.update(|state| Some(state + one(RETURNING)));
+        let announce = |state: u64| (State(state).returning() < RETURNING_MAX).then_some(state + one(RETURNING));
+        while self.update(announce).is_none() {
+            // So many return at once that the word cannot count them: the others wait to be counted.
+            std::thread::yield_now();
+        }
         let mut guard = lock(&self.lock);
         let take =
             |state: u64| (State(state).running() < State(state).max()).then_some(state + one(RUNNING) - one(RETURNING));
