@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::sync::Arc;
@@ -73,7 +74,11 @@ impl Error {
 
     #[cold]
     pub(crate) fn failed(cause: Cause, task: Task) -> Self {
-        Self::of_task(Kind::Failed(Arc::from(cause)), task)
+        match cause.downcast::<Self>() {
+            // An error that is handed on, with `?` for one, stays what it is: errors do not nest.
+            Ok(error) => error.needed_by(iter::once(task)),
+            Err(cause) => Self::of_task(Kind::Failed(Arc::from(cause)), task),
+        }
     }
 
     #[cold]

@@ -14,7 +14,8 @@ pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, String> {
 /// Drops user values; a panic of theirs is logged, since there is nobody left whom it could fail.
 pub(crate) fn drop_values(drop: impl FnOnce()) {
     if let Err(message) = catch(drop) {
-        tracing::error!("a value that was no longer needed panicked while it was dropped: {message}");
+        // Whoever listens to the log is a user, too.
+        let _ = catch(|| tracing::error!("a value that was not needed panicked while it was dropped: {message}"));
     }
 }
 
@@ -27,11 +28,9 @@ fn message(payload: Box<dyn Any + Send>) -> String {
     } else {
         "a payload that is not text".to_owned()
     };
-    // A payload may panic in turn when it is dropped; forgetting those is the only way never to unwind from here.
-    if payload.is::<&'static str>() || payload.is::<String>() {
-        drop(payload)
-    } else {
-        std::mem::forget(payload)
+    // A payload may panic in turn when it is dropped. One that does so again and again is forgotten.
+    if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
     }
     message
 }

@@ -28,7 +28,7 @@ pub(super) fn attempt<T: Send + 'static>(inner: DC<T>) -> DC<Result<T, Error>> {
     let node = Node::new(Attempt::<T>::TABLE, Location::caller(), 0);
     // SAFETY: the memory is room for an `Attempt`; a node that waits for nothing is its own ready leaf.
     unsafe {
-        attempt.write(Attempt { node, scope: Scope::new(), outer: None, inner: Launch::Held(inner) });
+        attempt.write(Attempt { node, scope: Scope::of_attempt(), outer: None, inner: Launch::new(inner) });
         DC::from_parts(attempt.cast(), List::of(attempt.cast()))
     }
 }
@@ -57,7 +57,7 @@ impl<T: Send + 'static> Attempt<T> {
         unsafe {
             if (*at).inner.is_held() {
                 (*at).outer = Some(cx.scope_ptr());
-                (*at).scope.nest_in(cx.scope());
+                (*at).scope.start_in(cx.scope());
                 cx.enter(NonNull::from(&(*at).scope));
                 return Launch::start(&raw mut (*at).inner, node, cx);
             }

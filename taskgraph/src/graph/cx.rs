@@ -4,11 +4,11 @@
 //! [`Cx::ready`]. The worker puts those in its queue. Whatever is in that list belongs to the same scope.
 
 use std::ptr::NonNull;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::node::{List, Node, Ready};
-use super::scope::{Scope, ScopePtr};
+use super::scope::{Home, Scope, ScopePtr};
 use super::settle;
 
 /// What the graph asks of whoever runs it, off the path that every node takes.
@@ -19,6 +19,8 @@ pub(crate) trait Host {
     fn max_workers(&self) -> usize;
     /// Whom to ask for more to do when that number has changed.
     fn remember(&self, parked: Weak<dyn Parked>);
+    /// Whether nodes of that home are queued here.
+    fn is_home(&self, home: &Arc<dyn Home>) -> bool;
     fn now(&self) -> Instant;
 }
 

@@ -90,10 +90,6 @@ pub union Slot<T> {
     place: MaybeUninit<u8>,
 }
 
-impl<T> Slot<T> {
-    pub(super) const EMPTY: Self = Self { place: MaybeUninit::uninit() };
-}
-
 /// An argument that is there already.
 pub struct Plain<T>(pub(crate) T);
 

@@ -3,23 +3,33 @@
 //! Roots, attempts and shared nodes start what they hold themselves, at their own first step, so that it runs in the
 //! scope they open. Before that nothing below them is ready.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use super::cx::Cx;
 use super::delayed::DC;
-use super::input::Slot;
 use super::node::{Destination, Node, Ready};
 
-pub(super) enum Launch<T> {
-    /// Not started.
-    Held(DC<T>),
-    /// Started: the place of the result. It is there once the node's input has arrived, unless that failed.
-    Started(Slot<T>),
+/// It drops the graph if it was not started; of the result only its owner knows whether it is there.
+#[repr(C)]
+pub(super) struct Launch<T> {
+    is_started: bool,
+    place: Place<T>,
+}
+
+#[repr(C)]
+union Place<T> {
+    held: ManuallyDrop<DC<T>>,
+    result: ManuallyDrop<T>,
 }
 
 impl<T> Launch<T> {
+    pub(super) fn new(graph: DC<T>) -> Self {
+        Self { is_started: false, place: Place { held: ManuallyDrop::new(graph) } }
+    }
+
     pub(super) fn is_held(&self) -> bool {
-        matches!(self, Self::Held(_))
+        !self.is_started
     }
 
     /// Starts the graph; its result goes to this place of `node`, which waits for it.
@@ -28,30 +38,36 @@ impl<T> Launch<T> {
     ///
     /// `this` is a field of `node`, which is the caller's, and holds a graph.
     pub(super) unsafe fn start(this: *mut Self, node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
-        // SAFETY: the field is ours, and its old content is moved out before it is overwritten.
-        unsafe {
-            let Self::Held(delayed) = this.replace(Self::Started(Slot::EMPTY)) else {
-                unreachable!("a graph is started once");
-            };
-            let Self::Started(slot) = &mut *this else { unreachable!("just written") };
+        // SAFETY: the field is ours, and the graph is moved out before its place serves for the result.
+        let (inner, ready) = unsafe {
+            debug_assert!((*this).is_held(), "a graph is started once");
+            let graph = (&raw mut (*this).place.held).read();
+            (*this).is_started = true;
             node.as_ref().wait_for(1);
-            let (inner, ready) = delayed.into_parts();
-            inner.as_ref().attach(Destination { consumer: Some(node), slot: (&raw mut *slot).cast() });
-            cx.start(ready)
-        }
+            ManuallyDrop::into_inner(graph).into_parts()
+        };
+        // SAFETY: the graph has not run, so its nodes are alive.
+        unsafe { inner.as_ref().attach(Destination { consumer: Some(node), slot: Self::result(this).cast() }) };
+        cx.start(ready)
     }
 
-    /// The place of the result.
+    /// The place of the result, once the graph has been started.
     ///
     /// # Safety
     ///
-    /// `this` is valid, and the graph has been started.
+    /// `this` is valid. Nothing is read: others may be using the result.
     #[inline(always)]
     pub(super) unsafe fn result(this: *mut Self) -> *mut T {
         // SAFETY: the caller's promise.
-        match unsafe { &mut *this } {
-            Self::Started(slot) => (&raw mut *slot).cast(),
-            Self::Held(_) => unreachable!("the graph has been started"),
+        unsafe { (&raw mut (*this).place.result).cast() }
+    }
+}
+
+impl<T> Drop for Launch<T> {
+    fn drop(&mut self) {
+        if self.is_held() {
+            // SAFETY: it was not started, so the graph is there.
+            unsafe { ManuallyDrop::drop(&mut self.place.held) }
         }
     }
 }

@@ -27,8 +27,9 @@ mod dc;
 
 pub(crate) use cx::{Cx, Host, Parked, Queued};
 pub(crate) use memory::trim;
+pub(crate) use node::Ready;
 pub(crate) use root::{Ending, root};
-pub(crate) use scope::Scope;
+pub(crate) use scope::{Home, Scope};
 
 pub use all::all;
 pub use arg::{Held, IntoArg, IntoRef};

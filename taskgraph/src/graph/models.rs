@@ -13,7 +13,7 @@ use loom::thread;
 use super::cx::{Cx, Host, Parked, Queued};
 use super::delayed::DC;
 use super::root::{Ending, root};
-use super::scope::Scope;
+use super::scope::{Home, Scope};
 use super::window::Window;
 use crate::error::Error;
 
@@ -70,6 +70,14 @@ impl Ending<u32> for Outcome {
     }
 }
 
+struct Nowhere;
+
+impl Home for Nowhere {
+    fn inject(self: std::sync::Arc<Self>, _: Queued) {
+        unreachable!("there is one runtime");
+    }
+}
+
 /// Ready nodes for the two threads of a model.
 #[derive(Default)]
 struct Ready(Mutex<VecDeque<Queued>>);
@@ -88,6 +96,10 @@ impl Host for Worker<'_> {
     }
 
     fn remember(&self, _: std::sync::Weak<dyn Parked>) {}
+
+    fn is_home(&self, _: &std::sync::Arc<dyn Home>) -> bool {
+        true
+    }
 
     fn now(&self) -> Instant {
         Instant::now()
@@ -114,7 +126,10 @@ fn check(graph: fn(&Arc<AtomicUsize>) -> DC<u32>, expected: Result<u32, &'static
     model.preemption_bound = Some(3);
     model.check(move || {
         let alive = Arc::new(AtomicUsize::new(0));
-        let outcome = std::sync::Arc::new(Outcome { scope: Scope::new(), result: Mutex::new(None) });
+        let outcome = std::sync::Arc::new(Outcome {
+            scope: Scope::of_run(std::sync::Arc::new(Nowhere)),
+            result: Mutex::new(None),
+        });
         let ready = Arc::new(Ready::default());
         let queued = root(graph(&alive), std::sync::Arc::clone(&outcome));
         {

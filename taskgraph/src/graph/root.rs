@@ -1,7 +1,7 @@
 //! The root of a run: the consumer of the whole graph, which hands the result to whoever waits outside.
 
 use std::panic::Location;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::cx::{Cx, Queued};
@@ -37,7 +37,7 @@ pub(crate) fn root<T: Send + 'static, E: Ending<T>>(graph: DC<T>, ending: Arc<E>
     let scope = NonNull::from(ending.scope());
     // SAFETY: the memory is room for a `Root`, which is ready: it waits for nothing before it starts the graph.
     // The scope lives in the ending, which the root keeps alive.
-    unsafe { root.write(Root { node, inner: Launch::Held(graph), ending }) };
+    unsafe { root.write(Root { node, inner: Launch::new(graph), ending }) };
     Queued::new(Ready(root.cast()), scope)
 }
 
@@ -77,8 +77,6 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
             }
             drop((*at).node.take_failed());
             let failure = (*at).ending.scope().failure();
-            settle::drop_given_up(|| (&raw mut (*at).inner).drop_in_place());
-            (&raw mut (*at).inner).write(Launch::Started(super::input::Slot::EMPTY));
             Self::end(root, Err(failure));
         }
         Abandoned::Caught(None)
@@ -90,8 +88,8 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
     unsafe fn end(root: NonNull<Self>, result: Result<T, Error>) {
         // SAFETY: the caller's promise.
         let ending = unsafe {
-            let ending = Arc::clone(&(*root.as_ptr()).ending);
-            ptr::drop_in_place(root.as_ptr());
+            let ending = (&raw mut (*root.as_ptr()).ending).read();
+            settle::drop_given_up(|| (&raw mut (*root.as_ptr()).inner).drop_in_place());
             memory::free(root);
             ending
         };

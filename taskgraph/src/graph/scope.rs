@@ -5,38 +5,114 @@
 //! up instead when its turn comes. Everything still settles, so the scope's owner (the node that catches the
 //! failure) is reached exactly when nothing of the scope is left.
 //!
-//! Scopes nest. A stopped run stops all that is nested in it, but for what it has lent: a shared computation that
-//! another run needs too goes on for that one, with all that it needs itself. A failed attempt lets the attempts
-//! inside it end by themselves.
+//! A scope is also stopped when nobody needs it any more: a run when it is cancelled, an attempt with the scope around
+//! it, a shared computation when the scopes of *all* who wait for it are. So what two runs need goes on for the one
+//! when the other is cancelled, with all that it needs itself. A failed attempt does not stop the attempts inside it.
 
-use std::iter;
+use std::collections::HashMap;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
+use super::cx::Queued;
+use super::node::Node;
 use crate::error::Error;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::sync::{Mutex, lock};
 
 pub(crate) struct Scope {
     stopped: AtomicBool,
-    /// Another run than the one it is nested in needs it, too.
-    lent: AtomicBool,
-    /// The scope of its run and the one right around it; null for a run's own.
+    /// Where the run that started it is stopped: the number of stops up to which another one is known to need it.
+    needed_at: AtomicU32,
+    /// The scope of the run that started it, and so says where it is queued; null for a run's own.
     run: AtomicPtr<Scope>,
-    outer: AtomicPtr<Scope>,
+    needed_by: NeededBy,
     failure: Mutex<Option<Error>>,
 }
 
 /// A scope as nodes hold it. It outlives every node that belongs to it, since its owner waits for them all.
 pub(crate) type ScopePtr = NonNull<Scope>;
 
+/// Who needs what a scope computes.
+enum NeededBy {
+    /// Whoever holds the run, until it is cancelled.
+    Run(Arc<dyn Home>),
+    /// The scope around an attempt, or around the attempts it is in.
+    Around(AtomicPtr<Scope>),
+    /// Those who wait for a shared result: a list of its taps, linked through their slots.
+    Waiters(NonNull<AtomicPtr<Node>>),
+}
+
+/// Where the nodes of a run are queued.
+pub(crate) trait Home: Send + Sync {
+    fn inject(self: Arc<Self>, node: Queued);
+}
+
+// SAFETY: the pointers are to what outlives the scope, and what they point to is shared by atomics.
+unsafe impl Send for Scope {}
+// SAFETY: as above.
+unsafe impl Sync for Scope {}
+
+/// How often a run was stopped. While it does not change, who is needed stays needed.
+#[cfg(not(taskgraph_loom))]
+static STOPS: AtomicU32 = AtomicU32::new(0);
+#[cfg(taskgraph_loom)]
+loom::lazy_static! {
+    static ref STOPS: AtomicU32 = AtomicU32::new(0);
+}
+
 impl Scope {
-    pub(crate) fn new() -> Self {
+    /// The scope of a run.
+    pub(crate) fn of_run(home: Arc<dyn Home>) -> Self {
+        Self::new(NeededBy::Run(home))
+    }
+
+    pub(super) fn of_attempt() -> Self {
+        Self::new(NeededBy::Around(AtomicPtr::new(ptr::null_mut())))
+    }
+
+    /// The scope of a shared computation, whose `waiters` stay where they are.
+    pub(super) fn of_shared(waiters: NonNull<AtomicPtr<Node>>) -> Self {
+        Self::new(NeededBy::Waiters(waiters))
+    }
+
+    fn new(needed_by: NeededBy) -> Self {
         Self {
             stopped: AtomicBool::new(false),
-            lent: AtomicBool::new(false),
+            needed_at: AtomicU32::new(0),
             run: AtomicPtr::new(ptr::null_mut()),
-            outer: AtomicPtr::new(ptr::null_mut()),
+            needed_by,
             failure: Mutex::new(None),
+        }
+    }
+
+    /// This scope starts, inside of `outer`.
+    pub(super) fn start_in(&self, outer: &Self) {
+        self.run.store(ptr::from_ref(outer.run()).cast_mut(), Ordering::Relaxed);
+        if let NeededBy::Around(around) = &self.needed_by {
+            // Attempts in attempts stop together, so the way outwards is short.
+            let outer = match &outer.needed_by {
+                NeededBy::Around(around) => around.load(Ordering::Relaxed),
+                NeededBy::Run(_) | NeededBy::Waiters(_) => ptr::from_ref(outer).cast_mut(),
+            };
+            around.store(outer, Ordering::Relaxed);
+        }
+    }
+
+    /// To tell runs apart.
+    pub(super) fn run_ptr(&self) -> *const Self {
+        self.run()
+    }
+
+    fn run(&self) -> &Self {
+        // SAFETY: the run needs what it has started and waits for it, so it is still there.
+        unsafe { self.run.load(Ordering::Relaxed).as_ref() }.unwrap_or(self)
+    }
+
+    /// Where the nodes of this scope are queued.
+    pub(super) fn home(&self) -> &Arc<dyn Home> {
+        match &self.run().needed_by {
+            NeededBy::Run(home) => home,
+            NeededBy::Around(_) | NeededBy::Waiters(_) => unreachable!("a scope that is started knows its run"),
         }
     }
 
@@ -47,30 +123,78 @@ impl Scope {
         if self.stopped.load(Ordering::Relaxed) {
             return true;
         }
-        let run = self.run.load(Ordering::Relaxed);
-        // SAFETY: the run needs what the nested scope computes and waits for it, so it is still there.
-        !run.is_null() && unsafe { (*run).stopped.load(Ordering::Relaxed) } && self.is_stopped_with_run()
+        self.run().stopped.load(Ordering::Relaxed) && !self.is_needed()
     }
 
-    /// Whether the run that has stopped has lent nothing on the way from there to here.
+    /// Looks for a run that needs this and is not stopped, since the one that started it is.
     ///
-    /// If so, all on that way is marked, so that each scope of a stopped run comes here once.
+    /// What is found out holds until the next stop of a run: for all scopes on the way to such a run that they are
+    /// needed, and if there is none, for all that were looked at that they are not.
     #[cold]
-    fn is_stopped_with_run(&self) -> bool {
-        // SAFETY: a scope outlives what is nested in it, whose owner it waits for.
-        let around = |scope: &Self| unsafe { scope.outer.load(Ordering::Relaxed).as_ref() };
-        let not_marked = |scope: &&Self| !scope.stopped.load(Ordering::Relaxed);
-        let way = || iter::successors(Some(self), |scope| around(scope)).take_while(not_marked);
-        if way().any(|scope| scope.lent.load(Ordering::Relaxed)) {
-            return false;
+    fn is_needed(&self) -> bool {
+        // Acquire, pairs with the Release in `stop`: the stops counted here are visible below.
+        let stops = STOPS.load(Ordering::Acquire);
+        if self.needed_at.load(Ordering::Relaxed) == stops {
+            return true;
         }
-        way().for_each(Self::stop);
-        true
+        // Each scope that was found, and on whose behalf.
+        let mut found = HashMap::from([(ptr::from_ref(self), self)]);
+        let mut to_do = vec![self];
+        while let Some(scope) = to_do.pop() {
+            if scope.stopped.load(Ordering::Relaxed) {
+                continue;
+            }
+            if !scope.run().stopped.load(Ordering::Relaxed) || scope.needed_at.load(Ordering::Relaxed) == stops {
+                let mut needed = scope;
+                loop {
+                    needed.needed_at.store(stops, Ordering::Relaxed);
+                    if ptr::eq(needed, self) {
+                        return true;
+                    }
+                    needed = found[&ptr::from_ref(needed)];
+                }
+            }
+            scope.for_each_needing(|needing| {
+                found.entry(ptr::from_ref(needing)).or_insert_with(|| {
+                    to_do.push(needing);
+                    scope
+                });
+            });
+        }
+        for scope in found.values() {
+            scope.stopped.store(true, Ordering::Relaxed);
+        }
+        self.stopped.store(true, Ordering::Relaxed);
+        false
+    }
+
+    /// The scopes that need this one, whose owner has not settled.
+    fn for_each_needing<'a>(&'a self, mut tell: impl FnMut(&'a Self)) {
+        match &self.needed_by {
+            NeededBy::Run(_) => {}
+            // SAFETY: the scope around an attempt waits for it.
+            NeededBy::Around(around) => unsafe { around.load(Ordering::Relaxed).as_ref() }.into_iter().for_each(tell),
+            NeededBy::Waiters(waiters) => {
+                // SAFETY: the shared node outlives its scope. Acquire, pairs with the Release that put the tap there.
+                let mut next = unsafe { waiters.as_ref() }.load(Ordering::Acquire);
+                while let Some(tap) = NonNull::new(next) {
+                    // SAFETY: the computation has not settled, so its taps wait, and so do their scopes.
+                    unsafe {
+                        tell(&*tap.as_ref().scope().as_ptr());
+                        next = tap.as_ref().destination().slot.cast();
+                    }
+                }
+            }
+        }
     }
 
     /// Ends the scope early, without a failure of its own.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        let was_stopped = self.stopped.swap(true, Ordering::Relaxed);
+        if !was_stopped && matches!(self.needed_by, NeededBy::Run(_)) {
+            // Release, pairs with the Acquire in `is_needed`.
+            STOPS.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// Keeps the scope's first failure, and stops it.
@@ -88,22 +212,5 @@ impl Scope {
     #[cold]
     pub(super) fn failure(&self) -> Error {
         lock(&self.failure).clone().unwrap_or_else(Error::cancelled)
-    }
-
-    /// Makes this a scope inside of `outer`.
-    ///
-    /// A shared computation is asked for more than once: it stays nested where that was first.
-    pub(super) fn nest_in(&self, outer: &Self) {
-        let run = outer.run_scope();
-        match self.run.compare_exchange(ptr::null_mut(), run, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => self.outer.store(ptr::from_ref(outer).cast_mut(), Ordering::Relaxed),
-            Err(first) if first == run => {}
-            Err(_) => self.lent.store(true, Ordering::Relaxed),
-        }
-    }
-
-    fn run_scope(&self) -> *mut Scope {
-        let run = self.run.load(Ordering::Relaxed);
-        if run.is_null() { ptr::from_ref(self).cast_mut() } else { run }
     }
 }

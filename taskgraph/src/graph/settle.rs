@@ -5,11 +5,12 @@
 use std::cell::Cell;
 use std::iter;
 use std::ptr::NonNull;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::cx::{Cx, Host, Parked};
 use super::node::{Abandoned, Arrival, Destination, List, Node, Ready};
+use super::scope::Home;
 use crate::error::{Cause, Error, Task};
 
 /// Moves a result into its slot.
@@ -170,8 +171,9 @@ pub(super) fn drop_unrun(node: NonNull<Node>, ready: List) {
     });
     let Some(mut ready) = ready else { return };
     if !std::thread::panicking() && GIVING_UP.try_with(Cell::get) == Ok(false) {
+        // Whoever listens to the log is a user, too.
         // SAFETY: the graph is still whole.
-        unsafe { tell_forgotten(node) };
+        let _ = crate::unwind::catch(|| unsafe { tell_forgotten(node) });
     }
     let mut cx = Cx::new(&Nobody);
     loop {
@@ -215,6 +217,9 @@ impl Host for Nobody {
     }
     fn remember(&self, _: Weak<dyn Parked>) {
         unreachable!("giving a graph up parks nothing");
+    }
+    fn is_home(&self, _: &Arc<dyn Home>) -> bool {
+        unreachable!("giving a graph up that never ran tells nobody of a shared result");
     }
     fn now(&self) -> Instant {
         Instant::now()

@@ -15,9 +15,10 @@
 
 use std::panic::Location;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
 use super::call::{self, Task, Value};
-use super::cx::Cx;
+use super::cx::{Cx, Queued};
 use super::delayed::DC;
 use super::input::{FailedSlots, Input, Placing};
 use super::launch::Launch;
@@ -33,8 +34,9 @@ use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 /// Made by [`DC::shared`]. A clone is another handle on the same result. A task that takes its argument by value
 /// gets a clone of the result, and the last user gets the result itself; one that takes a reference never copies.
 ///
-/// If the computation fails, everybody who needs it fails with the same cause. It stops with the run that first
-/// needed it, unless another run needs it too.
+/// If the computation fails, everybody who needs it fails with the same cause. It is given up when all runs that need
+/// it are cancelled, and stays so. A run that is cancelled while another one needs the computation as well settles
+/// when that is through.
 ///
 /// ```
 /// #[taskgraph::delayed]
@@ -79,13 +81,14 @@ pub(super) fn shared<T: Send + Sync + 'static>(inner: DC<T>) -> Shared<T> {
     let shared = memory::allocate::<SharedNode<T>>();
     // SAFETY: the memory is room for a `SharedNode`.
     unsafe {
+        let waiters = NonNull::new_unchecked(&raw mut (*shared.as_ptr()).waiters);
         shared.write(SharedNode {
             node: Node::new(SharedNode::<T>::TABLE, Location::caller(), 0),
             users: AtomicUsize::new(1),
             waiters: AtomicPtr::new(ptr::null_mut()),
-            scope: Scope::new(),
+            scope: Scope::of_shared(waiters),
             failure: None,
-            inner: Launch::Held(inner),
+            inner: Launch::new(inner),
         });
     }
     Shared(shared)
@@ -132,7 +135,10 @@ impl<T> SharedNode<T> {
     unsafe fn settle(shared: NonNull<Self>, state: *mut Node, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the running computation is one of the node's users.
         // AcqRel: Release hands the result to whoever finds the state, Acquire takes the taps that were put there.
-        let mut next = unsafe { shared.as_ref() }.waiters.swap(state, Ordering::AcqRel);
+        let (mut next, run) = unsafe {
+            let this = shared.as_ptr();
+            ((*this).waiters.swap(state, Ordering::AcqRel), cx.scope().run_ptr())
+        };
         // The computation's own use ends before the first consumer can run, so that the last of them is the last
         // user. From here on every tap that has not arrived keeps the node alive.
         // SAFETY: the use is ours.
@@ -145,9 +151,16 @@ impl<T> SharedNode<T> {
                 next = slot.cast();
                 (consumer, tap.as_ref().scope())
             };
+            // SAFETY: the tap waits, so its scope does.
+            let tap_scope = unsafe { scope.as_ref() };
+            if tap_scope.run_ptr() != run && !cx.host.is_home(tap_scope.home()) {
+                // It belongs to another runtime, and asks again there.
+                Arc::clone(tap_scope.home()).inject(Queued::new(Ready(tap), scope));
+                continue;
+            }
             cx.enter(scope);
             if state == FAILED {
-                // The tap asks again, in a step of its own: failures must not climb from here on top of each other.
+                // It asks again, in a step of its own: failures must not climb from here on top of each other.
                 cx.add_ready(List::of(tap));
                 continue;
             }
@@ -198,7 +211,7 @@ impl<T> SharedNode<T> {
     #[inline(always)]
     unsafe fn release(shared: NonNull<Self>) {
         // SAFETY: the caller's use keeps the node alive until here.
-        let users = unsafe { &shared.as_ref().users };
+        let users = unsafe { &(*shared.as_ptr()).users };
         // Acquire, pairs with the Release of those who gave up their use before; the last needs no read-modify-write.
         // AcqRel: the same, and ours to the next.
         if users.load(Ordering::Acquire) == 1 || users.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -230,7 +243,7 @@ impl<T> Clone for Shared<T> {
     #[inline(always)]
     fn clone(&self) -> Self {
         // Relaxed: a handle can only be cloned by somebody who has one.
-        let before = self.node().users.fetch_add(1, Ordering::Relaxed);
+        let before = self.users().fetch_add(1, Ordering::Relaxed);
         assert!(before < usize::MAX / 2, "too many handles on one shared result");
         Self(self.0)
     }
@@ -246,9 +259,9 @@ impl<T> Drop for Shared<T> {
 
 impl<T> Shared<T> {
     #[inline(always)]
-    fn node(&self) -> &SharedNode<T> {
-        // SAFETY: a handle keeps its node alive.
-        unsafe { self.0.as_ref() }
+    fn users(&self) -> &AtomicUsize {
+        // SAFETY: a handle keeps its node alive. Nothing else of the node may be borrowed: others may be writing it.
+        unsafe { &(*self.0.as_ptr()).users }
     }
 
     /// The result.
@@ -272,7 +285,7 @@ impl<T> Shared<T> {
         T: Clone,
     {
         // Acquire, pairs with the Release of those who gave up their use: nobody reads the result any more.
-        if self.node().users.load(Ordering::Acquire) != 1 {
+        if self.users().load(Ordering::Acquire) != 1 {
             // SAFETY: the caller's promise.
             return unsafe { self.result() }.clone();
         }
@@ -332,22 +345,22 @@ impl<T> Tap<T> {
     unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the tap is part of a node that waits for it. The handle stays in its slot until that node has run,
         // so it is good until the tap has arrived, and the shared node until then.
-        let (tap, shared) = unsafe { (node.as_ref(), node.cast::<Self>().as_ref().shared.0) };
-        // SAFETY: as above.
-        let this = unsafe { shared.as_ref() };
+        let (tap, shared) = unsafe { (node.as_ref(), (*node.cast::<Self>().as_ptr()).shared.0) };
+        // SAFETY: as above. Only the fields that are shared are borrowed: whoever settles the computation writes others.
+        let (users, waiters, scope) =
+            unsafe { (&(*shared.as_ptr()).users, &(*shared.as_ptr()).waiters, &(*shared.as_ptr()).scope) };
         let consumer = tap.destination().consumer;
         // Acquire, pairs with the Release in `settle`.
-        let mut first = this.waiters.load(Ordering::Acquire);
+        let mut first = waiters.load(Ordering::Acquire);
         loop {
             if first == DONE || first == FAILED {
                 // SAFETY: the tap arrives once, here.
                 return unsafe { SharedNode::arrive(shared, first, consumer, cx) };
             }
-            this.scope.nest_in(cx.scope());
             tap.attach(Destination { consumer, slot: first.cast() });
             tap.set_scope(cx.scope_ptr());
             // Release, pairs with the Acquire in `settle`, which reads the tap.
-            match this.waiters.compare_exchange(first, node.as_ptr(), Ordering::Release, Ordering::Acquire) {
+            match waiters.compare_exchange(first, node.as_ptr(), Ordering::Release, Ordering::Acquire) {
                 Ok(_) => break,
                 Err(now) => first = now,
             }
@@ -358,8 +371,9 @@ impl<T> Tap<T> {
         }
         // SAFETY: only the first tap comes here, so the graph is ours to start; the running computation is a user.
         unsafe {
-            this.users.fetch_add(1, Ordering::Relaxed);
-            cx.enter(NonNull::from(&this.scope));
+            users.fetch_add(1, Ordering::Relaxed);
+            scope.start_in(cx.scope());
+            cx.enter(NonNull::from(scope));
             Launch::start(&raw mut (*shared.as_ptr()).inner, shared.cast(), cx)
         }
     }
@@ -379,7 +393,9 @@ impl<T> Tap<T> {
     /// `slot` is room for a tap inside the node of `placing`.
     #[inline(always)]
     unsafe fn place(shared: Shared<T>, slot: *mut Self, placing: &mut Placing) {
-        let node = Node::new(Self::TABLE, shared.node().node.origin(), 0);
+        // SAFETY: a handle keeps its node alive; where it was made does not change.
+        let origin = unsafe { (*shared.0.as_ptr()).node.origin() };
+        let node = Node::new(Self::TABLE, origin, 0);
         node.attach(Destination::signal(placing.node));
         // SAFETY: the caller's promise.
         unsafe {

@@ -14,7 +14,7 @@ use crate::MAX_WORKERS_LIMIT;
 use crate::control::Control;
 use crate::error::Error;
 use crate::event::{Status, Steering};
-use crate::graph::{self, DC};
+use crate::graph::{self, DC, Home};
 use crate::scheduler::{self, Scheduler};
 use crate::sync::{Condvar, Mutex, lock};
 use run::{Cancel, Run};
@@ -77,7 +77,7 @@ impl Runtime {
     #[track_caller]
     pub fn spawn<T: Send + 'static>(&self, delayed: DC<T>) -> Handle<T> {
         let run = Run::start(&self.core);
-        self.core.scheduler.inject(graph::root(delayed, Arc::clone(&run)));
+        Arc::clone(&self.core.scheduler).inject(graph::root(delayed, Arc::clone(&run)));
         Handle::new(run)
     }
 
@@ -123,8 +123,8 @@ impl Drop for Runtime {
             core.wait_for_runs();
             core.scheduler.end();
         };
-        if self.core.scheduler.is_current() {
-            // Dropped by one of its own tasks, whose run cannot settle before the task ends.
+        if scheduler::is_in_task() && !runs.is_empty() {
+            // One of these runs may not settle before the task ends that this is in.
             if let Err(error) = thread::Builder::new().name("taskgraph-end".into()).spawn(end) {
                 tracing::error!("the threads of a runtime that one of its tasks dropped stay: {error}");
             }

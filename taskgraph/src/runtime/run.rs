@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::Core;
 use crate::error::Error;
-use crate::graph::{Ending, Scope};
+use crate::graph::{Ending, Home, Scope};
 use crate::sync::{Condvar, Mutex, lock};
 
 pub(super) struct Run<T> {
@@ -32,7 +32,7 @@ impl<T: Send + 'static> Run<T> {
     /// A run of a runtime, which knows of it from now on.
     pub(super) fn start(core: &Arc<Core>) -> Arc<Self> {
         let run = Arc::new(Self {
-            scope: Scope::new(),
+            scope: Scope::of_run(Arc::clone(&core.scheduler) as Arc<dyn Home>),
             result: Mutex::new(Waiting::Pending(None)),
             settled: Condvar::new(),
             core: Arc::downgrade(core),
@@ -65,14 +65,14 @@ impl<T: Send + 'static> Run<T> {
     }
 
     pub(super) fn poll(&self, context: &Context<'_>) -> Poll<Result<T, Error>> {
-        if let Waiting::Pending(waker) = &mut *lock(&self.result) {
-            match waker {
-                Some(waker) => waker.clone_from(context.waker()),
-                None => *waker = Some(context.waker().clone()),
-            }
-            return Poll::Pending;
-        }
-        Poll::Ready(self.take())
+        // Wakers are code of users: they are cloned and dropped while nothing is locked.
+        let waker = context.waker().clone();
+        let before = match &mut *lock(&self.result) {
+            Waiting::Pending(before) => before.replace(waker),
+            Waiting::Settled(_) | Waiting::Taken => None,
+        };
+        drop(before);
+        if self.is_settled() { Poll::Ready(self.take()) } else { Poll::Pending }
     }
 }
 

@@ -151,8 +151,9 @@ impl Gate {
             std::thread::yield_now();
         }
         let mut guard = lock(&self.lock);
-        let take =
-            |state: u64| (State(state).running() < State(state).max()).then_some(state + one(RUNNING) - one(RETURNING));
+        let take = |state: u64| {
+            (State(state).running() < State(state).max().max(1)).then_some(state + one(RUNNING) - one(RETURNING))
+        };
         // Whoever frees a place sees us returning, and takes the lock before it notifies: so it comes either before
         // this look at the word or after we wait.
         while self.update(take).is_none() {

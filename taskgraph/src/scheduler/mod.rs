@@ -31,13 +31,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::graph::{Parked, Queued};
+use crate::graph::{Home, Parked, Queued};
 use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Mutex, lock};
 use gate::{Gate, Permit, Suspended};
 use pool::Pool;
 use queues::Queues;
-use worker::Home;
 
 pub(crate) struct Scheduler {
     gate: Gate,
@@ -58,7 +57,7 @@ const CALL_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 impl Scheduler {
     pub(crate) fn new(max_workers: usize) -> Result<Arc<Self>, Error> {
-        let home = Home::default();
+        let home = worker::Home::default();
         let threads_home = Arc::clone(&home);
         let on_start = Arc::new(move || worker::set_home(Arc::clone(&threads_home)));
         let scheduler = Arc::new(Self {
@@ -91,7 +90,8 @@ impl Scheduler {
 
     fn resize(self: &Arc<Self>, max_workers: impl FnOnce(usize) -> usize) -> Result<(), Error> {
         let resizing = lock(&self.resizing);
-        let max_workers = max_workers(self.max_workers());
+        let before = self.max_workers();
+        let max_workers = max_workers(before);
         self.pool.renew(max_workers, || {
             // All threads of the old pool may be in tasks, or in what tasks gave to rayon, and block.
             if let Some((permit, _)) = lock(&self.called).take() {
@@ -100,9 +100,11 @@ impl Scheduler {
             self.gate.set_max(max_workers);
         })?;
         drop(resizing);
-        let parked = mem::take(&mut *lock(&self.parked));
-        for node in parked.iter().filter_map(Weak::upgrade).filter_map(|parked| parked.take_up()) {
-            self.queues.inject(node);
+        if before < max_workers {
+            let parked = mem::take(&mut *lock(&self.parked));
+            for node in parked.iter().filter_map(Weak::upgrade).filter_map(|parked| parked.take_up()) {
+                self.queues.inject(node);
+            }
         }
         self.call_worker();
         Ok(())
@@ -114,18 +116,10 @@ impl Scheduler {
         if all.len() == all.capacity() {
             // Before the list grows, those go that are gone.
             all.retain(|parked| 0 < parked.strong_count());
+            let live = all.len();
+            all.reserve(live.max(16));
         }
         all.push(parked);
-    }
-
-    /// Queues a node from outside.
-    pub(crate) fn inject(self: &Arc<Self>, node: Queued) {
-        self.queues.inject(node);
-        // SeqCst, pairs with the gate's: see "Why no work is overlooked".
-        fence(Ordering::SeqCst);
-        if self.gate.state().wants_worker() {
-            self.call_worker();
-        }
     }
 
     /// Has a worker come, if there is a place and nobody searches anyway.
@@ -155,18 +149,16 @@ impl Scheduler {
             return;
         }
         let scheduler = Arc::clone(self);
-        self.pool.start_thread("taskgraph-call", move || {
+        let is_started = self.pool.start_thread("taskgraph-call", move || {
             std::thread::sleep(CALL_AGAIN_AFTER);
             scheduler.call_due.store(false, Ordering::Relaxed);
             if scheduler.queues.any() {
                 scheduler.call_worker();
             }
         });
-    }
-
-    /// Whether the caller is one of its tasks, or what one gave to rayon.
-    pub(crate) fn is_current(self: &Arc<Self>) -> bool {
-        worker::current().or_else(worker::home).is_some_and(|current| Arc::ptr_eq(&current, self))
+        if !is_started {
+            self.call_due.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Ends all threads, once nothing is left to do.
@@ -175,6 +167,22 @@ impl Scheduler {
         self.gate.set_max(0);
         self.pool.end();
     }
+}
+
+impl Home for Scheduler {
+    fn inject(self: Arc<Self>, node: Queued) {
+        self.queues.inject(node);
+        // SeqCst, pairs with the gate's: see "Why no work is overlooked".
+        fence(Ordering::SeqCst);
+        if self.gate.state().wants_worker() {
+            self.call_worker();
+        }
+    }
+}
+
+/// Whether this thread is in a task, or in what one gave to rayon.
+pub(crate) fn is_in_task() -> bool {
+    worker::current().or_else(worker::home).is_some()
 }
 
 /// Runs `wait`, which blocks this thread. If a task does so, its place is another worker's meanwhile.

@@ -39,6 +39,10 @@ impl Pool {
 
     /// Lets new workers start on a new pool of so many threads; `renewed` runs before the first of them can.
     pub(crate) fn renew(&self, threads: usize, renewed: impl FnOnce()) -> Result<(), Error> {
+        if lock(&self.threads).current.is_none() {
+            // The runtime ends.
+            return Ok(());
+        }
         let (pool, handles) = build(threads, &self.on_start)?;
         let mut inner = lock(&self.threads);
         inner.handles.retain(|handle| !handle.is_finished());
@@ -61,16 +65,21 @@ impl Pool {
         }
     }
 
-    /// Starts a thread that is no worker's, and ends with the others.
-    pub(crate) fn start_thread(&self, name: &str, body: impl FnOnce() + Send + 'static) {
+    /// Starts a thread that is no worker's, and ends with the others; whether it could.
+    pub(crate) fn start_thread(&self, name: &str, body: impl FnOnce() + Send + 'static) -> bool {
         let mut inner = lock(&self.threads);
-        if inner.current.is_some() {
-            inner.handles.retain(|handle| !handle.is_finished());
-            match thread::Builder::new().name(name.to_owned()).spawn(body) {
-                Ok(handle) => inner.handles.push(handle),
-                Err(error) => tracing::error!("cannot start the thread {name}: {error}"),
+        if inner.current.is_none() {
+            return false;
+        }
+        inner.handles.retain(|handle| !handle.is_finished());
+        match thread::Builder::new().name(name.to_owned()).spawn(body) {
+            Ok(handle) => inner.handles.push(handle),
+            Err(error) => {
+                tracing::error!("cannot start the thread {name}: {error}");
+                return false;
             }
         }
+        true
     }
 
     /// Lets all threads end once they are through with their jobs, and waits for that.

@@ -37,7 +37,7 @@ pub(crate) struct Claim<'q> {
     taken: Cell<u32>,
 }
 
-/// After so many nodes of its own a worker looks at the injector first, so that no run starves another.
+/// After so many nodes of its own a worker looks at the injector first, so that a run from outside has its turn.
 const INJECTOR_EVERY: u32 = 256;
 
 impl Queues {
@@ -95,7 +95,8 @@ impl Claim<'_> {
         self.own().pop()
     }
 
-    fn take_injected(&self) -> Option<Queued> {
+    /// The oldest node from outside.
+    pub(crate) fn take_injected(&self) -> Option<Queued> {
         loop {
             match self.queues.injector.steal() {
                 Steal::Success(node) => return Some(node),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::hint;
+use std::ptr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::Instant;
@@ -9,13 +10,17 @@ use std::time::Instant;
 use super::Scheduler;
 use super::gate::{Permit, State};
 use super::queues::Claim;
-use crate::graph::{Cx, Host, Parked, Queued};
+use crate::graph::{self, Cx, Host, Parked, Queued, Ready};
 
 /// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
 /// calling a worker costs.
 const SEARCH_ROUNDS: u32 = 64;
 /// How long it pauses between two looks at the others' deques.
 const SEARCH_PAUSES: u32 = 32;
+
+/// So many steps of one chain a worker takes before it looks for work from outside: often enough for people, and too
+/// seldom to be felt.
+const STEPS_IN_A_ROW_MAX: u32 = 4096;
 
 thread_local! {
     /// The scheduler whose worker this thread is, while it is one.
@@ -98,8 +103,14 @@ impl<'s> Worker<'s> {
                 continue;
             };
             let mut next = Some(cx.take(queued));
+            let mut steps: u32 = 0;
             while let Some(ready) = next {
                 next = cx.step(ready);
+                steps = steps.wrapping_add(1);
+                if steps.is_multiple_of(STEPS_IN_A_ROW_MAX) {
+                    // A chain has no end for us to see: others that came from outside have their turn before it.
+                    next = self.give_way(next, &mut cx);
+                }
                 let queued_more = self.queue_ready(&mut cx);
                 let state = self.gate_state();
                 if state.is(self.full) {
@@ -116,6 +127,20 @@ impl<'s> Worker<'s> {
                     break;
                 }
             }
+        }
+    }
+
+    /// Goes on with a node from outside, if there is one; what was at hand waits in our queue.
+    #[cold]
+    fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let next = next?;
+        self.queue_ready(cx);
+        match self.queues.take_injected() {
+            Some(injected) => {
+                self.queues.push(cx.put_back(next));
+                Some(cx.take(injected))
+            }
+            None => Some(next),
         }
     }
 
@@ -195,6 +220,10 @@ impl Host for Worker<'_> {
 
     fn remember(&self, parked: Weak<dyn Parked>) {
         self.scheduler.remember(parked);
+    }
+
+    fn is_home(&self, home: &Arc<dyn graph::Home>) -> bool {
+        ptr::addr_eq(Arc::as_ptr(self.scheduler), Arc::as_ptr(home))
     }
 
     fn now(&self) -> Instant {
