@@ -429,11 +429,15 @@ mod an_error {
     fn travels_like_any_other() {
         fn is_error<T: std::error::Error + Send + Sync + Clone + 'static>() {}
         is_error::<Error>();
-        // As the cause of another one, too.
+        // Handed on by another task, it stays what it is, and tells of that task.
         let inner = run(failing::<u32>("deep"), 1).unwrap_err();
+        let (failed, needed_by) = (inner.task().cloned(), inner.trace().len());
         let outer = DC::<u32>::new(move || Err::<u32, Error>(inner), ());
-        let error = run(outer, 1).unwrap_err();
-        assert!(error.downcast_ref::<Error>().unwrap().to_string().ends_with("failed: deep"));
+        let error = run(outer.map(|x| x + 1), 1).unwrap_err();
+        assert!(error.to_string().ends_with("failed: deep"));
+        assert_eq!(error.task().cloned(), failed);
+        let handed_on: Vec<_> = error.trace()[needed_by..].iter().map(|task| task.name()).collect();
+        assert_eq!(handed_on, ["closure", "map"]);
     }
 }
 

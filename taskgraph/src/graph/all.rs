@@ -23,7 +23,7 @@ use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
 use super::delayed::DC;
 use super::memory;
-use super::node::{Abandoned, Destination, List, Node, Ready, Table};
+use super::node::{Abandoned, Described, Destination, List, Node, Ready, Table};
 use super::segment::Segment;
 use super::settle;
 use crate::error::Task;
@@ -120,10 +120,10 @@ impl<T: Send + 'static, S> Gather<T, S> {
     /// # Safety
     ///
     /// The node is alive.
-    unsafe fn describe(node: NonNull<Node>) -> Option<Task> {
+    unsafe fn describe(node: NonNull<Node>) -> Described {
         // SAFETY: the caller's promise.
         let origin = unsafe { node.as_ref() }.origin();
-        Some(Task { name: Cow::Borrowed("all"), label: None, origin })
+        Described::Task(Task { name: Cow::Borrowed("all"), label: None, origin })
     }
 
     /// All results are there.
@@ -163,7 +163,7 @@ impl<T: Send + 'static, S> Gather<T, S> {
 }
 
 impl<T: Send + 'static> Gather<T, Pump<T>> {
-    const PUMP: &'static Table = &Table { step: Self::pump, abandon: Self::stop, describe: |_| None };
+    const PUMP: &'static Table = &Table { step: Self::pump, abandon: Self::stop, describe: |_| Described::Plumbing };
 
     /// # Safety
     ///

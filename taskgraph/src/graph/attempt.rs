@@ -8,7 +8,7 @@ use super::cx::Cx;
 use super::delayed::DC;
 use super::launch::Launch;
 use super::memory;
-use super::node::{Abandoned, Destination, List, Node, Ready, Table};
+use super::node::{Abandoned, Described, Destination, List, Node, Ready, Table};
 use super::scope::{Scope, ScopePtr};
 use super::settle;
 use crate::error::{Error, Task};
@@ -39,10 +39,10 @@ impl<T: Send + 'static> Attempt<T> {
     /// # Safety
     ///
     /// The node is alive.
-    unsafe fn describe(node: NonNull<Node>) -> Option<Task> {
+    unsafe fn describe(node: NonNull<Node>) -> Described {
         // SAFETY: the caller's promise.
         let origin = unsafe { node.as_ref() }.origin();
-        Some(Task { name: Cow::Borrowed("attempt"), label: None, origin })
+        Described::Attempt(Task { name: Cow::Borrowed("attempt"), label: None, origin })
     }
 
     /// The first step starts the inner computation, the second has its value.

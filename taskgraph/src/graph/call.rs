@@ -11,7 +11,7 @@ use super::cx::Cx;
 use super::delayed::DC;
 use super::input::{FailedSlots, Input, Placing};
 use super::memory;
-use super::node::{Abandoned, Node, Ready, Table};
+use super::node::{Abandoned, Described, Node, Ready, Table};
 use super::settle::{self, Why};
 use crate::error::{Cause, Task as TaskName};
 use crate::unwind;
@@ -165,9 +165,9 @@ where
     /// # Safety
     ///
     /// The node is alive.
-    unsafe fn describe(node: NonNull<Node>) -> Option<TaskName> {
+    unsafe fn describe(node: NonNull<Node>) -> Described {
         // SAFETY: the caller's promise.
-        Some(name::<N>(unsafe { node.as_ref() }.origin()))
+        Described::Task(name::<N>(unsafe { node.as_ref() }.origin()))
     }
 
     /// # Safety

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use super::cx::Cx;
 use super::memory;
-use super::node::{Abandoned, Destination, List, Node, Ready, Table};
+use super::node::{Abandoned, Described, Destination, List, Node, Ready, Table};
 use super::settle;
 
 /// The node of which chunks are inputs.
@@ -30,7 +30,8 @@ pub(super) struct Chunk<F: FanOut> {
 }
 
 impl<F: FanOut> Chunk<F> {
-    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: |_| None };
+    const TABLE: &'static Table =
+        &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
 
     /// A chunk of so many children, as one more input of `fan_out`.
     pub(super) fn open(fan_out: NonNull<Node>, children: u32, stamp: F::Stamp) -> NonNull<Node> {

@@ -84,7 +84,7 @@ impl<T> Drop for DC<T> {
 impl<T> fmt::Debug for DC<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // SAFETY: the graph has not run, so its nodes are alive.
-        match unsafe { Node::describe(self.node) } {
+        match unsafe { Node::task(self.node) } {
             Some(task) => write!(f, "DC({task})"),
             None => f.write_str("DC"),
         }

@@ -30,11 +30,11 @@ use super::chunk::{Chunk, FanOut};
 use super::cx::{Cx, Parked, Queued};
 use super::delayed::DC;
 use super::memory;
-use super::node::{Abandoned, Arrival, Destination, FailedInputs, List, Node, Ready, Table};
+use super::node::{Abandoned, Arrival, Described, Destination, FailedInputs, List, Node, Ready, Table};
 use super::segment::Segment;
 use super::settle::{self, Why};
 use super::window::{CHUNK_LEN_MAX, Window};
-use crate::error::{Cause, Task as TaskName};
+use crate::error::Cause;
 use crate::unwind;
 
 /// What the count of an open chunk starts at: more children than any chunk has.
@@ -275,14 +275,14 @@ where
     Body: Future<Output = R> + Send + 'static,
 {
     const TABLE: &'static Table = &Table { step: Self::collect, abandon: Self::abandon, describe: Self::describe };
-    const PUMP: &'static Table = &Table { step: Self::resume, abandon: Self::stop, describe: |_| None };
+    const PUMP: &'static Table = &Table { step: Self::resume, abandon: Self::stop, describe: |_| Described::Plumbing };
 
     /// # Safety
     ///
     /// The node is alive.
-    unsafe fn describe(node: NonNull<Node>) -> Option<TaskName> {
+    unsafe fn describe(node: NonNull<Node>) -> Described {
         // SAFETY: the caller's promise.
-        Some(call::name::<N>(unsafe { node.as_ref() }.origin()))
+        Described::Task(call::name::<N>(unsafe { node.as_ref() }.origin()))
     }
 
     /// # Safety

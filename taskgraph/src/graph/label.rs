@@ -9,9 +9,8 @@ use super::cx::Cx;
 use super::delayed::DC;
 use super::input::{FailedSlots, Input, Placing, Slot};
 use super::memory;
-use super::node::{Abandoned, Node, Ready, Table};
+use super::node::{Abandoned, Described, Node, Ready, Table};
 use super::settle;
-use crate::error::Task;
 
 #[repr(C)]
 struct Label<T> {
@@ -71,14 +70,12 @@ impl<T: Send + 'static> Label<T> {
         }
     }
 
-    /// A task without a name of its own: the label belongs to the task below.
-    ///
     /// # Safety
     ///
     /// The node is one of these, and alive.
-    unsafe fn describe(node: NonNull<Node>) -> Option<Task> {
+    unsafe fn describe(node: NonNull<Node>) -> Described {
         // SAFETY: the caller's promise.
         let label = unsafe { node.cast::<Self>().as_ref() };
-        Some(Task { name: Cow::Borrowed(""), label: Some((*label.name).clone()), origin: label.node.origin() })
+        Described::Label((*label.name).clone())
     }
 }

@@ -27,6 +27,7 @@
 //! 4. The consumer of a node lives until the node has arrived there, since it waits for it. So does every consumer
 //!    further up.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
@@ -55,8 +56,20 @@ pub(crate) struct Table {
     pub(super) step: unsafe fn(NonNull<Node>, &mut Cx<'_>) -> Option<Ready>,
     /// Gives up a node that is ready but not to be stepped, or whose inputs are all in and one of them failed.
     pub(super) abandon: unsafe fn(NonNull<Node>, &mut Cx<'_>) -> Abandoned,
-    /// How errors name it; `None` for nodes that no user wrote.
-    pub(super) describe: unsafe fn(NonNull<Node>) -> Option<Task>,
+    /// What it is to users.
+    pub(super) describe: unsafe fn(NonNull<Node>) -> Described,
+}
+
+/// What a node is to users.
+pub(super) enum Described {
+    /// A task, as errors name it.
+    Task(Task),
+    /// A name for the task below.
+    Label(Cow<'static, str>),
+    /// Where a failure of what is below ends.
+    Attempt(Task),
+    /// Nothing that anybody wrote.
+    Plumbing,
 }
 
 /// What became of a node that was given up.
@@ -247,12 +260,27 @@ impl Node {
         self.link.store(scope.as_ptr().cast(), Ordering::Relaxed);
     }
 
-    /// How errors name this node.
+    /// How the computation of which this is the result's node is named where it stands alone.
     ///
     /// # Safety
     ///
     /// The node is alive.
-    pub(super) unsafe fn describe(this: NonNull<Self>) -> Option<Task> {
+    pub(super) unsafe fn task(this: NonNull<Self>) -> Option<Task> {
+        // SAFETY: the caller's promise.
+        let (described, origin) = unsafe { (Self::describe(this), this.as_ref().origin()) };
+        match described {
+            Described::Task(task) | Described::Attempt(task) => Some(task),
+            Described::Label(label) => Some(Task { name: Cow::Borrowed(""), label: Some(label), origin }),
+            Described::Plumbing => None,
+        }
+    }
+
+    /// What this node is to users.
+    ///
+    /// # Safety
+    ///
+    /// The node is alive.
+    pub(super) unsafe fn describe(this: NonNull<Self>) -> Described {
         // SAFETY: the caller's promise, and the table is that of this node's type.
         unsafe { (this.as_ref().table.describe)(this) }
     }

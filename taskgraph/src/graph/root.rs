@@ -8,7 +8,7 @@ use super::cx::{Cx, Queued};
 use super::delayed::DC;
 use super::launch::Launch;
 use super::memory;
-use super::node::{Abandoned, Node, Ready, Table};
+use super::node::{Abandoned, Described, Node, Ready, Table};
 use super::scope::Scope;
 use super::settle;
 use crate::error::Error;
@@ -42,7 +42,8 @@ pub(crate) fn root<T: Send + 'static, E: Ending<T>>(graph: DC<T>, ending: Arc<E>
 }
 
 impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
-    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: |_| None };
+    const TABLE: &'static Table =
+        &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
 
     /// The first step starts the graph, the second has its result.
     ///

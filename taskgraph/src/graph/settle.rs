@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::cx::{Cx, Host, Parked};
-use super::node::{Abandoned, Arrival, Destination, List, Node, Ready};
+use super::node::{Abandoned, Arrival, Described, Destination, List, Node, Ready};
 use super::scope::Home;
 use crate::error::{Cause, Error, Task};
 
@@ -47,17 +47,13 @@ pub(super) unsafe fn arrive(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
 pub(super) fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
     let mut why = Some(why);
     cx.scope().fail(|| {
-        let mut task = task;
-        let mut chain = consumers(to).peekable();
-        // A name given with `named` is a node of its own, right above the task.
-        if let Some(named) = chain.next_if(|consumer| consumer.name.is_empty()) {
-            task.label = named.label;
-        }
+        let mut chain = named(Some(task), to);
+        let task = chain.next().expect("the task itself comes first");
         match why.take().expect("a failure is told once") {
             Why::Failed(cause) => Error::failed(cause, task),
             Why::Panicked(message) => Error::panicked(message, task),
         }
-        .needed_by(names_folded(chain))
+        .needed_by(chain)
     });
     // Only the first failure of a scope is kept. The cause of another one is a user's value.
     crate::unwind::drop_values(|| drop(why));
@@ -109,32 +105,38 @@ fn climb(mut abandoned: Abandoned, cx: &mut Cx<'_>) -> Option<Ready> {
 
 /// The tasks that need what goes to `to`, the nearest first.
 pub(super) fn needed_by(to: Destination) -> impl Iterator<Item = Task> {
-    names_folded(consumers(to).peekable())
+    named(None, to)
 }
 
-/// Every described node above; one with an empty name is only a label for the one before it.
-fn consumers(to: Destination) -> impl Iterator<Item = Task> {
-    let mut next = to.consumer;
-    let nodes = iter::from_fn(move || {
-        // Consumers wait for what is below them, so all of them are alive.
-        let node = next?;
-        // SAFETY: consumers wait for what is below them, so all of them are alive.
-        next = unsafe { node.as_ref() }.destination().consumer;
-        Some(node)
-    });
-    // Plumbing is not described, and a chain of nothing else could be millions long.
-    // SAFETY: as above.
-    nodes.take(16 * Error::TRACE_LEN_MAX).filter_map(|node| unsafe { Node::describe(node) })
-}
-
-fn names_folded(mut tasks: iter::Peekable<impl Iterator<Item = Task>>) -> impl Iterator<Item = Task> {
+/// `task`, and those that need what it gives to `to`; each with the name that [`named`](DC::named) gave it, which is a
+/// node of its own, right above.
+fn named(task: Option<Task>, to: Destination) -> impl Iterator<Item = Task> {
+    let mut described = task.map(Described::Task).into_iter().chain(consumers(to)).peekable();
     iter::from_fn(move || {
-        let mut task = tasks.next()?;
-        if let Some(named) = tasks.next_if(|next| next.name.is_empty()) {
-            task.label = named.label;
+        let mut task = described.find_map(|described| match described {
+            Described::Task(task) => Some(task),
+            Described::Label(_) | Described::Attempt(_) | Described::Plumbing => None,
+        })?;
+        while let Some(Described::Label(label)) = described.next_if(|next| matches!(next, Described::Label(_))) {
+            task.label = Some(label);
         }
         Some(task)
     })
+}
+
+/// What is above, up to where a failure would be caught.
+fn consumers(to: Destination) -> impl Iterator<Item = Described> {
+    let mut next = to.consumer;
+    let nodes = iter::from_fn(move || {
+        let node = next?;
+        // SAFETY: consumers wait for what is below them, so all of them are alive.
+        unsafe {
+            next = node.as_ref().destination().consumer;
+            Some(Node::describe(node))
+        }
+    });
+    // A chain of nothing but plumbing could be millions long.
+    nodes.take(16 * Error::TRACE_LEN_MAX).take_while(|described| !matches!(described, Described::Attempt(_)))
 }
 
 thread_local! {
@@ -197,7 +199,7 @@ pub(super) fn drop_unrun(node: NonNull<Node>, ready: List) {
 /// The node is alive.
 unsafe fn tell_forgotten(node: NonNull<Node>) {
     // SAFETY: the caller's promise.
-    if let Some(task) = unsafe { Node::describe(node) } {
+    if let Some(task) = unsafe { Node::task(node) } {
         tracing::warn!(
             name = task.label().unwrap_or(task.name()),
             "{task} was dropped without having been run: run it, yield it, return it, or give it to another task"

@@ -23,7 +23,7 @@ use super::delayed::DC;
 use super::input::{FailedSlots, Input, Placing};
 use super::launch::Launch;
 use super::memory;
-use super::node::{Abandoned, Destination, List, Node, Ready, Table};
+use super::node::{Abandoned, Described, Destination, List, Node, Ready, Table};
 use super::scope::{Scope, ScopePtr};
 use super::settle;
 use crate::error::Error;
@@ -95,7 +95,8 @@ pub(super) fn shared<T: Send + Sync + 'static>(inner: DC<T>) -> Shared<T> {
 }
 
 impl<T> SharedNode<T> {
-    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: |_| None };
+    const TABLE: &'static Table =
+        &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
 
     /// The result is in its place.
     ///
@@ -335,7 +336,8 @@ pub struct Tap<T> {
 }
 
 impl<T> Tap<T> {
-    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: |_| None };
+    const TABLE: &'static Table =
+        &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
 
     /// Asks for the result.
     ///

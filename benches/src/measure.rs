@@ -1,0 +1,168 @@
+//! How one sample is taken, and in which order.
+//!
+//! A round takes one sample of every contender on every number of workers, each in a session of its own: threads are
+//! started, the work is done once for warming up, then often enough for the clock, and the threads end. Every round
+//! begins with another contender, so that none always comes after the same other one.
+
+use std::time::Duration;
+
+use crate::contender::{Contender, Measure, Work};
+use crate::session::{Ran, Result, Session};
+
+/// A sample is of as many runs as take this long, and of one at least.
+const SAMPLE_MIN: Duration = Duration::from_millis(100);
+/// As `SAMPLE_MIN`, for each length that is tried.
+const TRY_MIN: Duration = Duration::from_millis(15);
+/// What makes a task too short: that less than this share of the workers' time goes into the work.
+const EFFICIENCY: f64 = 0.5;
+/// A longer task than this is not looked for.
+const LENGTH_MAX: u64 = 1 << 20;
+/// The search ends when the lengths around the one that is looked for differ by this share of it.
+const LENGTH_PRECISION: u64 = 16;
+
+/// What was measured of one contender: nanoseconds per task, for each number of workers one for each round.
+pub(crate) struct Samples(pub Vec<Vec<f64>>);
+
+/// Takes the samples of all contenders of a work, in their order.
+pub(crate) fn measure(work: &Work, workers: &[usize], n_rounds: usize) -> Result<Vec<Samples>> {
+    let n = work.contenders.len();
+    let mut samples: Vec<_> = (0..n).map(|_| Samples(vec![vec![]; workers.len()])).collect();
+    for round in 0..n_rounds {
+        for (at, &workers) in workers.iter().enumerate() {
+            for contender_idx in (0..n).map(|i| (i + round) % n) {
+                let contender = &work.contenders[contender_idx];
+                if contender.is_sequential && at != 0 {
+                    continue;
+                }
+                let sample = sample(contender, workers)
+                    .map_err(|error| format!("{}, {} on {workers} workers: {error}", work.name, contender.name))?;
+                samples[contender_idx].0[at].push(sample);
+            }
+        }
+        eprint!("\r{}: {} of {n_rounds} rounds", work.name, round + 1);
+    }
+    eprintln!();
+    Ok(samples)
+}
+
+fn sample(contender: &Contender, workers: usize) -> Result<f64> {
+    let mut session = (contender.open)(workers)?;
+    match &contender.measure {
+        Measure::PerTask { answer } => {
+            let each = often_enough(SAMPLE_MIN, |times| checked(session.as_mut(), times, 0, *answer))?;
+            Ok(each / contender.n_tasks as f64)
+        }
+        Measure::Shortest { plain } => {
+            shortest(|length| attempt(contender.n_tasks, session.as_mut(), plain, length, workers))
+        }
+    }
+}
+
+/// Does the work once, as a program that does nothing else would, and checks the answer.
+pub(crate) fn once(contender: &Contender, session: &mut dyn Session) -> Result<()> {
+    let answer = match &contender.measure {
+        Measure::PerTask { answer } => *answer,
+        Measure::Shortest { plain } => plain(0),
+    };
+    checked(session, 1, 0, answer).map(|_| ())
+}
+
+fn checked(session: &mut dyn Session, times: u64, length: u64, answer: u64) -> Result<Duration> {
+    let Ran { elapsed, answers } = session.run(times, length)?;
+    let expected = answer.wrapping_mul(times);
+    if answers == expected {
+        Ok(elapsed)
+    } else {
+        Err(format!("the answer is wrong: {answers} and not {expected}, the sum of {times} runs").into())
+    }
+}
+
+/// Nanoseconds for one time, after one for warming up.
+fn often_enough(at_least: Duration, mut run: impl FnMut(u64) -> Result<Duration>) -> Result<f64> {
+    run(1)?;
+    let mut times = 1;
+    loop {
+        let elapsed = run(times)?;
+        if elapsed >= at_least / 2 {
+            return Ok(elapsed.as_nanos() as f64 / times as f64);
+        }
+        // What is short at first is guessed badly, so that not more than ten times as many are tried.
+        let missing = at_least.as_nanos() / elapsed.as_nanos().max(1) + 1;
+        times *= missing.clamp(2, 10) as u64;
+    }
+}
+
+/// What was seen of tasks of one length.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    /// How long a task is: what it takes in a loop without tasks.
+    ns: f64,
+    efficiency: f64,
+}
+
+fn attempt(
+    n_tasks: u64,
+    session: &mut dyn Session,
+    plain: &dyn Fn(u64) -> u64,
+    length: u64,
+    workers: usize,
+) -> Result<Attempt> {
+    let mut loops = crate::session::InProcess(plain);
+    let answer = loops.run(1, length)?.answers;
+    let alone = often_enough(TRY_MIN, |times| checked(&mut loops, times, length, answer))?;
+    let together = often_enough(TRY_MIN, |times| checked(session, times, length, answer))?;
+    Ok(Attempt { ns: alone / n_tasks as f64, efficiency: alone / (together * workers as f64) })
+}
+
+/// The length at which tasks just become efficient: doubles until they are, then halves the gap.
+fn shortest(mut attempt: impl FnMut(u64) -> Result<Attempt>) -> Result<f64> {
+    let (mut short, mut below) = (0, attempt(0)?);
+    if below.efficiency >= EFFICIENCY {
+        return Ok(below.ns);
+    }
+    let (mut long, mut above) = (1, attempt(1)?);
+    while above.efficiency < EFFICIENCY {
+        if long >= LENGTH_MAX {
+            return Err(format!("tasks of {:.0} ns are still not efficient", above.ns).into());
+        }
+        (short, below) = (long, above);
+        long *= 2;
+        above = attempt(long)?;
+    }
+    while long - short > 1.max(short / LENGTH_PRECISION) {
+        let middle = short + (long - short) / 2;
+        let between = attempt(middle)?;
+        if between.efficiency < EFFICIENCY {
+            (short, below) = (middle, between);
+        } else {
+            (long, above) = (middle, between);
+        }
+    }
+    let share = (EFFICIENCY - below.efficiency) / (above.efficiency - below.efficiency);
+    Ok(below.ns + share * (above.ns - below.ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_efficient_task_is_as_long_as_what_it_costs() {
+        for overhead in [0.5, 30.0, 250.0, 40_000.0] {
+            let found = shortest(|length| {
+                let ns = 1.0 + 2.0 * length as f64;
+                Ok(Attempt { ns, efficiency: ns / (ns + overhead) })
+            });
+            let found = found.unwrap();
+            let expected = f64::max(overhead, 1.0);
+            assert!((found / expected - 1.0).abs() < 0.01, "{found} and not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_answer_is_told() {
+        let mut right = crate::session::InProcess(|_| 7);
+        assert!(checked(&mut right, 3, 0, 7).is_ok());
+        assert!(checked(&mut right, 3, 0, 8).is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! `wave`: the cells of a square, each of which needs its upper and its left neighbour. Every result is used twice.
+
+use std::ops::Range;
+
+use taskgraph::{DC, Shared, delayed};
+
+use super::Setup;
+use crate::contender::Kind::{Floor, Ours, Rival};
+use crate::contender::{Amount, BY_HAND, Contender, Foreign, Job, Work};
+use crate::rivals::{self, Dag, mix};
+use crate::session::Result;
+
+/// dagrs takes microseconds a task.
+const SIDE_DAGRS: u64 = 32;
+/// dask takes hundreds, and recurses.
+const SIDE_PYTHON: u64 = 25;
+
+pub(super) fn prepare(setup: &Setup) -> Result<Work> {
+    let side = setup.size(1_000, 40);
+    let amount = |side| Amount::of(side * side, rivals::plain::dag(Wave { side }));
+    let program = |rival, way, side| {
+        let job = Job { work: "wave", size: vec![side] };
+        Contender::program(rival, way, &job, amount(side))
+    };
+    let by_hand = format!("rayon {BY_HAND}");
+    let mut contenders = vec![
+        Contender::new("taskgraph", Ours, amount(side), move |workers| {
+            rivals::taskgraph::runs(workers, move |_| wave(side))
+        }),
+        Contender::new("tokio spawn", Rival, amount(side), move |workers| {
+            rivals::tokio::runs(workers, move |_| rivals::tokio::dag(Wave { side }))
+        }),
+        Contender::new("dagx", Rival, amount(side), move |workers| {
+            rivals::tokio::runs(workers, move |_| rivals::dagx::dag(Wave { side }))
+        }),
+        Contender::new("dagrs", Rival, amount(SIDE_DAGRS), |workers| {
+            rivals::tokio::runs(workers, move |_| rivals::dagrs::dag(Wave { side: SIDE_DAGRS }))
+        }),
+        Contender::new(&by_hand, Floor, amount(side), move |workers| {
+            rivals::rayon::runs(workers, move |_| rivals::rayon::dag_by_hand(Wave { side }))
+        }),
+        Contender::sequential(amount(side), move |_| rivals::plain::dag(Wave { side })),
+    ];
+    contenders.extend(program(Foreign::Tbb, "flow graph", side));
+    contenders.extend(program(Foreign::Tbb, BY_HAND, side));
+    contenders.extend(program(Foreign::OpenMp, "task depend", side));
+    contenders.extend(program(Foreign::Taskflow, "taskflow", side));
+    contenders.extend(program(Foreign::Dask, "threads", SIDE_PYTHON));
+    let what = format!("{side} x {side} cells, each on its upper and left neighbour. Building is counted.");
+    Ok(Work { name: "wave", what, unit: "cell", contenders })
+}
+
+#[delayed]
+fn corner() -> u64 {
+    mix(1)
+}
+
+#[delayed]
+fn edge(neighbour: u64) -> u64 {
+    mix(neighbour.wrapping_add(1))
+}
+
+#[delayed]
+fn cell(up: u64, left: u64) -> u64 {
+    mix(up.wrapping_add(left).wrapping_add(1))
+}
+
+fn wave(side: u64) -> DC<u64> {
+    let side = side as usize;
+    let mut above: Vec<Shared<u64>> = vec![];
+    for _ in 0..side {
+        let mut row: Vec<Shared<u64>> = Vec::with_capacity(side);
+        for column in 0..side {
+            let cell = match (above.get(column), row.last()) {
+                (None, None) => corner(),
+                (Some(neighbour), None) | (None, Some(neighbour)) => edge(neighbour.clone()),
+                (Some(up), Some(left)) => cell(up.clone(), left.clone()),
+            };
+            row.push(cell.shared());
+        }
+        above = row;
+    }
+    let last = above.pop().expect("there is a row, and a cell in it");
+    DC::new(|last: u64| last, (last,))
+}
+
+/// Cells in rows, one after the other.
+#[derive(Clone, Copy)]
+struct Wave {
+    side: u64,
+}
+
+impl Dag for Wave {
+    fn n_tasks(self) -> usize {
+        (self.side * self.side) as usize
+    }
+
+    #[inline(always)]
+    fn inputs(self, task: usize) -> impl Iterator<Item = usize> {
+        let side = self.side as usize;
+        let up = (task >= side).then(|| task - side);
+        let left = (task % side != 0).then(|| task - 1);
+        up.into_iter().chain(left)
+    }
+
+    #[inline(always)]
+    fn outputs(self, task: usize) -> impl Iterator<Item = usize> {
+        let side = self.side as usize;
+        let down = (task + side < self.n_tasks()).then(|| task + side);
+        let right = ((task + 1) % side != 0).then(|| task + 1);
+        down.into_iter().chain(right)
+    }
+
+    fn compute(self, _: usize, neighbours: u64) -> u64 {
+        mix(neighbours.wrapping_add(1))
+    }
+
+    fn answering(self) -> Range<usize> {
+        self.n_tasks() - 1..self.n_tasks()
+    }
+}

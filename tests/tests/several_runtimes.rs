@@ -1,0 +1,232 @@
+//! Runs and runtimes that meet: in a shared result, in a task that blocks, and when one of them ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use taskgraph::{DC, Error, Runtime, Shared, delayed};
+use taskgraph_tests::{failing, runtime, wait};
+
+/// A computation that starts a new one for ever.
+fn endless() -> DC<u64> {
+    DC::new(endless, ())
+}
+
+/// A shared result that is there when `go` is sent, and a way to wait until its computation has started.
+fn gated() -> (Shared<u64>, impl FnOnce(), impl FnOnce()) {
+    let ((go, wait), (started, has_started)) = (channel(), channel());
+    let computation = move || {
+        started.send(()).unwrap();
+        wait.recv().unwrap();
+        1
+    };
+    let shared = DC::new(computation, ()).shared();
+    (shared, move || has_started.recv().unwrap(), move || go.send(()).unwrap())
+}
+
+/// A computes it, B waits for it with eight tasks; then A is dropped. B's tasks run on B's one worker.
+#[test]
+fn what_needs_a_shared_result_runs_on_its_own_runtime() {
+    wait::ends(|| {
+        static NOW: AtomicUsize = AtomicUsize::new(0);
+        static MOST: AtomicUsize = AtomicUsize::new(0);
+        let (shared, started, go) = gated();
+        let (a, b) = (runtime(4), runtime(1));
+        let of_a = a.spawn(shared.dc());
+        started();
+        let task = |x: u64| {
+            MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(5));
+            NOW.fetch_sub(1, Ordering::SeqCst);
+            x
+        };
+        let of_b = b.spawn(taskgraph::all((0..8).map(|_| shared.dc().map(task).then(DC::value))));
+        // B asks for the result before it is there.
+        thread::sleep(Duration::from_millis(20));
+        go();
+        assert_eq!(of_a.join().unwrap(), 1);
+        drop(a);
+        assert_eq!(of_b.join().unwrap(), [1; 8]);
+        assert_eq!(MOST.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn a_shared_failure_reaches_the_tasks_of_two_runtimes() {
+    wait::ends(|| {
+        let (gate, started, go) = gated();
+        let shared = gate.dc().then(|_| failing::<u64>("no luck")).shared();
+        let (a, b) = (runtime(2), runtime(1));
+        let of_a = a.spawn(shared.dc());
+        started();
+        let of_b = b.spawn(DC::new(|x: u64, y: u64| x + y, (shared.dc(), shared.dc())));
+        thread::sleep(Duration::from_millis(20));
+        go();
+        for error in [of_a.join().unwrap_err(), of_b.join().unwrap_err()] {
+            assert!(error.to_string().ends_with("failed: no luck"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_shared_computation_ends_when_both_runs_that_need_it_are_cancelled() {
+    wait::ends(|| {
+        let runtime = runtime(2);
+        let shared = DC::<u64>::new(endless, ()).shared();
+        let (a, b) = (runtime.spawn(shared.dc()), runtime.spawn(shared.dc()));
+        thread::sleep(Duration::from_millis(50));
+        a.cancel();
+        b.cancel();
+        assert!(a.join().unwrap_err().is_cancelled() && b.join().unwrap_err().is_cancelled());
+    });
+}
+
+/// The cancelled run needs the inner result first, and the outer one, which needs the inner, only after that. The
+/// other run needs the outer one.
+#[test]
+fn a_run_that_nobody_cancelled_does_not_fail_for_what_another_one_needed_first() {
+    wait::ends(|| {
+        let runtime = runtime(4);
+        let (gate, started, go) = gated();
+        let inner = gate.dc().then(|x| DC::value(x + 1)).shared();
+        let outer = inner.dc().map(|x| x + 1).shared();
+        let (asked, has_asked) = channel();
+        let later = DC::new(move || asked.send(()).unwrap(), ()).then({
+            let outer = outer.clone();
+            move |()| outer.dc()
+        });
+        let cancelled = runtime.spawn(DC::new(|a: u64, b: u64| a + b, (inner.clone(), later)));
+        started();
+        has_asked.recv().unwrap();
+        let other = runtime.spawn(outer.dc());
+        thread::sleep(Duration::from_millis(20));
+        cancelled.cancel();
+        go();
+        assert!(cancelled.join().unwrap_err().is_cancelled());
+        assert_eq!(other.join().unwrap(), 3);
+    });
+}
+
+/// Each result needs the one before; one of two runs that need the last is cancelled. The walk that finds out that all
+/// of them are still needed is made once, not once for each.
+#[test]
+fn a_long_chain_of_shared_results_outlives_one_of_its_runs_in_linear_time() {
+    let took = |len: u64| {
+        let runtime = runtime(1);
+        let (gate, started, go) = gated();
+        let mut last = gate;
+        for _ in 0..len {
+            last = last.dc().map(|x| x + 1).shared();
+        }
+        let (cancelled, other) = (runtime.spawn(last.dc()), runtime.spawn(last.dc()));
+        started();
+        cancelled.cancel();
+        let start = Instant::now();
+        go();
+        // The one worker was inside the gate, so the other run may have come too late to keep it going.
+        let result = other.join();
+        assert!(result.as_ref().is_ok_and(|x| *x == len + 1) || result.as_ref().is_err_and(Error::is_cancelled));
+        start.elapsed()
+    };
+    let (short, long) = (took(20_000), took(200_000));
+    assert!(long < 50 * short.max(Duration::from_millis(5)), "{short:?} for 20,000, {long:?} for 200,000");
+}
+
+#[test]
+fn errors_that_are_handed_on_do_not_nest() {
+    fn step(before: Result<u64, Error>) -> Result<u64, Error> {
+        Ok(before? + 1)
+    }
+    let panicking = DC::<u64>::new(|| -> u64 { panic!("at the very start") }, ());
+    let chain = (0..200_000).fold(panicking, |before, _| DC::<u64>::new(step, (before.attempt(),)));
+    let error = runtime(2).run(chain).unwrap_err();
+    assert!(error.is_panic(), "it stays what it is");
+    assert!(error.to_string().ends_with("panicked: at the very start"));
+    assert_eq!(error.trace().first().map(|task| task.name()), Some("step"));
+}
+
+/// A task of A waits for a task of B, which drops the last handle of A.
+#[test]
+fn a_runtime_may_be_dropped_by_a_task_of_another_one() {
+    wait::ends(|| {
+        let (a, b) = (Arc::new(runtime(2)), Arc::new(runtime(2)));
+        let last = Arc::clone(&a);
+        let (dropped, is_dropped) = channel();
+        let task = move || {
+            is_dropped.recv().unwrap();
+            b.run(DC::new(move || drop(last), ())).is_ok()
+        };
+        let handle = a.spawn(DC::new(task, ()));
+        drop(a);
+        dropped.send(()).unwrap();
+        assert!(handle.join().is_err_and(|error| error.is_cancelled()), "its runtime is gone");
+    });
+}
+
+#[test]
+fn a_result_that_nobody_waits_for_may_block_in_its_drop_while_its_runtime_ends() {
+    static ENDED: AtomicBool = AtomicBool::new(false);
+    struct Blocking(std::sync::mpsc::Sender<()>);
+    impl Drop for Blocking {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+            thread::sleep(Duration::from_millis(50));
+            assert_eq!(runtime(1).run(DC::value(1)).unwrap(), 1);
+            ENDED.store(true, Ordering::SeqCst);
+        }
+    }
+    wait::ends(|| {
+        let (sender, dropping) = channel();
+        let runtime = runtime(2);
+        drop(runtime.spawn(DC::new(move || Blocking(sender), ())));
+        dropping.recv().unwrap();
+        drop(runtime);
+        assert!(ENDED.load(Ordering::SeqCst));
+    });
+}
+
+#[test]
+fn an_endless_chain_leaves_the_only_worker_to_others_now_and_then() {
+    fn poll(end: Arc<AtomicBool>) -> DC<u64> {
+        DC::new(move || if end.load(Ordering::SeqCst) { DC::value(1) } else { poll(end) }, ())
+    }
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let end = Arc::new(AtomicBool::new(false));
+        let endless = runtime.spawn(poll(Arc::clone(&end)));
+        runtime.run(DC::new(move || end.store(true, Ordering::SeqCst), ())).unwrap();
+        assert_eq!(endless.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn tasks_that_block_do_not_let_a_generator_run_ahead() {
+    static YIELDED: AtomicUsize = AtomicUsize::new(0);
+    static DONE: AtomicUsize = AtomicUsize::new(0);
+    static AHEAD: AtomicUsize = AtomicUsize::new(0);
+
+    #[delayed]
+    fn blocking(other: Arc<Runtime>) -> u64 {
+        let one = other.run(DC::new(|| thread::sleep(Duration::from_millis(2)), ())).map(|()| 1).unwrap();
+        DONE.fetch_add(1, Ordering::SeqCst);
+        one
+    }
+
+    #[delayed]
+    fn generator(other: Arc<Runtime>) -> Vec<u64> {
+        for _ in 0..200 {
+            yield_!(blocking(Arc::clone(&other)));
+            let yielded = YIELDED.fetch_add(1, Ordering::SeqCst) + 1;
+            AHEAD.fetch_max(yielded - DONE.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+    }
+
+    wait::ends(|| {
+        let other = Arc::new(runtime(1));
+        assert_eq!(runtime(1).run(generator(other)).unwrap().len(), 200);
+        let ahead = AHEAD.load(Ordering::SeqCst);
+        assert!(ahead < 100, "{ahead} of 200 were in flight at once");
+    });
+}
