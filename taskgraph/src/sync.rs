@@ -1,13 +1,14 @@
 //! Atomics and locks: the standard library's, or those of the model checker under `--cfg taskgraph_loom`.
 //!
-//! Whatever two threads share in this crate comes from here, so that loom sees every access.
+//! What the models check comes from here, so that loom sees every access. The memory of nodes and the places where a
+//! result waits for the outside use the standard library's own: they are argued, not modelled.
 
 #[cfg(taskgraph_loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
 #[cfg(not(taskgraph_loom))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 
-/// Locks `mutex`; what a panicking holder left is taken as it is, since no lock here is held across user code.
+/// Locks `mutex`; what a panicking holder left is taken as it is, since no lock is held across code that can leave it half done.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

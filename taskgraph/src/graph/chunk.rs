@@ -68,7 +68,7 @@ impl<F: FanOut> Chunk<F> {
         // SAFETY: the caller's promise; the fan-out waits for the chunk, so it is alive until that has arrived.
         unsafe {
             let failed = node.as_ref().take_failed();
-            let was_given_up = !node.as_ref().has_failed();
+            let all_have_values = !node.as_ref().has_failed();
             let (to, more) = Self::end(node, cx);
             if let Some(fan_out) = to.consumer {
                 fan_out.as_ref().adopt_failed(failed);
@@ -76,7 +76,7 @@ impl<F: FanOut> Chunk<F> {
             if let Some(more) = more {
                 cx.add_ready(List::of(more.0));
             }
-            if was_given_up { Abandoned::Arrived(to) } else { Abandoned::Failed(to) }
+            if all_have_values { Abandoned::Arrived(to) } else { Abandoned::Failed(to) }
         }
     }
 

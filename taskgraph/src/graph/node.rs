@@ -77,7 +77,7 @@ pub(super) enum Described {
 pub(super) enum Abandoned {
     /// It is gone, and its failure goes where its result would have gone.
     Failed(Destination),
-    /// It is gone, and made a result of the failure, which is in its slot already.
+    /// It is gone, and its consumer has what it needs of it all the same.
     Arrived(Destination),
     /// It made something else of the failure.
     Caught(Option<Ready>),

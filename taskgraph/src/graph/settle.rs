@@ -81,7 +81,8 @@ pub(super) fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
 
 /// Goes on from a node that was given up, to its consumer and further.
 ///
-/// No `abandon` of a table may call this, nor [`fail`], or stacks would grow with the graph.
+/// No `abandon` of a table may come back here for its own consumer, or stacks would grow with the graph. (A shared
+/// node tells those who wait for its value; whoever waits for a failure asks for it in a step of its own.)
 #[cold]
 fn climb(mut abandoned: Abandoned, cx: &mut Cx<'_>) -> Option<Ready> {
     loop {

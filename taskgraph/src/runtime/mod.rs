@@ -25,6 +25,7 @@ pub use handle::Handle;
 /// Workers, and the control port through which their number changes while they run.
 ///
 /// Dropping it cancels the runs that have not settled, waits for the steps that are running, and ends all threads.
+/// Where a task drops it, that happens behind its back: one of the steps could be waiting for this one.
 ///
 /// ```
 /// use taskgraph::{DC, Runtime};
@@ -63,7 +64,9 @@ impl Runtime {
 
     /// Runs a computation, and waits for its result.
     ///
-    /// May be called from several threads, and from inside a task: the task's worker takes other steps meanwhile.
+    /// May be called from several threads, and from inside a task, whose place another worker has meanwhile. The thread
+    /// of that task is lost to the others as long as it waits, so they move to new ones: this costs `max_workers` new
+    /// threads, some 20 microseconds each.
     ///
     /// # Errors
     ///
