@@ -2,14 +2,15 @@
 //!
 //! A round takes one sample of every contender on every number of workers, each in a session of its own: threads are
 //! started, the work is done once for warming up, then often enough for the clock, and the threads end. Every round
-//! begins with another contender, so that none always comes after the same other one.
+//! has another order, so that none always comes after the same other one, whose heap it inherits.
 
 use std::time::Duration;
 
 use crate::contender::{Contender, Measure, Work};
+use crate::rivals::mix;
 use crate::session::{Ran, Result, Session};
 
-/// A sample is of as many runs as take this long, and of one at least.
+/// A sample is of as many runs as take about this long, and of one at least.
 const SAMPLE_MIN: Duration = Duration::from_millis(100);
 /// As `SAMPLE_MIN`, for each length that is tried.
 const TRY_MIN: Duration = Duration::from_millis(15);
@@ -27,9 +28,10 @@ pub(crate) struct Samples(pub Vec<Vec<f64>>);
 pub(crate) fn measure(work: &Work, workers: &[usize], n_rounds: usize) -> Result<Vec<Samples>> {
     let n = work.contenders.len();
     let mut samples: Vec<_> = (0..n).map(|_| Samples(vec![vec![]; workers.len()])).collect();
+    let workers_len = workers.len();
     for round in 0..n_rounds {
         for (at, &workers) in workers.iter().enumerate() {
-            for contender_idx in (0..n).map(|i| (i + round) % n) {
+            for contender_idx in order(n, (round * workers_len + at) as u64) {
                 let contender = &work.contenders[contender_idx];
                 if contender.is_sequential && at != 0 {
                     continue;
@@ -43,6 +45,13 @@ pub(crate) fn measure(work: &Work, workers: &[usize], n_rounds: usize) -> Result
     }
     eprintln!();
     Ok(samples)
+}
+
+/// The numbers below `n` in an order that depends on the seed alone, so that a run can be repeated.
+fn order(n: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by_cached_key(|&i| mix(mix(mix(seed) ^ i as u64)));
+    order
 }
 
 fn sample(contender: &Contender, workers: usize) -> Result<f64> {
@@ -156,6 +165,17 @@ mod tests {
             let found = found.unwrap();
             let expected = f64::max(overhead, 1.0);
             assert!((found / expected - 1.0).abs() < 0.01, "{found} and not {expected}");
+        }
+    }
+
+    #[test]
+    fn rounds_have_orders_of_their_own() {
+        let orders: Vec<_> = (0..7).map(|seed| order(10, seed)).collect();
+        for (i, order) in orders.iter().enumerate() {
+            assert!(!orders[..i].contains(order), "{order:?} comes twice");
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..10));
         }
     }
 

@@ -100,8 +100,11 @@ impl Options {
         if self.n_rounds == 0 {
             return Err("--rounds takes a number above 0".into());
         }
-        if self.write_readme && (self.setup.is_quick || !self.contenders.is_empty() || !self.with_memory) {
-            return Err("--write-readme is for whole tables: without --quick, --contenders and --no-memory".into());
+        let is_partial =
+            !self.works.is_empty() || !self.contenders.is_empty() || !self.with_memory || self.setup.is_quick;
+        if self.write_readme && is_partial {
+            // The tables stand under one description of the machine and the commit.
+            return Err("--write-readme writes all: without --works, --contenders, --no-memory and --quick".into());
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ pub(super) fn prepare(_: &Setup) -> Result<Work> {
     let amount = || Amount::of(1, mix(0));
     let job = Job { work: "start", size: vec![] };
     let program = |rival, way| Contender::program(rival, way, &job, amount());
+    let in_place = |rival, way| program(rival, way).map(|contender| Contender { kind: Floor, ..contender });
     let mut contenders = vec![
         Contender::new("taskgraph", Ours, amount(), |workers| {
             rivals::taskgraph::runs(workers, |_| DC::new(|| mix(0), ()))
@@ -21,13 +22,13 @@ pub(super) fn prepare(_: &Setup) -> Result<Work> {
         Contender::new("dagx", Rival, amount(), |workers| rivals::tokio::runs(workers, |_| rivals::dagx::dag(One))),
         Contender::new("dagrs", Rival, amount(), |workers| rivals::tokio::runs(workers, |_| rivals::dagrs::dag(One))),
         Contender::new("chili scope", Floor, amount(), |workers| rivals::chili::runs(workers, |_| mix(0))),
-        Contender::sequential(amount(), |_| mix(0)),
     ];
-    contenders.extend(program(Foreign::Tbb, "task_group"));
-    contenders.extend(program(Foreign::Tbb, "flow graph"));
-    contenders.extend(program(Foreign::OpenMp, "parallel"));
+    contenders.extend(in_place(Foreign::Tbb, "task_group"));
+    contenders.extend(in_place(Foreign::Tbb, "flow graph"));
+    contenders.extend(in_place(Foreign::OpenMp, "parallel"));
     contenders.extend(program(Foreign::Taskflow, "taskflow"));
-    let what = "One trivial task, run from outside, again and again: the workers had no time to fall asleep for long.";
+    let what = "One trivial task, run from outside, again and again: the workers have no time to fall asleep for long. In \
+                italics those where the thread that asks is a worker and does it itself.";
     Ok(Work { name: "start", what: what.to_owned(), unit: "run", contenders })
 }
 

@@ -99,7 +99,7 @@ impl Dag for Wave {
     fn inputs(self, task: usize) -> impl Iterator<Item = usize> {
         let side = self.side as usize;
         let up = (task >= side).then(|| task - side);
-        let left = (task % side != 0).then(|| task - 1);
+        let left = (!task.is_multiple_of(side)).then(|| task - 1);
         up.into_iter().chain(left)
     }
 
@@ -107,7 +107,7 @@ impl Dag for Wave {
     fn outputs(self, task: usize) -> impl Iterator<Item = usize> {
         let side = self.side as usize;
         let down = (task + side < self.n_tasks()).then(|| task + side);
-        let right = ((task + 1) % side != 0).then(|| task + 1);
+        let right = (!(task + 1).is_multiple_of(side)).then(|| task + 1);
         down.into_iter().chain(right)
     }
 
