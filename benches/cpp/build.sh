@@ -22,6 +22,7 @@ build() {
     fi
 }
 
+build plain vector
 build tbb oneapi/tbb/task_group.h -ltbb -pthread
 build openmp omp.h -fopenmp
 build taskflow taskflow/taskflow.hpp -pthread

@@ -1,5 +1,6 @@
 //! Who is compared: a contender does a work in one way, on any number of workers.
 
+use std::cell::LazyCell;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -20,8 +21,9 @@ pub(crate) enum Kind {
 
 /// What is counted of a contender, and how its answers are known to be right.
 pub(crate) enum Measure {
-    /// The time it takes, divided by the tasks. The answer must be this.
-    PerTask { answer: u64 },
+    /// The time it takes, divided by the tasks. The answer must be this one, which is found out when it is needed: that
+    /// takes memory, and must not count where memory is measured.
+    PerTask { answer: LazyCell<u64, Box<dyn FnOnce() -> u64>> },
     /// The shortest task with which the workers are half efficient. The loop does the same without tasks, and gives the
     /// right answer for any length.
     Shortest { plain: Box<dyn Fn(u64) -> u64> },
@@ -58,8 +60,8 @@ pub(crate) struct Amount {
 }
 
 impl Amount {
-    pub(crate) fn of(n_tasks: u64, answer: u64) -> Self {
-        Self { n_tasks, measure: Measure::PerTask { answer } }
+    pub(crate) fn of(n_tasks: u64, answer: impl FnOnce() -> u64 + 'static) -> Self {
+        Self { n_tasks, measure: Measure::PerTask { answer: LazyCell::new(Box::new(answer)) } }
     }
 }
 
@@ -77,7 +79,7 @@ impl Contender {
     /// One without threads.
     pub(crate) fn sequential(amount: Amount, run: impl Fn(u64) -> u64 + Clone + 'static) -> Self {
         let open = move |_| run.clone();
-        Self { is_sequential: true, ..Self::new("plain calls", Kind::Floor, amount, open) }
+        Self { is_sequential: true, ..Self::new(PLAIN, Kind::Floor, amount, open) }
     }
 
     /// One in a program of its own; none if that could not be built. `way` is what the program calls it.
@@ -91,13 +93,16 @@ impl Contender {
         });
         let Amount { n_tasks, measure } = amount;
         let name = format!("{} {way}", rival.name());
-        let kind = if way == BY_HAND { Kind::Floor } else { Kind::Rival };
-        Some(Self { name, kind, measure, n_tasks, is_sequential: false, open })
+        let kind = if [BY_HAND, PLAIN].contains(&way) { Kind::Floor } else { Kind::Rival };
+        Some(Self { name, kind, measure, n_tasks, is_sequential: way == PLAIN, open })
     }
 }
 
 /// The way that schedules by counters of its own on tasks that know nothing of each other.
 pub(crate) const BY_HAND: &str = "counters by hand";
+
+/// The way without tasks: what tells the languages' compilers apart from their systems of tasks.
+pub(crate) const PLAIN: &str = "plain calls";
 
 /// What a program in another language is told to do.
 pub(crate) struct Job {
@@ -108,6 +113,7 @@ pub(crate) struct Job {
 /// Rivals in other languages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Foreign {
+    Cpp,
     Tbb,
     OpenMp,
     Taskflow,
@@ -118,6 +124,7 @@ pub(crate) enum Foreign {
 impl Foreign {
     fn name(self) -> &'static str {
         match self {
+            Self::Cpp => "C++",
             Self::Tbb => "oneTBB",
             Self::OpenMp => "OpenMP",
             Self::Taskflow => "Taskflow",
@@ -129,6 +136,7 @@ impl Foreign {
     /// `None` if it is not installed.
     fn program(self) -> Option<Program> {
         match self {
+            Self::Cpp => cpp("plain"),
             Self::Tbb => cpp("tbb"),
             Self::OpenMp => cpp("openmp"),
             Self::Taskflow => cpp("taskflow"),

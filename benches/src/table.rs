@@ -100,7 +100,9 @@ impl Measured<'_> {
         };
         let ratios = (0..self.workers.len()).map(ratio_at);
         ratios
-            .map(|ratio| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")))
+            .map(|ratio| {
+                ratio.filter(|ratio| ratio.is_finite()).map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
+            })
             .collect::<Vec<_>>()
             .join(" / ")
     }
@@ -121,6 +123,7 @@ fn cell(summary: Option<Summary>) -> String {
 /// Three figures, as far as there are any.
 fn number(ns: f64) -> String {
     match ns {
+        f64::INFINITY => "∞".to_owned(),
         ..10.0 => format!("{ns:.2}"),
         10.0..100.0 => format!("{ns:.1}"),
         _ => format!("{ns:.0}"),

@@ -6,10 +6,12 @@ use taskgraph::{DC, delayed};
 
 use super::Setup;
 use crate::contender::Kind::{Floor, Ours, Rival};
-use crate::contender::{Amount, BY_HAND, Contender, Foreign, Job, Work};
+use crate::contender::{Amount, BY_HAND, Contender, Foreign, Job, PLAIN, Work};
 use crate::rivals::{self, Dag, mix};
 use crate::session::Result;
 
+/// dagx takes gigabytes for many more.
+const N_DAGX: u64 = 100_000;
 /// dagrs takes microseconds a task.
 const N_DAGRS: u64 = 1_000;
 /// dask takes hundreds, and recurses.
@@ -17,7 +19,7 @@ const N_PYTHON: u64 = 500;
 
 pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     let n = setup.size(1_000_000, 2_000);
-    let amount = |n| Amount::of(n, rivals::plain::dag(Chain(n)));
+    let amount = |n| Amount::of(n, move || rivals::plain::dag(Chain(n)));
     let program = |rival, way, n| Contender::program(rival, way, &Job { work: "chain", size: vec![n] }, amount(n));
     let by_hand = format!("rayon {BY_HAND}");
     let mut contenders = vec![
@@ -27,8 +29,8 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         Contender::new("tokio spawn", Rival, amount(n), move |workers| {
             rivals::tokio::runs(workers, move |_| rivals::tokio::dag(Chain(n)))
         }),
-        Contender::new("dagx", Rival, amount(n), move |workers| {
-            rivals::tokio::runs(workers, move |_| rivals::dagx::dag(Chain(n)))
+        Contender::new("dagx", Rival, amount(N_DAGX.min(n)), move |workers| {
+            rivals::tokio::runs(workers, move |_| rivals::dagx::dag(Chain(N_DAGX.min(n))))
         }),
         Contender::new("dagrs", Rival, amount(N_DAGRS), |workers| {
             rivals::tokio::runs(workers, move |_| rivals::dagrs::dag(Chain(N_DAGRS)))
@@ -38,6 +40,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         }),
         Contender::sequential(amount(n), move |_| rivals::plain::dag(Chain(n))),
     ];
+    contenders.extend(program(Foreign::Cpp, PLAIN, n));
     contenders.extend(program(Foreign::Tbb, "flow graph", n));
     contenders.extend(program(Foreign::OpenMp, "task depend", n));
     contenders.extend(program(Foreign::Taskflow, "taskflow", n));

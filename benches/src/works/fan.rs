@@ -8,10 +8,12 @@ use taskgraph::{DC, all, delayed};
 
 use super::Setup;
 use crate::contender::Kind::{Floor, Ours, Rival};
-use crate::contender::{Amount, Contender, Foreign, Job, Work};
+use crate::contender::{Amount, Contender, Foreign, Job, PLAIN, Work};
 use crate::rivals::{self, Dag, mix, sum};
 use crate::session::Result;
 
+/// dagx takes gigabytes for many more.
+const N_DAGX: u64 = 100_000;
 /// dagrs takes microseconds a task.
 const N_DAGRS: u64 = 1_000;
 /// dask and joblib take hundreds.
@@ -19,7 +21,7 @@ const N_PYTHON: u64 = 1_000;
 
 pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     let n = setup.size(1_000_000, 2_000);
-    let amount = |n| Amount::of(n, rivals::plain::dag(Fan(n)));
+    let amount = |n| Amount::of(n, move || rivals::plain::dag(Fan(n)));
     let program = |rival, way, n| Contender::program(rival, way, &Job { work: "fan", size: vec![n] }, amount(n));
     let mut contenders = vec![
         Contender::new("taskgraph all", Ours, amount(n), move |workers| {
@@ -34,8 +36,8 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         Contender::new("tokio spawn", Rival, amount(n), move |workers| {
             rivals::tokio::runs(workers, move |_| spawned(n))
         }),
-        Contender::new("dagx", Rival, amount(n), move |workers| {
-            rivals::tokio::runs(workers, move |_| rivals::dagx::dag(Fan(n)))
+        Contender::new("dagx", Rival, amount(N_DAGX.min(n)), move |workers| {
+            rivals::tokio::runs(workers, move |_| rivals::dagx::dag(Fan(N_DAGX.min(n))))
         }),
         Contender::new("dagrs", Rival, amount(N_DAGRS), |workers| {
             rivals::tokio::runs(workers, move |_| rivals::dagrs::dag(Fan(N_DAGRS)))
@@ -51,6 +53,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         }),
         Contender::sequential(amount(n), move |_| rivals::plain::dag(Fan(n))),
     ];
+    contenders.extend(program(Foreign::Cpp, PLAIN, n));
     contenders.extend(program(Foreign::Tbb, "task_group", n));
     contenders.extend(program(Foreign::Tbb, "flow graph", n));
     contenders.extend(program(Foreign::OpenMp, "task", n));

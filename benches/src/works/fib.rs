@@ -8,7 +8,7 @@ use taskgraph::{DC, delayed};
 
 use super::Setup;
 use crate::contender::Kind::{Floor, Ours, Rival};
-use crate::contender::{Amount, Contender, Foreign, Job, Work};
+use crate::contender::{Amount, Contender, Foreign, Job, PLAIN, Work};
 use crate::rivals;
 use crate::session::Result;
 
@@ -16,7 +16,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     let n = setup.size(30, 15);
     // `fib(n)` is called so often, itself included.
     let n_calls = 2 * plain(n + 1) - 1;
-    let amount = || Amount::of(n_calls, plain(n));
+    let amount = || Amount::of(n_calls, move || plain(n));
     let job = Job { work: "fib", size: vec![n] };
     let program = |rival, way| Contender::program(rival, way, &job, amount());
     let mut contenders = vec![
@@ -33,6 +33,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         }),
         Contender::sequential(amount(), move |_| plain(n)),
     ];
+    contenders.extend(program(Foreign::Cpp, PLAIN));
     contenders.extend(program(Foreign::Tbb, "task_group"));
     contenders.extend(program(Foreign::OpenMp, "task"));
     contenders.extend(program(Foreign::Taskflow, "task_group"));

@@ -8,13 +8,13 @@ use tokio::sync::oneshot;
 
 use super::Setup;
 use crate::contender::Kind::{Ours, Rival};
-use crate::contender::{Amount, Contender, Foreign, Job, Work};
+use crate::contender::{Amount, Contender, Foreign, Job, PLAIN, Work};
 use crate::rivals::{self, mix};
 use crate::session::Result;
 
 pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     let n = setup.size(1_000_000, 2_000);
-    let amount = || Amount::of(n, plain(n));
+    let amount = || Amount::of(n, move || plain(n));
     let job = Job { work: "grow", size: vec![n] };
     let program = |rival, way| Contender::program(rival, way, &job, amount());
     let mut contenders = vec![
@@ -29,6 +29,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         }),
         Contender::sequential(amount(), move |_| plain(n)),
     ];
+    contenders.extend(program(Foreign::Cpp, PLAIN));
     contenders.extend(program(Foreign::Tbb, "task_group"));
     contenders.extend(program(Foreign::OpenMp, "task"));
     contenders.extend(program(Foreign::Taskflow, "task_group"));

@@ -19,7 +19,7 @@ use crate::session::Result;
 const N_STEPS_DAGRS: u64 = 50;
 
 pub(super) fn prepare<const WIDTH: usize>(setup: &Setup) -> Result<Work> {
-    let n_steps = setup.size(1_000, 50);
+    let n_steps = setup.size(500, 50);
     let stencil = move |n_steps, length| Stencil::<WIDTH> { n_steps, length };
     let amount = |n_steps| {
         let measure = Measure::Shortest { plain: Box::new(move |length| rivals::plain::dag(stencil(n_steps, length))) };

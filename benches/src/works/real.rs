@@ -144,7 +144,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     let report = on_rayon::plain(tree.clone());
     let total = report.total();
     let answer = fingerprint(&report);
-    let amount = || Amount::of(total.files, answer);
+    let amount = || Amount::of(total.files, move || answer);
     let rival = |name, program: fn(PathBuf) -> program::Report| {
         let tree = tree.clone();
         Contender::new(name, Rival, amount(), move |workers| {

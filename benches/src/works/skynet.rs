@@ -4,7 +4,7 @@ use taskgraph::{DC, delayed};
 
 use super::Setup;
 use crate::contender::Kind::{Floor, Ours, Rival};
-use crate::contender::{Amount, Contender, Foreign, Job, Work};
+use crate::contender::{Amount, Contender, Foreign, Job, PLAIN, Work};
 use crate::rivals::{self, Tree, sum};
 use crate::session::Result;
 
@@ -15,7 +15,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     let tree = Skynet { n_leaves };
     // Leaves, their parents, and so on up to the root.
     let n_nodes = (N_CHILDREN * n_leaves - 1) / (N_CHILDREN - 1);
-    let amount = || Amount::of(n_nodes, n_leaves * (n_leaves - 1) / 2);
+    let amount = || Amount::of(n_nodes, move || n_leaves * (n_leaves - 1) / 2);
     let job = Job { work: "skynet", size: vec![n_leaves] };
     let program = |rival, way| Contender::program(rival, way, &job, amount());
     let mut contenders = vec![
@@ -36,6 +36,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         }),
         Contender::sequential(amount(), move |_| rivals::plain::tree(tree)),
     ];
+    contenders.extend(program(Foreign::Cpp, PLAIN));
     contenders.extend(program(Foreign::Tbb, "task_group"));
     contenders.extend(program(Foreign::OpenMp, "task"));
     contenders.extend(program(Foreign::Taskflow, "task_group"));

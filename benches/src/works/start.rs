@@ -9,7 +9,7 @@ use crate::rivals::{self, Dag, mix};
 use crate::session::Result;
 
 pub(super) fn prepare(_: &Setup) -> Result<Work> {
-    let amount = || Amount::of(1, mix(0));
+    let amount = || Amount::of(1, || mix(0));
     let job = Job { work: "start", size: vec![] };
     let program = |rival, way| Contender::program(rival, way, &job, amount());
     let in_place = |rival, way| program(rival, way).map(|contender| Contender { kind: Floor, ..contender });

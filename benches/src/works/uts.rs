@@ -5,7 +5,7 @@ use taskgraph::{DC, delayed};
 use self::program::{T1, T1_COUNTS, Uts};
 use super::Setup;
 use crate::contender::Kind::{Floor, Ours, Rival};
-use crate::contender::{Amount, Contender, Foreign, Job, Work};
+use crate::contender::{Amount, Contender, Foreign, Job, PLAIN, Work};
 use crate::rivals::{self, Tree, sum};
 use crate::session::Result;
 
@@ -47,7 +47,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     if !setup.is_quick && n_nodes != T1_COUNTS.nodes {
         return Err(format!("the tree T1 has {} nodes, and {n_nodes} were found", T1_COUNTS.nodes).into());
     }
-    let amount = || Amount::of(n_nodes, n_nodes);
+    let amount = || Amount::of(n_nodes, move || n_nodes);
     let job = Job { work: "uts", size: vec![tree.0.seed.into(), tree.0.depth_max.into(), tree.0.branching as u64] };
     let program = |rival, way| Contender::program(rival, way, &job, amount());
     let mut contenders = vec![
@@ -68,6 +68,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         }),
         Contender::sequential(amount(), move |_| rivals::plain::tree(tree)),
     ];
+    contenders.extend(program(Foreign::Cpp, PLAIN));
     contenders.extend(program(Foreign::Tbb, "task_group"));
     contenders.extend(program(Foreign::OpenMp, "task"));
     contenders.extend(program(Foreign::Taskflow, "task_group"));

@@ -6,10 +6,12 @@ use taskgraph::{DC, Shared, delayed};
 
 use super::Setup;
 use crate::contender::Kind::{Floor, Ours, Rival};
-use crate::contender::{Amount, BY_HAND, Contender, Foreign, Job, Work};
+use crate::contender::{Amount, BY_HAND, Contender, Foreign, Job, PLAIN, Work};
 use crate::rivals::{self, Dag, mix};
 use crate::session::Result;
 
+/// dagx takes gigabytes for many more.
+const SIDE_DAGX: u64 = 300;
 /// dagrs takes microseconds a task.
 const SIDE_DAGRS: u64 = 32;
 /// dask takes hundreds, and recurses.
@@ -17,7 +19,7 @@ const SIDE_PYTHON: u64 = 25;
 
 pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     let side = setup.size(1_000, 40);
-    let amount = |side| Amount::of(side * side, rivals::plain::dag(Wave { side }));
+    let amount = |side| Amount::of(side * side, move || rivals::plain::dag(Wave { side }));
     let program = |rival, way, side| {
         let job = Job { work: "wave", size: vec![side] };
         Contender::program(rival, way, &job, amount(side))
@@ -30,8 +32,8 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         Contender::new("tokio spawn", Rival, amount(side), move |workers| {
             rivals::tokio::runs(workers, move |_| rivals::tokio::dag(Wave { side }))
         }),
-        Contender::new("dagx", Rival, amount(side), move |workers| {
-            rivals::tokio::runs(workers, move |_| rivals::dagx::dag(Wave { side }))
+        Contender::new("dagx", Rival, amount(SIDE_DAGX.min(side)), move |workers| {
+            rivals::tokio::runs(workers, move |_| rivals::dagx::dag(Wave { side: SIDE_DAGX.min(side) }))
         }),
         Contender::new("dagrs", Rival, amount(SIDE_DAGRS), |workers| {
             rivals::tokio::runs(workers, move |_| rivals::dagrs::dag(Wave { side: SIDE_DAGRS }))
@@ -41,6 +43,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         }),
         Contender::sequential(amount(side), move |_| rivals::plain::dag(Wave { side })),
     ];
+    contenders.extend(program(Foreign::Cpp, PLAIN, side));
     contenders.extend(program(Foreign::Tbb, "flow graph", side));
     contenders.extend(program(Foreign::Tbb, BY_HAND, side));
     contenders.extend(program(Foreign::OpenMp, "task depend", side));
