@@ -14,10 +14,12 @@ build() {
     name=$1
     header=$2
     shift 2
-    rm -f "$out/$name"
     if echo "#include <$header>" | $cxx -std=c++20 ${CXXFLAGS:-} "$@" -E -x c++ - >/dev/null 2>&1; then
-        $cxx -std=c++20 -O3 -Wall -Wextra ${CXXFLAGS:-} -o "$out/$name" "$cpp/$name.cpp" ${LDFLAGS:-} "$@"
+        $cxx -std=c++20 -O3 -Wall -Wextra ${CXXFLAGS:-} -o "$out/$name.new" "$cpp/$name.cpp" ${LDFLAGS:-} "$@"
+        # At once, because somebody may be measuring.
+        mv "$out/$name.new" "$out/$name"
     else
+        rm -f "$out/$name"
         echo "without $name: there is no <$header> (or no C++20 compiler)"
     fi
 }

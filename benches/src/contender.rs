@@ -122,6 +122,13 @@ pub(crate) enum Foreign {
 }
 
 impl Foreign {
+    const ALL: [Self; 6] = [Self::Cpp, Self::Tbb, Self::OpenMp, Self::Taskflow, Self::Dask, Self::Joblib];
+
+    /// The names of those that are not installed, or were not when this was built.
+    pub(crate) fn left_out() -> Vec<&'static str> {
+        Self::ALL.into_iter().filter(|rival| rival.program().is_none()).map(Self::name).collect()
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Cpp => "C++",

@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use crate::contender::Foreign;
+
 /// More waiting threads than this, averaged over a minute, and others are at work.
 const QUIET_LOAD_MAX: f64 = 0.3;
 
@@ -20,6 +22,7 @@ pub(crate) fn describe(n_rounds: usize) -> String {
         ("Rust", Some(env!("BUILT_WITH").to_owned())),
         ("C++", first_line("c++", &["--version"])),
         ("rivals", Some(versions.join(", "))),
+        ("left out", left_out()),
         ("commit", commit()),
         ("rounds", Some(n_rounds.to_string())),
     ];
@@ -51,6 +54,12 @@ fn system() -> Option<String> {
     let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?.trim_matches('"').to_owned();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
     Some(format!("{name}, Linux {}", kernel.trim()))
+}
+
+/// A table without a rival says nothing against it.
+fn left_out() -> Option<String> {
+    let names = Foreign::left_out();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn commit() -> Option<String> {
