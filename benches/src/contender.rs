@@ -66,7 +66,8 @@ impl Amount {
 }
 
 impl Contender {
-    /// One in this process. `open` gets the number of workers, starts them, and gives a closure that does the work once.
+    /// One in this process. `open` gets the number of workers, starts them, and gives a closure that does the work
+    /// once.
     pub(crate) fn new<F>(name: &str, kind: Kind, amount: Amount, open: impl Fn(usize) -> F + 'static) -> Self
     where
         F: FnMut(u64) -> u64 + 'static,

@@ -165,7 +165,8 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         Contender::sequential(amount(), move |_| fingerprint(&on_rayon::plain(sequential.clone()))),
     ];
     let what = format!(
-        "The example `codestats` on {} files of {} MB in all, which were in memory, a task for each file and directory.",
+        "The example `codestats` on {} files of {} MB in all, which were in memory, a task for \
+         each file and directory.",
         total.files,
         total.bytes / 1_000_000
     );

@@ -27,8 +27,8 @@ pub(super) fn prepare(_: &Setup) -> Result<Work> {
     contenders.extend(in_place(Foreign::Tbb, "flow graph"));
     contenders.extend(in_place(Foreign::OpenMp, "parallel"));
     contenders.extend(program(Foreign::Taskflow, "taskflow"));
-    let what = "One trivial task, run from outside, again and again: the workers have no time to fall asleep for long. In \
-                italics those where the thread that asks is a worker and does it itself.";
+    let what = "One trivial task, run from outside, again and again: the workers have no time to fall asleep for long. \
+                In italics those where the thread that asks is a worker and does it itself.";
     Ok(Work { name: "start", what: what.to_owned(), unit: "run", contenders })
 }
 
