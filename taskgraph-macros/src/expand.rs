@@ -41,8 +41,12 @@ pub(crate) fn expand(delayed: &Delayed) -> TokenStream {
     };
     let call = call(delayed, *brace, statements);
     let body = braced(*brace, quote!(#task #call));
+    // All it does is to write a node.
+    let inline = (!delayed.function.attrs.iter().any(|attr| attr.path().is_ident("inline")))
+        .then(|| quote_spanned!(here()=> #[inline]));
     quote_spanned! {here()=>
         #[track_caller]
+        #inline
         #signature #body
     }
 }

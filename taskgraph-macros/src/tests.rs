@@ -3,6 +3,7 @@
 use proc_macro2::TokenStream;
 
 #[track_caller]
+#[inline]
 fn check(function: &str, expected: &str) {
     let tokens = crate::transform(TokenStream::new(), function.parse().unwrap());
     let found = prettyplease::unparse(&syn::parse2(tokens).unwrap());
@@ -24,6 +25,7 @@ fn a_function_becomes_a_constructor() {
         "/// docs\npub fn f<T: Send>((a, _): (T, u8), name: &str) -> Result<T, E> where T: 'static { Ok(a) }",
         "
 #[track_caller]
+#[inline]
 /// docs
 pub fn f<T: Send>(
     __arg0: impl IntoArg<(T, u8)>,
@@ -65,6 +67,7 @@ fn a_generator_puts_what_it_yields() {
         "fn f(self, n: u64) -> io::Result<Vec<u64>> { yield_!(n); Ok(()) }",
         "
 #[track_caller]
+#[inline]
 fn f(self, n: impl IntoArg<u64>) -> DC<Vec<u64>> {
     TASK
     call::<

@@ -117,8 +117,9 @@ mod a_delayed_computation {
 
     #[test]
     fn shows_its_task() {
-        let shown = format!("{:?}", DC::value(1));
-        assert!(shown.starts_with("DC(`value` (") && shown.contains(file!()), "{shown}");
+        let shown = format!("{:?}", DC::value(1).map(|x| x));
+        assert!(shown.starts_with("DC(`map` (") && shown.contains(file!()), "{shown}");
+        assert_eq!(format!("{:?}", DC::value(1)), "DC(value)");
     }
 }
 
@@ -534,7 +535,7 @@ mod an_unused_computation {
         // `#[must_use]` is checked where this file is compiled: these lines would warn without their `let _`.
         #[deny(unused_must_use)]
         fn uses() {
-            let _ = DC::value(1).shared();
+            let _ = DC::value(1).map(|x| x).shared();
         }
         let told = log::told_by(uses);
         assert_eq!(told.len(), 1);

@@ -21,7 +21,7 @@ use std::vec;
 
 use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
-use super::delayed::DC;
+use super::delayed::{DC, Opened};
 use super::memory;
 use super::node::{Abandoned, Described, Destination, List, Node, Ready, Table};
 use super::segment::Segment;
@@ -74,17 +74,13 @@ struct Pump<T> {
 fn short<T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
     let gather = memory::allocate::<Gather<T, Exhausted>>();
     let mut results = Segment::with_capacity(children.len());
-    let (mut ready, handed_out) = (List::EMPTY, children.len());
-    for (i, child) in children.into_iter().enumerate() {
-        ready.append(hand_out(child, gather.cast(), &mut results, i));
-    }
-    if handed_out == 0 {
-        ready = List::of(gather.cast());
-    }
-    let node = Node::new(Gather::<T, Exhausted>::TABLE, Location::caller(), handed_out as u32);
-    // SAFETY: the memory is room for a `Gather`, the children were attached to it, and `ready` are all their leaves.
+    let handed_out = children.len();
+    let (leaves, missing) = hand_out(children, gather.cast(), &mut results, 0);
+    let node = Node::new(Gather::<T, Exhausted>::TABLE, Location::caller(), missing);
+    // SAFETY: the memory is room for a `Gather`, the children were attached to it, and `ready` are all leaves.
     unsafe {
         gather.write(Gather { node, results, handed_out, source: Exhausted });
+        let ready = if missing == 0 { List::of(gather.cast()) } else { leaves };
         DC::from_parts(gather.cast(), ready)
     }
 }
@@ -105,13 +101,29 @@ fn long<T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
     }
 }
 
-/// Attaches child `i` to `consumer`; gives its leaves.
+/// Attaches children to `consumer`, the first of them as number `from`; gives their leaves, and how many will arrive.
 #[inline(always)]
-fn hand_out<T>(child: DC<T>, consumer: NonNull<Node>, results: &mut Segment<T>, i: usize) -> List {
-    let (node, ready) = child.into_parts();
-    // SAFETY: the child's graph has not run, so its nodes are alive.
-    unsafe { node.as_ref() }.attach(Destination { consumer: Some(consumer), slot: results.slot(i).cast() });
-    ready
+fn hand_out<T>(
+    children: impl IntoIterator<Item = DC<T>>,
+    consumer: NonNull<Node>,
+    results: &mut Segment<T>,
+    from: usize,
+) -> (List, u32) {
+    let (mut leaves, mut missing) = (List::EMPTY, 0);
+    for (i, child) in children.into_iter().enumerate() {
+        let slot = results.slot(from + i);
+        match child.open() {
+            // SAFETY: the slot is ours to fill.
+            Opened::Done(value) => unsafe { value.move_to(slot.cast()) },
+            Opened::Graph(node, ready) => {
+                // SAFETY: the child's graph has not run, so its nodes are alive.
+                unsafe { node.as_ref() }.attach(Destination { consumer: Some(consumer), slot: slot.cast() });
+                leaves.append(ready);
+                missing += 1;
+            }
+        }
+    }
+    (leaves, missing)
 }
 
 impl<T: Send + 'static, S> Gather<T, S> {
@@ -188,20 +200,21 @@ impl<T: Send + 'static> Gather<T, Pump<T>> {
             let left = children.len();
             let share = left / (4 * cx.host.max_workers());
             let len = share.clamp(CHUNK_LEN_MIN, CHUNK_LEN_MAX).min(left);
-            let chunk = Chunk::<Self>::open(gather.cast(), len as u32, ());
-            (*at).node.expect_input();
-
             let first = (*at).handed_out;
             (*at).handed_out += len;
-            let mut ready = List::EMPTY;
-            for (i, child) in children.take(len).enumerate() {
-                ready.append(hand_out(child, chunk, &mut (*at).results, first + i));
+            let chunk = Chunk::<Self>::open(gather.cast(), 0, ());
+            let (ready, missing) = hand_out(children.take(len), chunk, &mut (*at).results, first);
+            if missing == 0 {
+                Chunk::<Self>::discard(chunk);
+            } else {
+                chunk.as_ref().wait_for(missing);
+                (*at).node.expect_input();
             }
             if len < left {
                 cx.add_ready(List::of(pump));
-            } else {
-                let through = settle::arrive(Destination::signal(gather.cast()), cx);
-                debug_assert!(through.is_none(), "the chunk is still out");
+            } else if let Some(through) = settle::arrive(Destination::signal(gather.cast()), cx) {
+                debug_assert!(missing == 0, "the chunk is still out");
+                return Some(through);
             }
             cx.start(ready)
         }

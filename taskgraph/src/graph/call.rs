@@ -146,9 +146,8 @@ where
     unsafe {
         inputs.place(&raw mut (*at).slots, &mut placing);
         (&raw mut (*at).body).write(ManuallyDrop::new(body));
-        let (ready, missing) = placing.finish();
-        (&raw mut (*at).node).write(Node::new(Call::<N, R, I, F, O>::TABLE, Location::caller(), missing));
-        DC::from_parts(call.cast(), ready)
+        (&raw mut (*at).node).write(Node::new(Call::<N, R, I, F, O>::TABLE, Location::caller(), placing.missing));
+        DC::from_parts(call.cast(), placing.finish())
     }
 }
 
@@ -190,12 +189,14 @@ where
             settle::fail(to, cx)
         };
         match unwind::catch(|| R::outcome(body(I::open(held)))) {
-            // SAFETY: the destination is that of a node whose result is this value.
+            // SAFETY: the destination is that of this node, whose result is this value.
             Ok(Outcome::Value(value)) => unsafe { settle::deliver(to, value, cx) },
-            Ok(Outcome::Delayed(delayed)) => delayed.replace(to, cx),
+            // SAFETY: as above; the computation has this node's result.
+            Ok(Outcome::Delayed(delayed)) => unsafe { delayed.replace(to, cx) },
             Ok(Outcome::Generated(generator)) => {
                 generator.set_origin(origin);
-                generator.replace(to, cx)
+                // SAFETY: as above.
+                unsafe { generator.replace(to, cx) }
             }
             Ok(Outcome::Failed(cause)) => fail(Why::Failed(cause), cx),
             Err(message) => fail(Why::Panicked(message), cx),

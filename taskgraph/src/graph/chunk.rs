@@ -43,6 +43,19 @@ impl<F: FanOut> Chunk<F> {
         chunk.cast()
     }
 
+    /// It has no children after all, and is no input.
+    ///
+    /// # Safety
+    ///
+    /// The chunk is the caller's, and nothing is attached to it.
+    pub(super) unsafe fn discard(chunk: NonNull<Node>) {
+        // SAFETY: the caller's promise; the stamp is dropped once, then the memory goes.
+        unsafe {
+            chunk.cast::<Self>().drop_in_place();
+            memory::free(chunk.cast::<Self>());
+        }
+    }
+
     /// All children have arrived with their values.
     ///
     /// # Safety

@@ -3,6 +3,7 @@
 //! A step never calls the scheduler: it returns the node to go on with, and leaves the other nodes it made ready in
 //! [`Cx::ready`]. The worker puts those in its queue. Whatever is in that list belongs to the same scope.
 
+use std::mem;
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -94,11 +95,13 @@ impl<'h> Cx<'h> {
         settle::abandon(node, self)
     }
 
-    /// The next of the nodes that the last step made ready besides the one it returned.
+    /// Hands over the nodes that the last step made ready besides the one it returned; whether there were any.
     #[inline(always)]
-    pub(crate) fn next_ready(&mut self) -> Option<Queued> {
-        let node = self.ready.pop()?;
-        Some(Queued::new(Ready(node), self.scope))
+    pub(crate) fn drain_ready(&mut self, mut queue: impl FnMut(Queued)) -> bool {
+        let ready = mem::replace(&mut self.ready, List::EMPTY);
+        let any = !ready.is_empty();
+        ready.for_each(|node| queue(Queued::new(Ready(node), self.scope)));
+        any
     }
 
     #[inline(always)]
@@ -128,7 +131,7 @@ impl<'h> Cx<'h> {
     /// Starts a graph: its first ready node is the one to go on with, the others are left for the worker.
     #[inline(always)]
     pub(super) fn start(&mut self, mut ready: List) -> Option<Ready> {
-        let first = ready.pop().expect("a delayed computation has a ready leaf");
+        let first = ready.pop()?;
         self.ready.append(ready);
         Some(Ready(first))
     }

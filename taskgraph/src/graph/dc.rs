@@ -44,10 +44,13 @@ impl<T: Send + 'static> DC<T> {
         func.call_with(args)
     }
 
-    /// A computation that is already done.
+    /// A computation that is already done. If the value is no larger than a pointer, that costs nothing.
     #[track_caller]
     pub fn value(value: T) -> Self {
         task! { Ready "value" }
+        if Self::FITS {
+            return Self::done(value);
+        }
         call::call::<Ready, Value, _, _, _>((Plain(value),), |(value,)| value)
     }
 

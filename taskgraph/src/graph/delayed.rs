@@ -1,8 +1,10 @@
 //! A graph that has not run, as a typed value: its node, and the leaves with which it starts.
+//!
+//! A small value that is there from the start needs no node: it is in the handle itself.
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::Location;
 use std::ptr::NonNull;
 
@@ -27,15 +29,57 @@ use super::settle;
 /// ```
 #[must_use = "a delayed computation does nothing unless it is run, yielded, returned or given to another"]
 pub struct DC<T> {
-    /// The node whose result is the computation's.
-    node: NonNull<Node>,
-    /// The nodes below it that wait for nothing: starting the graph walks nothing.
-    ready: List,
+    /// The node whose result is the computation's; none if that is there already.
+    node: Option<NonNull<Node>>,
+    /// With a node, a [`List`]: the nodes below it that wait for nothing, so that starting the graph walks nothing.
+    /// Without one, the result.
+    rest: MaybeUninit<Word>,
     result: PhantomData<fn() -> T>,
 }
 
+/// What has room beside a node. Results up to this size need no node.
+type Word = *mut ();
+
+const _: () = assert!(size_of::<List>() == size_of::<Word>() && align_of::<List>() == align_of::<Word>());
+
+/// A handle, taken apart.
+pub(super) enum Opened<T> {
+    Done(Small<T>),
+    /// The node, and the leaves below it.
+    Graph(NonNull<Node>, List),
+}
+
+/// A `T` in the room of a word. Whatever the size of a `T` is, this is not more.
+#[must_use = "a value that is not moved on is never dropped"]
+pub(super) struct Small<T>(MaybeUninit<Word>, PhantomData<fn() -> T>);
+
+impl<T> Small<T> {
+    const FITS: bool = size_of::<T>() <= size_of::<Word>() && align_of::<T>() <= align_of::<Word>();
+
+    /// # Safety
+    ///
+    /// It fits.
+    #[inline(always)]
+    unsafe fn new(value: T) -> Self {
+        debug_assert!(Self::FITS, "the value has room in a word");
+        let mut word = MaybeUninit::<Word>::uninit();
+        // SAFETY: the caller's promise.
+        unsafe { word.as_mut_ptr().cast::<T>().write(value) };
+        Self(word, PhantomData)
+    }
+
+    /// # Safety
+    ///
+    /// `to` is room for a `T`.
+    #[inline(always)]
+    pub(super) unsafe fn move_to(self, to: *mut T) {
+        // SAFETY: it was made of a `T`, and is not used again.
+        unsafe { to.copy_from_nonoverlapping(self.0.as_ptr().cast::<T>(), 1) }
+    }
+}
+
 // SAFETY: a graph that has not run is owned by this handle alone, and all that it holds is `Send`: every constructor
-// asks for that. The result is made later, on the worker that hands it on, and asks for `T: Send` there.
+// asks for that. A result that is made later is made on the worker that hands it on, and asks for `T: Send` there.
 unsafe impl<T> Send for DC<T> {}
 // SAFETY: there is nothing to be done with a `&DC`.
 unsafe impl<T> Sync for DC<T> {}
@@ -48,45 +92,91 @@ impl<T> DC<T> {
     #[inline(always)]
     pub(super) unsafe fn from_parts(node: NonNull<Node>, ready: List) -> Self {
         debug_assert!(!ready.is_empty(), "a graph starts somewhere");
-        Self { node, ready, result: PhantomData }
+        // SAFETY: as asserted above.
+        Self { node: Some(node), rest: unsafe { Small::new(ready) }.0, result: PhantomData }
+    }
+
+    /// Whether a `T` that is there needs no node.
+    pub(super) const FITS: bool = Small::<T>::FITS;
+
+    /// A computation that is done. Only if the value [fits](Self::FITS).
+    #[inline(always)]
+    pub(super) fn done(value: T) -> Self
+    where
+        T: Send,
+    {
+        assert!(Self::FITS, "a larger value needs a node");
+        // SAFETY: as asserted.
+        Self { node: None, rest: unsafe { Small::new(value) }.0, result: PhantomData }
     }
 
     #[inline(always)]
-    pub(super) fn into_parts(mut self) -> (NonNull<Node>, List) {
-        let ready = mem::replace(&mut self.ready, List::EMPTY);
-        let node = self.node;
-        mem::forget(self);
-        (node, ready)
+    pub(super) fn open(self) -> Opened<T> {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the handle is not used again.
+        unsafe { this.take() }
+    }
+
+    /// # Safety
+    ///
+    /// The handle is not used again.
+    #[inline(always)]
+    unsafe fn take(&self) -> Opened<T> {
+        match self.node {
+            // SAFETY: with a node there is a list, which is moved out once.
+            Some(node) => Opened::Graph(node, unsafe { self.rest.as_ptr().cast::<List>().read() }),
+            None => Opened::Done(Small(self.rest, PhantomData)),
+        }
     }
 
     /// Puts the graph in the place of the node that had this destination: a tail call.
+    ///
+    /// # Safety
+    ///
+    /// `to` is the destination of a node with a result of type `T`, which is gone and has not arrived there.
     #[inline(always)]
-    pub(super) fn replace(self, to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
-        let (node, ready) = self.into_parts();
-        // SAFETY: the graph was never run, so its nodes are alive and ours.
-        unsafe { node.as_ref() }.attach(to);
-        cx.start(ready)
+    pub(super) unsafe fn replace(self, to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
+        match self.open() {
+            // SAFETY: the caller's promise; the slot is a place for a `T`.
+            Opened::Done(value) => unsafe {
+                value.move_to(to.slot.cast());
+                settle::arrive(to, cx)
+            },
+            Opened::Graph(node, ready) => {
+                // SAFETY: the graph was never run, so its nodes are alive and ours.
+                unsafe { node.as_ref() }.attach(to);
+                cx.start(ready)
+            }
+        }
     }
 
     /// The computation stands for a call made elsewhere.
     pub(super) fn set_origin(&self, origin: &'static Location<'static>) {
-        // SAFETY: the graph has not run, so its nodes are alive.
-        unsafe { self.node.as_ref() }.set_origin(origin);
+        if let Some(node) = self.node {
+            // SAFETY: the graph has not run, so its nodes are alive.
+            unsafe { node.as_ref() }.set_origin(origin);
+        }
     }
 }
 
 impl<T> Drop for DC<T> {
     fn drop(&mut self) {
-        settle::drop_unrun(self.node, mem::replace(&mut self.ready, List::EMPTY));
+        // SAFETY: the handle is gone after this.
+        match unsafe { self.take() } {
+            // SAFETY: it was made of a `T`, and is dropped once.
+            Opened::Done(mut value) => unsafe { value.0.as_mut_ptr().cast::<T>().drop_in_place() },
+            Opened::Graph(node, ready) => settle::drop_unrun(node, ready),
+        }
     }
 }
 
 impl<T> fmt::Debug for DC<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // SAFETY: the graph has not run, so its nodes are alive.
-        match unsafe { Node::task(self.node) } {
-            Some(task) => write!(f, "DC({task})"),
-            None => f.write_str("DC"),
+        match self.node.map(|node| unsafe { Node::task(node) }) {
+            Some(Some(task)) => write!(f, "DC({task})"),
+            Some(None) => f.write_str("DC"),
+            None => f.write_str("DC(value)"),
         }
     }
 }

@@ -28,7 +28,7 @@ use super::arg::IntoArg;
 use super::call::{self, Outcome, Task};
 use super::chunk::{Chunk, FanOut};
 use super::cx::{Cx, Parked, Queued};
-use super::delayed::DC;
+use super::delayed::{DC, Opened};
 use super::memory;
 use super::node::{Abandoned, Arrival, Described, Destination, FailedInputs, List, Node, Ready, Table};
 use super::segment::Segment;
@@ -181,15 +181,18 @@ impl<T: Send + 'static> Desk<T> {
         match item {
             // SAFETY: the slot is ours to fill.
             Outcome::Value(value) => unsafe { slot.cast::<T>().write(value) },
-            Outcome::Delayed(delayed) | Outcome::Generated(delayed) => {
-                let consumer = work.open_chunk(self, cx);
-                let (node, ready) = delayed.into_parts();
-                // SAFETY: the graph has not run, so its nodes are alive.
-                unsafe { node.as_ref() }.attach(Destination { consumer: Some(consumer), slot });
-                work.chunk_len += 1;
-                cx.add_ready(ready);
-                cx.publish();
-            }
+            Outcome::Delayed(delayed) | Outcome::Generated(delayed) => match delayed.open() {
+                // SAFETY: as above.
+                Opened::Done(value) => unsafe { value.move_to(slot.cast()) },
+                Opened::Graph(node, ready) => {
+                    let consumer = work.open_chunk(self, cx);
+                    // SAFETY: the graph has not run, so its nodes are alive.
+                    unsafe { node.as_ref() }.attach(Destination { consumer: Some(consumer), slot });
+                    work.chunk_len += 1;
+                    cx.add_ready(ready);
+                    cx.publish();
+                }
+            },
             Outcome::Failed(_) => unreachable!("an item is a value or a computation"),
         }
         work.put += 1;
@@ -215,8 +218,8 @@ impl<T> Work<T> {
             // SAFETY: the body has not ended, so the generator waits for it and is alive.
             unsafe { self.generator.as_ref() }.expect_input();
             desk.window.open_chunk();
-            let opened = Opened { at: cx.host.now(), window: NonNull::from(&desk.window), pump: desk.pump };
-            Chunk::<Opened>::open(self.generator, OPEN, opened)
+            let stamp = Stamp { opened_at: cx.host.now(), window: NonNull::from(&desk.window), pump: desk.pump };
+            Chunk::<Stamp>::open(self.generator, OPEN, stamp)
         })
     }
 
@@ -417,20 +420,20 @@ where
 }
 
 /// What a chunk knows of the generator it is part of.
-struct Opened {
-    at: Instant,
+struct Stamp {
+    opened_at: Instant,
     window: NonNull<Window>,
     pump: NonNull<Node>,
 }
 
-impl FanOut for Opened {
+impl FanOut for Stamp {
     type Stamp = Self;
 
-    unsafe fn on_settled(_: NonNull<Node>, opened: Opened, cx: &mut Cx<'_>) -> Option<Ready> {
+    unsafe fn on_settled(_: NonNull<Node>, stamp: Stamp, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the window belongs to the generator, which waits for the chunk.
-        let window = unsafe { opened.window.as_ref() };
-        let took = cx.host.now().saturating_duration_since(opened.at);
-        window.chunk_settled(took).then_some(Ready(opened.pump))
+        let window = unsafe { stamp.window.as_ref() };
+        let took = cx.host.now().saturating_duration_since(stamp.opened_at);
+        window.chunk_settled(took).then_some(Ready(stamp.pump))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 
-use super::delayed::DC;
+use super::delayed::{DC, Opened};
 use super::node::{Destination, FailedInputs, List, Node};
 use crate::unwind;
 
@@ -75,9 +75,14 @@ impl Placing {
     }
 
     /// The leaves with which the whole graph starts: the node itself, if it waits for nothing.
+    ///
+    /// # Safety
+    ///
+    /// The node is written, with what is missing.
     #[inline(always)]
-    pub(super) fn finish(self) -> (List, u32) {
-        if self.missing == 0 { (List::of(self.node), 0) } else { (self.ready, self.missing) }
+    pub(super) unsafe fn finish(self) -> List {
+        // SAFETY: the caller's promise; a node that is ready is in no list yet.
+        if self.missing == 0 { unsafe { List::of(self.node) } } else { self.ready }
     }
 }
 
@@ -123,7 +128,8 @@ unsafe impl<T: Send + 'static> Input for Plain<T> {
     }
 }
 
-// SAFETY: the node attached in `place` fills the slot before it arrives; if it fails, its slot is among the failed.
+// SAFETY: `place` fills the slot, or attaches the node that does before it arrives; if that fails, its slot is among the
+// failed.
 unsafe impl<T: Send + 'static> Input for DC<T> {
     type Slot = Slot<T>;
     type Held = T;
@@ -131,10 +137,15 @@ unsafe impl<T: Send + 'static> Input for DC<T> {
 
     #[inline(always)]
     unsafe fn place(self, slot: *mut Slot<T>, placing: &mut Placing) {
-        let (node, ready) = self.into_parts();
-        // SAFETY: the graph has not run, so its nodes are alive.
-        unsafe { node.as_ref() }.attach(Destination { consumer: Some(placing.node), slot: slot.cast() });
-        placing.expect(ready);
+        match self.open() {
+            // SAFETY: the caller's promise.
+            Opened::Done(value) => unsafe { value.move_to(slot.cast()) },
+            Opened::Graph(node, ready) => {
+                // SAFETY: the graph has not run, so its nodes are alive.
+                unsafe { node.as_ref() }.attach(Destination { consumer: Some(placing.node), slot: slot.cast() });
+                placing.expect(ready);
+            }
+        }
     }
 
     #[inline(always)]

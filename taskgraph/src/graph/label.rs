@@ -28,9 +28,8 @@ pub(super) fn label<T: Send + 'static>(inner: DC<T>, name: Cow<'static, str>) ->
     unsafe {
         inner.place(&raw mut (*at).slot, &mut placing);
         (&raw mut (*at).name).write(ManuallyDrop::new(name));
-        let (ready, missing) = placing.finish();
-        (&raw mut (*at).node).write(Node::new(Label::<T>::TABLE, Location::caller(), missing));
-        DC::from_parts(label.cast(), ready)
+        (&raw mut (*at).node).write(Node::new(Label::<T>::TABLE, Location::caller(), placing.missing));
+        DC::from_parts(label.cast(), placing.finish())
     }
 }
 

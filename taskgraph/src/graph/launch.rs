@@ -39,16 +39,14 @@ impl<T> Launch<T> {
     /// `this` is a field of `node`, which is the caller's, and holds a graph.
     pub(super) unsafe fn start(this: *mut Self, node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the field is ours, and the graph is moved out before its place serves for the result.
-        let (inner, ready) = unsafe {
+        unsafe {
             debug_assert!((*this).is_held(), "a graph is started once");
             let graph = (&raw mut (*this).place.held).read();
             (*this).is_started = true;
             node.as_ref().wait_for(1);
-            ManuallyDrop::into_inner(graph).into_parts()
-        };
-        // SAFETY: the graph has not run, so its nodes are alive.
-        unsafe { inner.as_ref().attach(Destination { consumer: Some(node), slot: Self::result(this).cast() }) };
-        cx.start(ready)
+            let to = Destination { consumer: Some(node), slot: Self::result(this).cast() };
+            ManuallyDrop::into_inner(graph).replace(to, cx)
+        }
     }
 
     /// The place of the result, once the graph has been started.

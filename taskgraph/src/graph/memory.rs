@@ -1,15 +1,20 @@
 //! Where nodes live: bump allocation in slabs, since the system allocator would cost more than the rest of a node.
 //!
 //! A thread owns one open [`Slab`] and hands out its bytes in order, so nodes built together lie together.
-//! Nothing inside a slab is reused: a slab counts its live nodes, and whoever frees the last one recycles it whole.
+//! Nothing inside a slab is reused: a slab counts the bytes of its live nodes, and whoever frees the last recycles it
+//! whole.
 //!
 //! ```text
 //! open (one thread bumps) --full, or its thread ends--> closed --last node freed--> free --> open
 //! ```
 //!
-//! The count starts at [`OPEN`], far above what a slab can hold; the owner counts its allocations in a plain
-//! variable and settles the difference when it closes the slab. So allocating touches no shared memory, freeing is
-//! one decrement, and the count can only reach zero once the slab is closed.
+//! The count is shared, but rarely touched:
+//!
+//! * It starts at [`OPEN`], far above what a slab can hold, and cannot reach zero while the slab is open. What its owner
+//!   allocates shows in how far the bump pointer went, and what it frees there it counts in a plain variable; both are
+//!   settled when it closes the slab. Most nodes die young, so most are freed this way.
+//! * What a thread frees in slabs that are not its open one it collects while that is one and the same slab, and
+//!   settles when it comes to another one, or [when it goes idle](settle).
 //!
 //! Free slabs stay with the thread that freed them, a few at a time, and move through a common pool beyond that;
 //! [`trim`] gives the pool back to the allocator. Nodes that are large or strictly aligned go to the system allocator.
@@ -36,14 +41,14 @@ pub(super) fn allocate<N>() -> NonNull<N> {
 pub(super) unsafe fn free<N>(node: NonNull<N>) {
     if const { in_slab::<N>() } {
         // SAFETY: the caller's promise; `in_slab` decides the same way for both directions.
-        unsafe { slab::free(node.cast()) }
+        unsafe { slab::free(node.cast(), const { rounded::<N>() }) }
     } else {
         // SAFETY: the caller's promise; this is the layout it was allocated with.
         unsafe { alloc::dealloc(node.as_ptr().cast(), Layout::new::<N>()) }
     }
 }
 
-pub(crate) use slab::trim;
+pub(crate) use slab::{settle, trim};
 
 /// Nodes above this size go to the system allocator: a slab should hold dozens of them.
 const IN_SLAB_BYTES_MAX: usize = 1024;
@@ -78,7 +83,7 @@ mod slab {
 
     /// Slabs of 16 to 64 KiB measured alike; a slab is also the least that one long-lived node can hold on to.
     const BYTES: usize = 32 << 10;
-    /// What the count of an open slab starts at: more than a slab can hold nodes.
+    /// What the count of an open slab starts at: more bytes than it has.
     const OPEN: u32 = 1 << 30;
     /// How many free slabs a thread keeps before it shares them.
     const KEPT_MAX: u32 = 16;
@@ -90,6 +95,7 @@ mod slab {
     /// The head of a slab; the nodes follow. A slab is aligned to its size, so a node finds its head by masking.
     #[repr(C, align(64))]
     struct Slab {
+        /// Bytes of nodes that are not freed, as far as threads have settled their counts.
         live: AtomicU32,
         /// The next one in a list of free slabs; only its owner touches it.
         next: Cell<*mut Slab>,
@@ -97,23 +103,49 @@ mod slab {
 
     /// One thread's slabs.
     struct Local {
-        at: Cell<usize>,
-        end: Cell<usize>,
-        allocated: Cell<u32>,
+        /// The open slab, its next free byte, and its end. Null if there is none.
+        open: Cell<*mut Slab>,
+        at: Cell<*mut u8>,
+        end: Cell<*mut u8>,
+        /// Bytes freed in the open slab.
+        freed: Cell<u32>,
+        /// Another slab, and bytes freed there that its count does not know of.
+        other: Cell<*mut Slab>,
+        freed_in_other: Cell<u32>,
         kept: Cell<*mut Slab>,
         kept_len: Cell<u32>,
     }
 
     thread_local! {
+        /// Without a destructor, so that using it asks nothing; see [`AT_END`].
         static LOCAL: Local = const {
             Local {
-                at: Cell::new(0),
-                end: Cell::new(0),
-                allocated: Cell::new(0),
+                open: Cell::new(ptr::null_mut()),
+                at: Cell::new(ptr::null_mut()),
+                end: Cell::new(ptr::null_mut()),
+                freed: Cell::new(0),
+                other: Cell::new(ptr::null_mut()),
+                freed_in_other: Cell::new(0),
                 kept: Cell::new(ptr::null_mut()),
                 kept_len: Cell::new(0),
             }
         };
+        /// Gives up the thread's slabs at its end. From then on each node gets a slab of its own.
+        static AT_END: GiveUp = const { GiveUp };
+    }
+
+    struct GiveUp;
+
+    impl Drop for GiveUp {
+        fn drop(&mut self) {
+            LOCAL.with(|local| {
+                local.close();
+                local.settle();
+                while let Some(slab) = local.take_kept() {
+                    pool().0.push(slab);
+                }
+            });
+        }
     }
 
     struct Pool(Vec<NonNull<Slab>>);
@@ -123,64 +155,88 @@ mod slab {
 
     #[inline(always)]
     pub(in crate::graph) fn allocate(bytes: usize) -> NonNull<u8> {
-        LOCAL
-            .try_with(|local| {
-                let at = local.at.get();
-                if local.end.get() - at < bytes {
-                    return local.allocate_in_new_slab(bytes);
-                }
-                local.at.set(at + bytes);
-                local.allocated.set(local.allocated.get() + 1);
-                // SAFETY: `at` lies inside a slab, so it is not null.
-                unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(at)) }
-            })
-            .unwrap_or_else(|_| allocate_alone(bytes))
+        LOCAL.with(|local| {
+            let at = local.at.get();
+            if local.end.get().addr() - at.addr() < bytes {
+                return local.allocate_in_new_slab(bytes);
+            }
+            local.at.set(at.wrapping_add(bytes));
+            // SAFETY: there is room behind `at`, so it lies inside a slab.
+            unsafe { NonNull::new_unchecked(at) }
+        })
     }
 
     /// # Safety
     ///
-    /// `node` came from `allocate`, and nobody uses it again.
+    /// `node` came from `allocate` of so many bytes, and nobody uses it again.
     #[inline(always)]
-    pub(in crate::graph) unsafe fn free(node: NonNull<u8>) {
-        let slab = ptr::with_exposed_provenance_mut::<Slab>(node.as_ptr().expose_provenance() & !(BYTES - 1));
-        // SAFETY: the node is live, so its slab is, and every slab starts with its head.
-        let live = unsafe { &(*slab).live };
-        // AcqRel: whoever recycles the slab must come after every use of its nodes.
-        if live.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // SAFETY: the count reached zero, which happens once, so the slab is ours.
-            unsafe { recycle(NonNull::new_unchecked(slab)) }
-        }
+    pub(in crate::graph) unsafe fn free(node: NonNull<u8>, bytes: usize) {
+        let slab = node.as_ptr().map_addr(|addr| addr & !(BYTES - 1)).cast::<Slab>();
+        LOCAL.with(|local| {
+            if slab == local.open.get() {
+                local.freed.set(local.freed.get() + bytes as u32);
+            } else if slab == local.other.get() {
+                local.freed_in_other.set(local.freed_in_other.get() + bytes as u32);
+            } else {
+                local.free_in_another(slab, bytes as u32);
+            }
+        });
+    }
+
+    /// Frees what this thread has collected to be freed at once. Worth it before it does nothing for a while.
+    pub(crate) fn settle() {
+        LOCAL.with(Local::settle);
     }
 
     impl Local {
         #[cold]
         #[inline(never)]
         fn allocate_in_new_slab(&self, bytes: usize) -> NonNull<u8> {
+            if AT_END.try_with(|_| ()).is_err() {
+                return allocate_alone(bytes);
+            }
             self.close();
             let slab = self.take_kept().unwrap_or_else(from_pool);
-            let first = open(slab).as_ptr().expose_provenance();
-            self.at.set(first + bytes);
-            self.end.set(slab.as_ptr().addr() + BYTES);
-            self.allocated.set(1);
-            // SAFETY: not null, it lies inside a slab.
-            unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(first)) }
+            let first = open(slab);
+            self.open.set(slab.as_ptr());
+            self.at.set(first.as_ptr().wrapping_add(bytes));
+            self.end.set(slab.as_ptr().cast::<u8>().wrapping_add(BYTES));
+            first
         }
 
         /// Closes the open slab, if there is one.
         fn close(&self) {
-            let end = self.end.replace(0);
-            self.at.set(0);
-            if end == 0 {
+            let slab = self.open.replace(ptr::null_mut());
+            let at = self.at.replace(ptr::null_mut());
+            self.end.set(ptr::null_mut());
+            if slab.is_null() {
                 return;
             }
-            let unused = OPEN - self.allocated.replace(0);
-            let slab = ptr::with_exposed_provenance_mut::<Slab>(end - BYTES);
+            let allocated = (at.addr() - slab.addr() - size_of::<Slab>()) as u32;
+            let freed = self.freed.replace(0);
             // SAFETY: an open slab is alive, `OPEN` keeps its count above zero until here.
-            let live = unsafe { &(*slab).live };
-            // AcqRel: as in `free`.
-            if live.fetch_sub(unused, Ordering::AcqRel) == unused {
-                // SAFETY: the count reached zero, so the slab is ours.
-                unsafe { recycle(NonNull::new_unchecked(slab)) }
+            unsafe { take_off(slab, OPEN - allocated + freed) }
+        }
+
+        #[cold]
+        #[inline(never)]
+        fn free_in_another(&self, slab: *mut Slab, bytes: u32) {
+            self.settle();
+            if AT_END.try_with(|_| ()).is_err() {
+                // SAFETY: the bytes were those of the node.
+                return unsafe { take_off(slab, bytes) };
+            }
+            self.other.set(slab);
+            self.freed_in_other.set(bytes);
+        }
+
+        /// Tells the count of a slab that is not open what was freed there.
+        fn settle(&self) {
+            let slab = self.other.replace(ptr::null_mut());
+            let freed = self.freed_in_other.replace(0);
+            if !slab.is_null() {
+                // SAFETY: what was freed there has kept the slab alive until here.
+                unsafe { take_off(slab, freed) }
             }
         }
 
@@ -193,12 +249,16 @@ mod slab {
         }
     }
 
-    impl Drop for Local {
-        fn drop(&mut self) {
-            self.close();
-            while let Some(slab) = self.take_kept() {
-                pool().0.push(slab);
-            }
+    /// # Safety
+    ///
+    /// The slab's count holds these bytes on the caller's behalf.
+    unsafe fn take_off(slab: *mut Slab, bytes: u32) {
+        // SAFETY: the caller's bytes keep the slab alive until here.
+        let live = unsafe { &(*slab).live };
+        // AcqRel: whoever recycles the slab must come after every use of its nodes.
+        if live.fetch_sub(bytes, Ordering::AcqRel) == bytes {
+            // SAFETY: the count reached zero, which happens once, so the slab is ours.
+            unsafe { recycle(NonNull::new_unchecked(slab)) }
         }
     }
 
@@ -229,8 +289,7 @@ mod slab {
         let slab = from_pool();
         let first = open(slab);
         // SAFETY: the slab is open and ours.
-        unsafe { slab.as_ref() }.live.store(1, Ordering::Relaxed);
-        first.as_ptr().expose_provenance();
+        unsafe { slab.as_ref() }.live.store(bytes as u32, Ordering::Relaxed);
         first
     }
 
@@ -239,19 +298,16 @@ mod slab {
     /// The slab holds no live node, is not open, and is the caller's.
     #[cold]
     unsafe fn recycle(slab: NonNull<Slab>) {
-        let kept = LOCAL.try_with(|local| {
-            if local.kept_len.get() == KEPT_MAX {
-                return false;
+        LOCAL.with(|local| {
+            if local.kept_len.get() == KEPT_MAX || AT_END.try_with(|_| ()).is_err() {
+                pool().0.push(slab);
+                return;
             }
             // SAFETY: the slab is ours.
             unsafe { slab.as_ref() }.next.set(local.kept.get());
             local.kept.set(slab.as_ptr());
             local.kept_len.set(local.kept_len.get() + 1);
-            true
         });
-        if kept != Ok(true) {
-            pool().0.push(slab);
-        }
     }
 
     /// Gives the common pool back to the allocator, but for a few megabytes that the next run will want.
@@ -273,6 +329,16 @@ mod slab {
     mod tests {
         use super::*;
 
+        fn write_and_free(nodes: impl IntoIterator<Item = NonNull<u8>>, bytes: usize) {
+            for node in nodes {
+                // SAFETY: allocated with this many bytes by the caller, not used again.
+                unsafe {
+                    node.write_bytes(1, bytes);
+                    free(node, bytes);
+                }
+            }
+        }
+
         #[test]
         fn rooms_do_not_overlap_and_a_slab_comes_back_when_its_last_node_is_freed() {
             std::thread::spawn(|| {
@@ -284,10 +350,13 @@ mod slab {
                 for (i, node) in &nodes {
                     // SAFETY: written above.
                     assert_eq!(unsafe { node.read() }, *i);
-                    // SAFETY: allocated above, not used again.
-                    unsafe { free(node.cast()) };
                 }
-                LOCAL.with(|local| assert!(0 < local.kept_len.get(), "emptied slabs are kept for reuse"));
+                write_and_free(nodes.into_iter().map(|(_, node)| node.cast()), 48);
+                settle();
+                let kept_len = LOCAL.with(|local| local.kept_len.get());
+                assert!(0 < kept_len, "emptied slabs are kept for reuse");
+                (0..10_000).for_each(|_| write_and_free([allocate(48)], 48));
+                assert_eq!(LOCAL.with(|local| local.kept_len.get()), kept_len, "one slab is used again and again");
             })
             .join()
             .expect("the checks hold");
@@ -295,13 +364,28 @@ mod slab {
 
         #[test]
         fn nodes_may_be_freed_by_another_thread() {
-            let nodes: Vec<usize> = std::thread::spawn(|| (0..5_000).map(|_| allocate(64).as_ptr().addr()).collect())
+            struct Nodes(Vec<NonNull<u8>>);
+            // SAFETY: nodes are plain memory.
+            unsafe impl Send for Nodes {}
+
+            let nodes = std::thread::spawn(|| Nodes((0..5_000).map(|_| allocate(64)).collect()))
                 .join()
                 .expect("allocating does not panic");
-            for node in nodes {
-                // SAFETY: allocated above, not used again.
-                unsafe { free(NonNull::new_unchecked(ptr::with_exposed_provenance_mut(node))) };
-            }
+            let slabs = nodes.0.iter().map(|node| node.as_ptr().addr() & !(BYTES - 1));
+            let slabs: std::collections::HashSet<_> = slabs.collect();
+            write_and_free(nodes.0, 64);
+            settle();
+            let kept = || {
+                let mut next = LOCAL.with(|local| local.kept.get());
+                std::iter::from_fn(move || {
+                    let slab = NonNull::new(next)?;
+                    // SAFETY: a kept slab is this thread's own.
+                    next = unsafe { slab.as_ref() }.next.get();
+                    Some(slab.as_ptr().addr())
+                })
+            };
+            assert!(slabs.is_superset(&kept().collect()), "they are whose last node was freed here");
+            assert_eq!(kept().count(), slabs.len().min(KEPT_MAX as usize));
         }
     }
 }

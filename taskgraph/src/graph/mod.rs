@@ -26,7 +26,7 @@ mod arg;
 mod dc;
 
 pub(crate) use cx::{Cx, Host, Parked, Queued};
-pub(crate) use memory::trim;
+pub(crate) use memory::{settle as settle_memory, trim};
 pub(crate) use node::Ready;
 pub(crate) use root::{Ending, root};
 pub(crate) use scope::{Home, Scope};

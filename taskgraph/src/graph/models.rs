@@ -86,9 +86,7 @@ struct Worker<'a>(&'a Ready);
 
 impl Host for Worker<'_> {
     fn publish(&self, cx: &mut Cx<'_>) {
-        while let Some(node) = cx.next_ready() {
-            self.0.0.lock().unwrap().push_back(node);
-        }
+        cx.drain_ready(|node| self.0.0.lock().unwrap().push_back(node));
     }
 
     fn max_workers(&self) -> usize {

@@ -327,47 +327,92 @@ impl FailedInputs {
     }
 }
 
-/// Nodes in order, linked through their `link`. It costs nothing to make, to join or to hand over.
+/// Nodes in order, linked through their `link` in a ring. It costs nothing to make, to join or to hand over, and is one
+/// word, so that a handle is two, which is what goes through registers.
 #[must_use]
 pub(crate) struct List {
-    ends: Option<(NonNull<Node>, NonNull<Node>)>,
+    /// It is linked to the first.
+    last: Option<NonNull<Node>>,
 }
 
 impl List {
-    pub(super) const EMPTY: Self = Self { ends: None };
+    pub(super) const EMPTY: Self = Self { last: None };
 
+    /// # Safety
+    ///
+    /// The node is alive, and as long as it is in a list its link is the list's.
     #[inline(always)]
-    pub(super) fn of(node: NonNull<Node>) -> Self {
-        Self { ends: Some((node, node)) }
+    pub(super) unsafe fn of(node: NonNull<Node>) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { set_next(node, node) };
+        Self { last: Some(node) }
     }
 
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_none()
+        self.last.is_none()
     }
 
     #[inline(always)]
     pub(super) fn append(&mut self, other: Self) {
-        match (&mut self.ends, other.ends) {
-            (_, None) => {}
-            (None, ends) => self.ends = ends,
-            (Some((_, tail)), Some((other_head, other_tail))) => {
-                // SAFETY: a listed node is alive, and its link is the list owner's.
-                unsafe { tail.as_ref() }.link.store(other_head.as_ptr().cast(), Ordering::Relaxed);
-                *tail = other_tail;
+        let Some(other_last) = other.last else { return };
+        if let Some(last) = self.last {
+            // SAFETY: listed nodes are alive, and their links are ours.
+            unsafe {
+                let (first, other_first) = (next(last), next(other_last));
+                set_next(last, other_first);
+                set_next(other_last, first);
             }
         }
+        self.last = Some(other_last);
     }
 
     #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<NonNull<Node>> {
-        let (head, tail) = self.ends?;
-        self.ends = if head == tail {
-            None
+        let last = self.last?;
+        // SAFETY: listed nodes are alive, and their links are ours.
+        let first = unsafe { next(last) };
+        if first == last {
+            self.last = None;
         } else {
-            // SAFETY: a listed node is alive; all but the last are linked to the next.
-            Some((unsafe { NonNull::new_unchecked(head.as_ref().link.load(Ordering::Relaxed).cast()) }, tail))
-        };
-        Some(head)
+            // SAFETY: as above.
+            unsafe { set_next(last, next(first)) };
+        }
+        Some(first)
     }
+
+    /// Takes the list apart. The node is the closure's, which may link it elsewhere.
+    #[inline(always)]
+    pub(super) fn for_each(self, mut take: impl FnMut(NonNull<Node>)) {
+        let Some(last) = self.last else { return };
+        // SAFETY: a listed node is alive until it is given away.
+        let mut node = unsafe { next(last) };
+        loop {
+            // SAFETY: as above.
+            let following = unsafe { next(node) };
+            take(node);
+            if node == last {
+                return;
+            }
+            node = following;
+        }
+    }
+}
+
+/// # Safety
+///
+/// The node is alive, and in a list of the caller.
+#[inline(always)]
+unsafe fn next(node: NonNull<Node>) -> NonNull<Node> {
+    // SAFETY: the caller's promise; every listed node is linked to another.
+    unsafe { NonNull::new_unchecked(node.as_ref().link.load(Ordering::Relaxed).cast()) }
+}
+
+/// # Safety
+///
+/// The node is alive, and its link is the caller's.
+#[inline(always)]
+unsafe fn set_next(node: NonNull<Node>, next: NonNull<Node>) {
+    // SAFETY: the caller's promise.
+    unsafe { node.as_ref() }.link.store(next.as_ptr().cast(), Ordering::Relaxed);
 }

@@ -162,7 +162,8 @@ impl<T> SharedNode<T> {
             cx.enter(scope);
             if state == FAILED {
                 // It asks again, in a step of its own: failures must not climb from here on top of each other.
-                cx.add_ready(List::of(tap));
+                // SAFETY: the tap waits, and is ours.
+                cx.add_ready(unsafe { List::of(tap) });
                 continue;
             }
             // SAFETY: the tap arrives once, here.
@@ -171,7 +172,8 @@ impl<T> SharedNode<T> {
                 && let Some((before, before_scope)) = ready.replace((woken, cx.scope_ptr()))
             {
                 cx.enter(before_scope);
-                cx.add_ready(List::of(before.0));
+                // SAFETY: the node is ready, and ours.
+                cx.add_ready(unsafe { List::of(before.0) });
             }
         }
         let (ready, scope) = ready?;

@@ -6,7 +6,7 @@
 //!
 //! The deques are `crossbeam-deque`'s, which is named here and nowhere else.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
@@ -27,18 +27,13 @@ struct Deques {
     stealers: Arc<[Stealer<Queued>]>,
 }
 
-/// A worker's own deque, and its view of the others.
+/// A worker's own deque, and its view of the others. [Released](Self::release) when the worker goes.
 pub(crate) struct Claim<'q> {
     queues: &'q Queues,
     worker_idx: usize,
-    own: Option<Worker<Queued>>,
+    own: Worker<Queued>,
     stealers: RefCell<Arc<[Stealer<Queued>]>>,
-    /// Nodes taken so far, to look at the injector now and then.
-    taken: Cell<u32>,
 }
-
-/// After so many nodes of its own a worker looks at the injector first, so that a run from outside has its turn.
-const INJECTOR_EVERY: u32 = 256;
 
 impl Queues {
     pub(crate) fn new() -> Self {
@@ -63,7 +58,7 @@ impl Queues {
             (worker_idx, own)
         });
         let stealers = RefCell::new(Arc::clone(&deques.stealers));
-        Claim { queues: self, worker_idx, own: Some(own), stealers, taken: Cell::new(0) }
+        Claim { queues: self, worker_idx, own, stealers }
     }
 
     /// Whether anything is queued anywhere.
@@ -73,26 +68,15 @@ impl Queues {
 }
 
 impl Claim<'_> {
-    fn own(&self) -> &Worker<Queued> {
-        self.own.as_ref().expect("a claim has its deque until it is dropped")
-    }
-
     #[inline(always)]
     pub(crate) fn push(&self, node: Queued) {
-        self.own().push(node);
+        self.own.push(node);
     }
 
     /// The newest of the worker's own nodes.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Queued> {
-        let taken = self.taken.get().wrapping_add(1);
-        self.taken.set(taken);
-        if taken.is_multiple_of(INJECTOR_EVERY)
-            && let Some(node) = self.take_injected()
-        {
-            return Some(node);
-        }
-        self.own().pop()
+        self.own.pop()
     }
 
     /// The oldest node from outside.
@@ -128,11 +112,9 @@ impl Claim<'_> {
         }
         None
     }
-}
 
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        let own = self.own.take().expect("a claim is dropped once");
-        lock(&self.queues.deques).unclaimed.push((self.worker_idx, own));
+    /// Leaves the deque to the next worker.
+    pub(crate) fn release(self) {
+        lock(&self.queues.deques).unclaimed.push((self.worker_idx, self.own));
     }
 }

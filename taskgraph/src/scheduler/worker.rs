@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::Scheduler;
-use super::gate::{Permit, State};
+use super::gate::{Gate, Permit, State};
 use super::queues::Claim;
 use crate::graph::{self, Cx, Host, Parked, Queued, Ready};
 
@@ -18,9 +18,9 @@ const SEARCH_ROUNDS: u32 = 64;
 /// How long it pauses between two looks at the others' deques.
 const SEARCH_PAUSES: u32 = 32;
 
-/// So many steps of one chain a worker takes before it looks for work from outside: often enough for people, and too
-/// seldom to be felt.
-const STEPS_IN_A_ROW_MAX: u32 = 4096;
+/// After so many steps a worker looks for work from outside, so that a run from there has its turn: often enough for
+/// people, and too seldom to be felt.
+const STEPS_IN_A_ROW: u32 = 256;
 
 thread_local! {
     /// The scheduler whose worker this thread is, while it is one.
@@ -35,6 +35,7 @@ pub(super) type Home = Arc<OnceLock<Weak<Scheduler>>>;
 /// A worker, from its call until its thread is rayon's again.
 struct Worker<'s> {
     scheduler: &'s Arc<Scheduler>,
+    gate: &'s Gate,
     queues: Claim<'s>,
     epoch: u16,
     /// The gate's state while there is nothing in it for us to see.
@@ -63,8 +64,11 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
     if nested {
         return Err(permit);
     }
-    let full = scheduler.gate.state().full(epoch);
-    let stop = Worker { scheduler, queues: scheduler.queues.claim(), epoch, full }.work(permit);
+    let gate = &scheduler.gate;
+    let worker = Worker { scheduler, gate, queues: scheduler.queues.claim(), epoch, full: gate.state().full(epoch) };
+    let stop = worker.work(permit);
+    worker.queues.release();
+    graph::settle_memory();
     CURRENT.set(None);
     if stop == Stop::Displaced {
         scheduler.call_worker();
@@ -95,68 +99,76 @@ impl<'s> Worker<'s> {
             // Not only after a step: the pool may have changed since this worker was called.
             let Some(staying) = permit.stay(self.epoch) else { return Stop::Displaced };
             permit = staying;
-            let Some(queued) = self.find(&mut permit) else {
-                match self.go_idle(permit) {
-                    Some(again) => permit = again,
-                    None => return Stop::Idle,
-                }
+            if let Some(queued) = self.find(&mut permit) {
+                self.take_steps(queued, &mut cx);
                 continue;
-            };
-            let mut next = Some(cx.take(queued));
-            let mut steps: u32 = 0;
-            while let Some(ready) = next {
-                next = cx.step(ready);
-                steps = steps.wrapping_add(1);
-                if steps.is_multiple_of(STEPS_IN_A_ROW_MAX) {
-                    // A chain has no end for us to see: others that came from outside have their turn before it.
-                    next = self.give_way(next, &mut cx);
-                }
-                let queued_more = self.queue_ready(&mut cx);
-                let state = self.gate_state();
-                if state.is(self.full) {
-                    continue;
-                }
-                if state.may_stay(self.epoch) {
-                    if queued_more && state.wants_worker() {
-                        self.scheduler.call_worker();
-                    }
-                } else {
-                    if let Some(ready) = next.take() {
-                        self.queues.push(cx.put_back(ready));
-                    }
-                    break;
-                }
             }
+            match self.go_idle(permit) {
+                Some(again) => permit = again,
+                None => return Stop::Idle,
+            }
+        }
+    }
+
+    /// Takes steps until there is nothing left to do here, or the gate wants this worker to leave.
+    #[inline(never)]
+    fn take_steps(&self, first: Queued, cx: &mut Cx<'_>) {
+        let mut ready = cx.take(first);
+        let mut steps = STEPS_IN_A_ROW;
+        loop {
+            let mut next = cx.step(ready);
+            let queued_more = self.queue_ready(cx);
+            let state = self.gate.state();
+            if !state.is(self.full) && !self.may_go_on(state, queued_more) {
+                return self.put_back(next, cx);
+            }
+            steps -= 1;
+            if steps == 0 {
+                steps = STEPS_IN_A_ROW;
+                next = self.give_way(next, cx);
+            }
+            ready = match next {
+                Some(ready) => ready,
+                None => match self.queues.pop() {
+                    Some(queued) => cx.take(queued),
+                    None => return,
+                },
+            };
+        }
+    }
+
+    /// There is something to see at the gate: whether this worker may stay, and somebody wants to be called.
+    #[cold]
+    fn may_go_on(&self, state: State, queued_more: bool) -> bool {
+        if !state.may_stay(self.epoch) {
+            return false;
+        }
+        if queued_more && state.wants_worker() {
+            self.scheduler.call_worker();
+        }
+        true
+    }
+
+    /// Leaves what the last step returned to others.
+    #[cold]
+    fn put_back(&self, next: Option<Ready>, cx: &Cx<'_>) {
+        if let Some(ready) = next {
+            self.queues.push(cx.put_back(ready));
         }
     }
 
     /// Goes on with a node from outside, if there is one; what was at hand waits in our queue.
     #[cold]
     fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
-        let next = next?;
-        self.queue_ready(cx);
-        match self.queues.take_injected() {
-            Some(injected) => {
-                self.queues.push(cx.put_back(next));
-                Some(cx.take(injected))
-            }
-            None => Some(next),
-        }
-    }
-
-    #[inline(always)]
-    fn gate_state(&self) -> State {
-        self.scheduler.gate.state()
+        let Some(injected) = self.queues.take_injected() else { return next };
+        self.put_back(next, cx);
+        Some(cx.take(injected))
     }
 
     /// Queues what the last step made ready; whether that was anything.
     #[inline(always)]
     fn queue_ready(&self, cx: &mut Cx<'_>) -> bool {
-        let mut any = false;
-        while let Some(node) = cx.next_ready() {
-            self.queues.push(node);
-            any = true;
-        }
+        let any = cx.drain_ready(|node| self.queues.push(node));
         super::light_barrier();
         any
     }
@@ -179,12 +191,12 @@ impl<'s> Worker<'s> {
         for round in 0..SEARCH_ROUNDS {
             if let Some(node) = self.queues.pop().or_else(|| self.queues.steal()) {
                 // While one searches nobody else is called, so the last that finds something calls the next.
-                if permit.found_work() && self.gate_state().wants_worker() && self.scheduler.queues.any() {
+                if permit.found_work() && self.gate.state().wants_worker() && self.scheduler.queues.any() {
                     self.scheduler.call_worker();
                 }
                 return Some(node);
             }
-            if !self.gate_state().may_stay(self.epoch) {
+            if !self.gate.state().may_stay(self.epoch) {
                 return None;
             }
             if round < SEARCH_ROUNDS / 2 {
@@ -209,13 +221,13 @@ impl<'s> Worker<'s> {
 
 impl Host for Worker<'_> {
     fn publish(&self, cx: &mut Cx<'_>) {
-        if self.queue_ready(cx) && self.gate_state().wants_worker() {
+        if self.queue_ready(cx) && self.gate.state().wants_worker() {
             self.scheduler.call_worker();
         }
     }
 
     fn max_workers(&self) -> usize {
-        self.gate_state().max()
+        self.gate.state().max()
     }
 
     fn remember(&self, parked: Weak<dyn Parked>) {
