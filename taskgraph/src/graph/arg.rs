@@ -8,7 +8,8 @@ use super::all;
 use super::call::{self, Outcome, Task, Value};
 use super::delayed::DC;
 use super::input::{Input, Plain};
-use super::shared::{Borrowed, Cloned, Present, Shared};
+use super::shared::Shared;
+use super::tap::{Borrowed, Cloned, Present};
 
 /// "A `T`, or something that will be one": what a parameter of type `T` of a `#[delayed]` function takes.
 ///

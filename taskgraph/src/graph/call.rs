@@ -13,6 +13,7 @@ use super::input::{FailedSlots, Input, Placing};
 use super::memory;
 use super::node::{Abandoned, Described, Node, Ready, Table};
 use super::settle::{self, Why};
+use super::tap;
 use crate::error::{Cause, Task as TaskName};
 use crate::unwind;
 
@@ -146,7 +147,7 @@ where
     unsafe {
         inputs.place(&raw mut (*at).slots, &mut placing);
         (&raw mut (*at).body).write(ManuallyDrop::new(body));
-        (&raw mut (*at).node).write(Node::new(Call::<N, R, I, F, O>::TABLE, Location::caller(), placing.missing));
+        (&raw mut (*at).node).write(Node::new(Call::<N, R, I, F, O>::TABLE, Location::caller(), placing.missing()));
         DC::from_parts(call.cast(), placing.finish())
     }
 }
@@ -175,6 +176,12 @@ where
     unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
         let call = node.cast::<Self>();
         let at = call.as_ptr();
+        if const { I::HAS_TAPS } {
+            // SAFETY: the node is ours, with its slots.
+            if let Some(next) = unsafe { tap::ask::<I>(node, &raw mut (*at).slots, cx) } {
+                return next;
+            }
+        }
         // The node is freed before its body runs: its memory serves what the body makes, and a body may take long.
         // SAFETY: all inputs have arrived, and everything is moved out before the memory goes.
         let (held, body, to, origin) = unsafe {
@@ -207,11 +214,14 @@ where
     ///
     /// The node is one of these, all its inputs are in, and it is the caller's.
     #[cold]
-    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+    unsafe fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Abandoned {
         let call = node.cast::<Self>();
         let at = call.as_ptr();
         // SAFETY: the node is ours; what its slots hold and its body are dropped once, then its memory goes.
         unsafe {
+            if const { I::HAS_TAPS } && tap::forgo::<I>(node, &raw mut (*at).slots, cx) {
+                return Abandoned::Caught(None);
+            }
             let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
             settle::drop_given_up(|| I::discard(&raw mut (*at).slots, &FailedSlots(&failed)));
             settle::drop_given_up(|| ManuallyDrop::drop(&mut (*at).body));

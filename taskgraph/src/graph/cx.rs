@@ -87,7 +87,7 @@ impl<'h> Cx<'h> {
             return self.give_up(node);
         }
         // SAFETY: the node is ready, and ours: a `Ready` exists once.
-        unsafe { (node.as_ref().table().step)(node, self) }
+        unsafe { Node::step(node, self) }
     }
 
     #[cold]
@@ -98,7 +98,7 @@ impl<'h> Cx<'h> {
     /// Hands over the nodes that the last step made ready besides the one it returned; whether there were any.
     #[inline(always)]
     pub(crate) fn drain_ready(&mut self, mut queue: impl FnMut(Queued)) -> bool {
-        let ready = mem::replace(&mut self.ready, List::EMPTY);
+        let ready = self.take_ready();
         let any = !ready.is_empty();
         ready.for_each(|node| queue(Queued::new(Ready(node), self.scope)));
         any
@@ -126,6 +126,11 @@ impl<'h> Cx<'h> {
     #[inline(always)]
     pub(super) fn add_ready(&mut self, ready: List) {
         self.ready.append(ready);
+    }
+
+    #[inline(always)]
+    pub(super) fn take_ready(&mut self) -> List {
+        mem::replace(&mut self.ready, List::EMPTY)
     }
 
     /// Starts a graph: its first ready node is the one to go on with, the others are left for the worker.

@@ -231,7 +231,7 @@ impl<T> Work<T> {
         let next = match unsafe { Node::forgo_inputs(chunk, unused) } {
             Arrival::StillWaiting => None,
             // SAFETY: all children have arrived, so the chunk is ours.
-            Arrival::NowReady => unsafe { (chunk.as_ref().table().step)(chunk, cx) },
+            Arrival::NowReady => unsafe { Node::step(chunk, cx) },
             Arrival::NowFailed => settle::abandon(chunk, cx),
         };
         debug_assert!(next.is_none(), "the body is still out, and the pump is not parked");

@@ -7,7 +7,8 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 
 use super::delayed::{DC, Opened};
-use super::node::{Destination, FailedInputs, List, Node};
+use super::node::{Destination, FailedInputs, List, Node, TO_ASK};
+use super::tap::AnyTap;
 use crate::unwind;
 
 /// What becomes an argument of a task: a value, or a computation that has not run.
@@ -30,6 +31,17 @@ pub unsafe trait Input: Send + 'static {
     ///
     /// `slot` is room for a `Slot` inside the node of `placing`.
     unsafe fn place(self, slot: *mut Self::Slot, placing: &mut Placing);
+
+    /// Whether there are shared results to be asked for.
+    const HAS_TAPS: bool = false;
+
+    /// Tells of each shared result that is to be asked for.
+    ///
+    /// # Safety
+    ///
+    /// The slot was filled by `place`.
+    #[inline(always)]
+    unsafe fn for_each_tap(_: *mut Self::Slot, _: &mut impl FnMut(NonNull<AnyTap>)) {}
 
     /// Moves the input out of its slot.
     ///
@@ -54,17 +66,30 @@ pub struct FailedSlots<'a>(pub(super) &'a FailedInputs);
 
 /// A node while its inputs are attached.
 pub struct Placing {
-    pub(super) node: NonNull<Node>,
+    node: NonNull<Node>,
     /// The ready leaves of the inputs so far.
-    pub(super) ready: List,
+    ready: List,
     /// How many inputs will arrive.
-    pub(super) missing: u32,
+    missing: u32,
+    /// The first that is a shared result.
+    tap: Option<NonNull<AnyTap>>,
 }
 
 impl Placing {
     #[inline(always)]
     pub(super) fn new(node: NonNull<Node>) -> Self {
-        Self { node, ready: List::EMPTY, missing: 0 }
+        Self { node, ready: List::EMPTY, missing: 0, tap: None }
+    }
+
+    #[inline(always)]
+    pub(super) fn node(&self) -> NonNull<Node> {
+        self.node
+    }
+
+    /// Where a result in this slot goes.
+    #[inline(always)]
+    pub(super) fn destination<T>(&self, slot: *mut T) -> Destination {
+        Destination { consumer: Some(self.node), slot: slot.cast() }
     }
 
     /// One input more, whose graph starts with `ready`.
@@ -74,15 +99,34 @@ impl Placing {
         self.missing += 1;
     }
 
-    /// The leaves with which the whole graph starts: the node itself, if it waits for nothing.
+    /// One input more, to be asked for.
+    #[inline(always)]
+    pub(super) fn expect_tap(&mut self, tap: NonNull<AnyTap>) {
+        self.tap.get_or_insert(tap);
+        self.missing += 1;
+    }
+
+    /// What is missing, as the node is to say it.
+    #[inline(always)]
+    pub(super) fn missing(&self) -> u32 {
+        self.missing | if self.tap.is_some() { TO_ASK } else { 0 }
+    }
+
+    /// The leaves with which the whole graph starts: the node itself, if it waits for nothing, or is to ask first.
     ///
     /// # Safety
     ///
-    /// The node is written, with what is missing.
+    /// The node is written, with what is [missing](Self::missing).
     #[inline(always)]
     pub(super) unsafe fn finish(self) -> List {
-        // SAFETY: the caller's promise; a node that is ready is in no list yet.
-        if self.missing == 0 { unsafe { List::of(self.node) } } else { self.ready }
+        if let Some(tap) = self.tap {
+            // SAFETY: the tap is in a slot of the node.
+            unsafe { tap.as_ref() }.hold(self.ready);
+        } else if self.missing != 0 {
+            return self.ready;
+        }
+        // SAFETY: the caller's promise; the node is in no list yet.
+        unsafe { List::of(self.node) }
     }
 }
 
@@ -142,7 +186,7 @@ unsafe impl<T: Send + 'static> Input for DC<T> {
             Opened::Done(value) => unsafe { value.move_to(slot.cast()) },
             Opened::Graph(node, ready) => {
                 // SAFETY: the graph has not run, so its nodes are alive.
-                unsafe { node.as_ref() }.attach(Destination { consumer: Some(placing.node), slot: slot.cast() });
+                unsafe { node.as_ref() }.attach(placing.destination(slot));
                 placing.expect(ready);
             }
         }
@@ -172,6 +216,17 @@ unsafe impl<I: Input, const N: usize> Input for [I; N] {
     type Slot = [I::Slot; N];
     type Held = [I::Held; N];
     type Value = [I::Value; N];
+    const HAS_TAPS: bool = I::HAS_TAPS;
+
+    #[inline(always)]
+    unsafe fn for_each_tap(slot: *mut Self::Slot, tell: &mut impl FnMut(NonNull<AnyTap>)) {
+        if Self::HAS_TAPS {
+            for i in 0..N {
+                // SAFETY: in bounds, and the caller's promise.
+                unsafe { I::for_each_tap(slot.cast::<I::Slot>().add(i), tell) }
+            }
+        }
+    }
 
     #[inline(always)]
     unsafe fn place(self, slot: *mut Self::Slot, placing: &mut Placing) {
@@ -207,6 +262,14 @@ macro_rules! tuple {
             type Slot = ($($input::Slot,)*);
             type Held = ($($input::Held,)*);
             type Value = ($($input::Value,)*);
+            const HAS_TAPS: bool = false $(|| $input::HAS_TAPS)*;
+
+            #[inline(always)]
+            #[allow(unused_variables, reason = "the empty tuple has no fields")]
+            unsafe fn for_each_tap(slot: *mut Self::Slot, tell: &mut impl FnMut(NonNull<AnyTap>)) {
+                // SAFETY: the caller's promise.
+                $(unsafe { $input::for_each_tap(&raw mut (*slot).$index, tell) };)*
+            }
 
             #[inline(always)]
             #[allow(unused_variables, reason = "the empty tuple has no fields")]

@@ -28,7 +28,7 @@ pub(super) fn label<T: Send + 'static>(inner: DC<T>, name: Cow<'static, str>) ->
     unsafe {
         inner.place(&raw mut (*at).slot, &mut placing);
         (&raw mut (*at).name).write(ManuallyDrop::new(name));
-        (&raw mut (*at).node).write(Node::new(Label::<T>::TABLE, Location::caller(), placing.missing));
+        (&raw mut (*at).node).write(Node::new(Label::<T>::TABLE, Location::caller(), placing.missing()));
         DC::from_parts(label.cast(), placing.finish())
     }
 }

@@ -79,7 +79,7 @@ pub(super) enum Abandoned {
     Failed(Destination),
     /// It is gone, and its consumer has what it needs of it all the same.
     Arrived(Destination),
-    /// It made something else of the failure.
+    /// It made something else of the failure, or waits for inputs that are still out.
     Caught(Option<Ready>),
 }
 
@@ -102,10 +102,12 @@ unsafe impl Send for Ready {}
 
 /// Set in `missing` once an input has failed.
 const FAILED: u32 = 1 << 31;
+/// Set in `missing` until the node has asked for the shared results among its inputs.
+pub(super) const TO_ASK: u32 = 1 << 30;
 
 impl Node {
     pub(super) fn new(table: &'static Table, origin: &'static Location<'static>, missing: u32) -> Self {
-        debug_assert!(missing < FAILED, "a node has fewer than 2^31 inputs");
+        debug_assert!(missing & FAILED == 0, "a node has fewer than 2^30 inputs");
         Self {
             table,
             origin: Cell::new(origin),
@@ -116,9 +118,25 @@ impl Node {
         }
     }
 
+    /// Takes the step of a node that is ready.
+    ///
+    /// # Safety
+    ///
+    /// It is, and the caller's.
     #[inline(always)]
-    pub(super) fn table(&self) -> &'static Table {
-        self.table
+    pub(super) unsafe fn step(this: NonNull<Self>, cx: &mut Cx<'_>) -> Option<Ready> {
+        // SAFETY: the caller's promise, and the table is that of this node's type.
+        unsafe { (this.as_ref().table.step)(this, cx) }
+    }
+
+    /// Gives up a node whose inputs are all in, or that is ready.
+    ///
+    /// # Safety
+    ///
+    /// They are, and it is the caller's.
+    pub(super) unsafe fn abandon(this: NonNull<Self>, cx: &mut Cx<'_>) -> Abandoned {
+        // SAFETY: as for `step`.
+        unsafe { (this.as_ref().table.abandon)(this, cx) }
     }
 
     pub(super) fn origin(&self) -> &'static Location<'static> {
@@ -207,7 +225,20 @@ impl Node {
         }
     }
 
+    /// How many inputs will arrive once the node has asked for those that are shared; none if it has, or need not.
+    #[inline(always)]
+    pub(super) fn inputs_to_ask(&self) -> Option<u32> {
+        let missing = self.missing.load(Ordering::Relaxed);
+        (missing & TO_ASK != 0).then_some(missing & !TO_ASK)
+    }
+
+    /// A node that need not ask any more waits for this many inputs, to be given up then. Only while it is ours.
+    pub(super) fn wait_to_fail(&self, inputs: u32) {
+        self.wait_for(inputs | FAILED);
+    }
+
     /// Whether an input has failed. Only for the owner.
+    #[inline(always)]
     pub(super) fn has_failed(&self) -> bool {
         self.missing.load(Ordering::Relaxed) & FAILED != 0
     }
@@ -351,6 +382,20 @@ impl List {
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
         self.last.is_none()
+    }
+
+    /// The list as the one word that it is.
+    #[inline(always)]
+    pub(super) fn into_raw(self) -> *mut () {
+        self.last.map_or(ptr::null_mut(), |last| last.as_ptr().cast())
+    }
+
+    /// # Safety
+    ///
+    /// It came from [`into_raw`](Self::into_raw), once.
+    #[inline(always)]
+    pub(super) unsafe fn from_raw(last: *mut ()) -> Self {
+        Self { last: NonNull::new(last.cast()) }
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@
 //! it, a shared computation when the scopes of *all* who wait for it are. So what two runs need goes on for the one
 //! when the other is cancelled, with all that it needs itself. A failed attempt does not stop the attempts inside it.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -38,8 +39,16 @@ enum NeededBy {
     Run(Arc<dyn Home>),
     /// The scope around an attempt, or around the attempts it is in.
     Around(AtomicPtr<Scope>),
-    /// Those who wait for a shared result: a list of its taps, linked through their slots.
-    Waiters(NonNull<AtomicPtr<Node>>),
+    /// Those who wait for a shared result.
+    Waiters(NonNull<AtomicPtr<Waiter>>),
+}
+
+/// Somebody who waits for a shared result, in a list of those who do. It does not change while it is in there.
+pub(super) struct Waiter {
+    pub(super) next: Cell<*mut Waiter>,
+    pub(super) consumer: NonNull<Node>,
+    /// Where the consumer belongs.
+    pub(super) scope: Cell<ScopePtr>,
 }
 
 /// Where the nodes of a run are queued.
@@ -71,7 +80,7 @@ impl Scope {
     }
 
     /// The scope of a shared computation, whose `waiters` stay where they are.
-    pub(super) fn of_shared(waiters: NonNull<AtomicPtr<Node>>) -> Self {
+    pub(super) fn of_shared(waiters: NonNull<AtomicPtr<Waiter>>) -> Self {
         Self::new(NeededBy::Waiters(waiters))
     }
 
@@ -175,14 +184,13 @@ impl Scope {
             // SAFETY: the scope around an attempt waits for it.
             NeededBy::Around(around) => unsafe { around.load(Ordering::Relaxed).as_ref() }.into_iter().for_each(tell),
             NeededBy::Waiters(waiters) => {
-                // SAFETY: the shared node outlives its scope. Acquire, pairs with the Release that put the tap there.
+                // SAFETY: the shared node outlives its scope. Acquire, pairs with the Release that put the waiter there.
                 let mut next = unsafe { waiters.as_ref() }.load(Ordering::Acquire);
-                while let Some(tap) = NonNull::new(next) {
-                    // SAFETY: the computation has not settled, so its taps wait, and so do their scopes.
-                    unsafe {
-                        tell(&*tap.as_ref().scope().as_ptr());
-                        next = tap.as_ref().destination().slot.cast();
-                    }
+                // SAFETY: the computation has not settled, so who waits for it still does, and so do their scopes.
+                while let Some(waiter) = unsafe { next.as_ref() } {
+                    // SAFETY: as above.
+                    tell(unsafe { &*waiter.scope.get().as_ptr() });
+                    next = waiter.next.get();
                 }
             }
         }

@@ -75,14 +75,14 @@ pub(super) fn fail(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
 #[cold]
 pub(super) fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
     // SAFETY: all inputs of the node are in, and it is ours.
-    let abandoned = unsafe { (node.as_ref().table().abandon)(node, cx) };
+    let abandoned = unsafe { Node::abandon(node, cx) };
     climb(abandoned, cx)
 }
 
 /// Goes on from a node that was given up, to its consumer and further.
 ///
-/// No `abandon` of a table may come back here for its own consumer, or stacks would grow with the graph. (A shared
-/// node tells those who wait for its value; whoever waits for a failure asks for it in a step of its own.)
+/// No `abandon` of a table may come back here, or stacks would grow with the graph. (A shared node that tells those who
+/// wait for it leaves it to [`doomed`](super::doomed) to give them up.)
 #[cold]
 fn climb(mut abandoned: Abandoned, cx: &mut Cx<'_>) -> Option<Ready> {
     loop {
@@ -99,7 +99,7 @@ fn climb(mut abandoned: Abandoned, cx: &mut Cx<'_>) -> Option<Ready> {
             Arrival::StillWaiting => return None,
             Arrival::NowReady => return Some(Ready(consumer)),
             // SAFETY: all inputs are in, so the consumer is ours.
-            Arrival::NowFailed => abandoned = unsafe { (consumer.as_ref().table().abandon)(consumer, cx) },
+            Arrival::NowFailed => abandoned = unsafe { Node::abandon(consumer, cx) },
         }
     }
 }
@@ -183,6 +183,7 @@ pub(super) fn drop_unrun(node: NonNull<Node>, ready: List) {
         while let Some(leaf) = ready.pop() {
             let next = abandon(leaf, &mut cx);
             debug_assert!(next.is_none(), "nothing in a graph that never ran catches a failure");
+            ready.append(cx.take_ready());
         }
         let waiting = DROPPING.try_with(|dropping| dropping.replace(Some(List::EMPTY)));
         match waiting {

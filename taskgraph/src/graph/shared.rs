@@ -1,18 +1,20 @@
 //! Shared results: computed once, at the first need, however many need them.
 //!
-//! A shared node belongs to its handles. A task that takes a [`Shared`] holds one in its slot, together with a
-//! [`Tap`]: a ready leaf whose step asks for the result. The first tap to be stepped starts the computation.
+//! A shared node belongs to its handles. A task that takes a [`Shared`] holds one in its slot, in a [tap](super::tap),
+//! and asks for the result when its own graph starts. The first that asks starts the computation.
 //!
 //! ```text
-//! waiters:  null --first tap: starts the graph--> taps, linked through `slot` --settled--> DONE or FAILED
+//! waiters:  null --first to ask: starts the graph--> a list of waiters --settled--> DONE or FAILED
 //! ```
 //!
-//! The state is that one word. Whoever finds it at `DONE` may read the value, at `FAILED` the failure. Whoever finds
-//! anything else and puts its tap there will be told: the node's settling takes the whole list with one swap.
+//! The state is that one word. It says what is there: the graph, a computation that runs, the value, or the failure.
+//! Whoever does not find one of the last two puts itself there and will be told: the node's settling takes the whole
+//! list with one swap. While the computation runs somebody waits for it, with a handle.
 //!
-//! Handles are counted; so is the running computation. The last one drops the value, or takes it: then nobody else
-//! can reach it.
+//! Handles are counted. The last one drops the value, or takes it: then nobody else can reach it.
 
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -20,14 +22,13 @@ use std::sync::Arc;
 use super::call::{self, Task, Value};
 use super::cx::{Cx, Queued};
 use super::delayed::DC;
-use super::input::{FailedSlots, Input, Placing};
-use super::launch::Launch;
+use super::doomed::doomed;
 use super::memory;
-use super::node::{Abandoned, Described, Destination, List, Node, Ready, Table};
-use super::scope::{Scope, ScopePtr};
+use super::node::{Abandoned, Arrival, Described, Destination, List, Node, Ready, Table};
+use super::scope::{Scope, ScopePtr, Waiter};
 use super::settle;
-use crate::error::Error;
-use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use super::tap::Cloned;
+use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// A delayed computation whose result many may need: it runs once, when the first of them does.
 ///
@@ -59,38 +60,97 @@ unsafe impl<T: Send + Sync> Send for Shared<T> {}
 // SAFETY: as above; `&Shared` can be cloned.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 
+/// What of a shared node does not depend on its type.
 #[repr(C)]
-struct SharedNode<T> {
+pub(super) struct Head {
     node: Node,
-    /// Handles, and one more while the computation runs.
-    users: AtomicUsize,
-    waiters: AtomicPtr<Node>,
-    scope: Scope,
-    /// Set before `waiters` becomes `FAILED`.
-    failure: Option<Error>,
-    inner: Launch<T>,
+    /// How many handles there are.
+    users: AtomicU32,
+    waiters: AtomicPtr<Waiter>,
+    /// That of the computation, from its start until it is done; it has the failure of one that failed.
+    scope: Cell<*mut Scope>,
 }
 
-/// `waiters` once the result is there. Addresses that no node has: they are aligned.
-const DONE: *mut Node = ptr::without_provenance_mut(1);
+#[repr(C)]
+struct SharedNode<T> {
+    head: Head,
+    place: Place<T>,
+}
+
+/// Which of them is there, if any, `waiters` says.
+#[repr(C)]
+union Place<T> {
+    held: ManuallyDrop<DC<T>>,
+    result: ManuallyDrop<T>,
+}
+
+/// `waiters` once the result is there. Addresses that no waiter has: they are aligned.
+const DONE: *mut Waiter = ptr::without_provenance_mut(1);
 /// `waiters` once there will be no result.
-const FAILED: *mut Node = ptr::without_provenance_mut(2);
+const FAILED: *mut Waiter = ptr::without_provenance_mut(2);
+
+/// What somebody finds who asks for a result.
+pub(super) enum Asked {
+    Done,
+    Failed,
+    /// He will be told.
+    Waits,
+    /// He will be told, but first has to start the computation: by the step of its node.
+    First(NonNull<Node>),
+}
+
+impl Head {
+    /// # Safety
+    ///
+    /// The waiter's consumer waits for the result, and holds a handle on it until it has arrived.
+    #[inline(always)]
+    pub(super) unsafe fn ask(this: NonNull<Self>, waiter: NonNull<Waiter>) -> Asked {
+        // SAFETY: the handle keeps the node. Only the field that is shared is borrowed: others write the rest.
+        let waiters = unsafe { &(*this.as_ptr()).waiters };
+        // Acquire, pairs with the Release in `settle`.
+        let mut first = waiters.load(Ordering::Acquire);
+        loop {
+            if first == DONE {
+                return Asked::Done;
+            }
+            if first == FAILED {
+                return Asked::Failed;
+            }
+            // SAFETY: the waiter is not in the list yet.
+            unsafe { waiter.as_ref() }.next.set(first);
+            // Release, pairs with the Acquire in `settle`, which reads the waiter.
+            match waiters.compare_exchange(first, waiter.as_ptr(), Ordering::Release, Ordering::Acquire) {
+                Ok(_) if first.is_null() => return Asked::First(this.cast()),
+                Ok(_) => return Asked::Waits,
+                Err(now) => first = now,
+            }
+        }
+    }
+
+    /// The failure of a computation that has [failed](Asked::Failed), as that of the scope of `consumer`.
+    ///
+    /// # Safety
+    ///
+    /// It has, and `consumer` holds a handle on it.
+    #[cold]
+    pub(super) unsafe fn blame(this: NonNull<Self>, consumer: NonNull<Node>, scope: &Scope) {
+        // SAFETY: the handle keeps the node, which keeps the scope of what has failed.
+        let failed = unsafe { &*(*this.as_ptr()).scope.get() };
+        scope.fail(|| failed.failure().needed_by(settle::needed_by(Destination::signal(consumer))));
+    }
+}
 
 #[track_caller]
 pub(super) fn shared<T: Send + Sync + 'static>(inner: DC<T>) -> Shared<T> {
     let shared = memory::allocate::<SharedNode<T>>();
+    let head = Head {
+        node: Node::new(SharedNode::<T>::TABLE, Location::caller(), 0),
+        users: AtomicU32::new(1),
+        waiters: AtomicPtr::new(ptr::null_mut()),
+        scope: Cell::new(ptr::null_mut()),
+    };
     // SAFETY: the memory is room for a `SharedNode`.
-    unsafe {
-        let waiters = NonNull::new_unchecked(&raw mut (*shared.as_ptr()).waiters);
-        shared.write(SharedNode {
-            node: Node::new(SharedNode::<T>::TABLE, Location::caller(), 0),
-            users: AtomicUsize::new(1),
-            waiters: AtomicPtr::new(ptr::null_mut()),
-            scope: Scope::of_shared(waiters),
-            failure: None,
-            inner: Launch::new(inner),
-        });
-    }
+    unsafe { shared.write(SharedNode { head, place: Place { held: ManuallyDrop::new(inner) } }) };
     Shared(shared)
 }
 
@@ -98,34 +158,62 @@ impl<T> SharedNode<T> {
     const TABLE: &'static Table =
         &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
 
-    /// The result is in its place.
+    /// The first step starts the computation, the second has its result.
     ///
     /// # Safety
     ///
-    /// The node is one of these, started, and its input has arrived.
+    /// The node is one of these, and ready: somebody was the first to ask, or the input has arrived.
     unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let shared = node.cast::<Self>();
         // SAFETY: the caller's promise.
-        unsafe { Self::settle(node.cast(), DONE, cx) }
+        unsafe {
+            match NonNull::new((*shared.as_ptr()).head.scope.get()) {
+                None => Self::start(shared, cx),
+                Some(scope) => Self::settle(shared, DONE, scope, cx),
+            }
+        }
     }
 
-    /// The computation failed, or its result came after its scope had stopped; that result stands nevertheless.
+    /// The computation failed, or its result came after its scope had stopped; that result stands nevertheless. Or it
+    /// has not started: then it does, for others may need it by now, and is given up if they do not.
     ///
     /// # Safety
     ///
-    /// As for `step`.
+    /// As for `step`, or the input has failed.
     #[cold]
     unsafe fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Abandoned {
-        let at = node.cast::<Self>().as_ptr();
-        // SAFETY: the only input is in, so nobody but us writes here; readers wait for `waiters`.
+        let shared = node.cast::<Self>();
+        let at = shared.as_ptr();
+        // SAFETY: the only input is in or there is none yet, so nobody but us writes here; readers wait for `waiters`.
         Abandoned::Caught(unsafe {
-            if (*at).node.has_failed() {
-                drop((*at).node.take_failed());
-                (*at).failure = Some((*at).scope.failure());
-                Self::settle(node.cast(), FAILED, cx)
-            } else {
-                Self::settle(node.cast(), DONE, cx)
+            match NonNull::new((*at).head.scope.get()) {
+                None => Self::start(shared, cx),
+                Some(scope) if node.as_ref().has_failed() => {
+                    drop(node.as_ref().take_failed());
+                    Self::settle(shared, FAILED, scope, cx)
+                }
+                Some(scope) => Self::settle(shared, DONE, scope, cx),
             }
         })
+    }
+
+    /// # Safety
+    ///
+    /// The node is the caller's, who was the first to ask for its result.
+    unsafe fn start(shared: NonNull<Self>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let at = shared.as_ptr();
+        // SAFETY: the caller's promise; the graph is moved out before its place serves for the result.
+        unsafe {
+            let scope = memory::allocate::<Scope>();
+            scope.write(Scope::of_shared(NonNull::new_unchecked(&raw mut (*at).head.waiters)));
+            scope.as_ref().start_in(cx.scope());
+            (*at).head.scope.set(scope.as_ptr());
+            cx.enter(scope);
+            (*at).head.node.wait_for(1);
+            let held = (&raw mut (*at).place.held).read();
+            let to = Destination { consumer: Some(shared.cast()), slot: (&raw mut (*at).place).cast() };
+            ManuallyDrop::into_inner(held).replace(to, cx)
+        }
     }
 
     /// Tells everybody who waits. One of those who became ready goes on here, the others are queued.
@@ -133,77 +221,54 @@ impl<T> SharedNode<T> {
     /// # Safety
     ///
     /// The node is started and settled as `state` says, and `state` was not set yet.
-    unsafe fn settle(shared: NonNull<Self>, state: *mut Node, cx: &mut Cx<'_>) -> Option<Ready> {
-        // SAFETY: the running computation is one of the node's users.
-        // AcqRel: Release hands the result to whoever finds the state, Acquire takes the taps that were put there.
-        let (mut next, run) = unsafe {
-            let this = shared.as_ptr();
-            ((*this).waiters.swap(state, Ordering::AcqRel), cx.scope().run_ptr())
-        };
-        // The computation's own use ends before the first consumer can run, so that the last of them is the last
-        // user. From here on every tap that has not arrived keeps the node alive.
-        // SAFETY: the use is ours.
-        unsafe { Self::release(shared) };
+    unsafe fn settle(shared: NonNull<Self>, state: *mut Waiter, scope: ScopePtr, cx: &mut Cx<'_>) -> Option<Ready> {
+        // SAFETY: nothing of the computation is left, so its scope is ours.
+        let run = unsafe { scope.as_ref() }.run_ptr();
+        if state == DONE {
+            // SAFETY: as above.
+            unsafe { end_scope(scope) };
+        }
+        // AcqRel: Release hands the result to whoever finds the state, Acquire takes the waiters that were put there.
+        // SAFETY: somebody waits, and so has a handle. From here on each who has not been told keeps the node alive.
+        let mut next = unsafe { &(*shared.as_ptr()).head.waiters }.swap(state, Ordering::AcqRel);
         let mut ready: Option<(Ready, ScopePtr)> = None;
-        while let Some(tap) = NonNull::new(next) {
-            // SAFETY: a waiting tap is part of a node that waits for it.
-            let (consumer, scope) = unsafe {
-                let Destination { consumer, slot } = tap.as_ref().destination();
-                next = slot.cast();
-                (consumer, tap.as_ref().scope())
+        // SAFETY: a waiter that was not told is part of a node that waits.
+        while let Some(waiter) = unsafe { next.as_ref() } {
+            let (consumer, scope) = (waiter.consumer, waiter.scope.get());
+            next = waiter.next.get();
+            // SAFETY: the consumer waits, so its scope does.
+            let waiting = unsafe { scope.as_ref() };
+            // Of another runtime, it may be gone as soon as it is told.
+            let home =
+                (waiting.run_ptr() != run && !cx.host.is_home(waiting.home())).then(|| Arc::clone(waiting.home()));
+            // SAFETY: each is told once, here.
+            let arrival = unsafe {
+                if state == DONE {
+                    Node::input_arrived(consumer)
+                } else {
+                    Head::blame(shared.cast(), consumer, waiting);
+                    Node::input_failed(consumer, ptr::null_mut())
+                }
             };
-            // SAFETY: the tap waits, so its scope does.
-            let tap_scope = unsafe { scope.as_ref() };
-            if tap_scope.run_ptr() != run && !cx.host.is_home(tap_scope.home()) {
-                // It belongs to another runtime, and asks again there.
-                Arc::clone(tap_scope.home()).inject(Queued::new(Ready(tap), scope));
-                continue;
-            }
-            cx.enter(scope);
-            if state == FAILED {
-                // It asks again, in a step of its own: failures must not climb from here on top of each other.
-                // SAFETY: the tap waits, and is ours.
-                cx.add_ready(unsafe { List::of(tap) });
-                continue;
-            }
-            // SAFETY: the tap arrives once, here.
-            let woken = unsafe { Self::arrive(shared, state, consumer, cx) };
-            if let Some(woken) = woken
-                && let Some((before, before_scope)) = ready.replace((woken, cx.scope_ptr()))
-            {
-                cx.enter(before_scope);
+            let next = match arrival {
+                Arrival::StillWaiting => continue,
+                Arrival::NowReady => Ready(consumer),
+                // SAFETY: its inputs are all in, so the consumer is ours.
+                Arrival::NowFailed => unsafe { doomed(consumer) },
+            };
+            if let Some(home) = home {
+                home.inject(Queued::new(next, scope));
+            } else if ready.is_none() {
+                ready = Some((next, scope));
+            } else {
+                cx.enter(scope);
                 // SAFETY: the node is ready, and ours.
-                cx.add_ready(unsafe { List::of(before.0) });
+                cx.add_ready(unsafe { List::of(next.0) });
             }
         }
         let (ready, scope) = ready?;
         cx.enter(scope);
         Some(ready)
-    }
-
-    /// Tells one consumer of the result.
-    ///
-    /// # Safety
-    ///
-    /// `state` is what `waiters` is, and the consumer's tap has not arrived, so it keeps the shared node alive.
-    unsafe fn arrive(
-        shared: NonNull<Self>,
-        state: *mut Node,
-        consumer: Option<NonNull<Node>>,
-        cx: &mut Cx<'_>,
-    ) -> Option<Ready> {
-        let to = Destination { consumer, slot: ptr::null_mut() };
-        if state == DONE {
-            // SAFETY: the caller's promise.
-            return unsafe { settle::arrive(to, cx) };
-        }
-        cx.scope().fail(|| {
-            // SAFETY: the node is alive, and its failure does not change any more.
-            let failure = unsafe { &(*shared.as_ptr()).failure };
-            let failure = failure.as_ref().expect("a failed computation has a failure");
-            failure.clone().needed_by(settle::needed_by(to))
-        });
-        settle::fail(to, cx)
     }
 
     /// One user less.
@@ -214,7 +279,7 @@ impl<T> SharedNode<T> {
     #[inline(always)]
     unsafe fn release(shared: NonNull<Self>) {
         // SAFETY: the caller's use keeps the node alive until here.
-        let users = unsafe { &(*shared.as_ptr()).users };
+        let users = unsafe { &(*shared.as_ptr()).head.users };
         // Acquire, pairs with the Release of those who gave up their use before; the last needs no read-modify-write.
         // AcqRel: the same, and ours to the next.
         if users.load(Ordering::Acquire) == 1 || users.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -229,16 +294,27 @@ impl<T> SharedNode<T> {
     #[inline(never)]
     unsafe fn destroy(shared: NonNull<Self>) {
         let at = shared.as_ptr();
-        // SAFETY: the caller's promise; the result is there exactly when the state says so.
+        // SAFETY: the caller's promise; the state says what is there.
         unsafe {
-            crate::unwind::drop_values(|| {
-                if (*at).waiters.load(Ordering::Relaxed) == DONE {
-                    Launch::result(&raw mut (*at).inner).drop_in_place();
-                }
-                ptr::drop_in_place(at);
+            let state = (*at).head.waiters.load(Ordering::Relaxed);
+            crate::unwind::drop_values(|| match state {
+                DONE => ManuallyDrop::drop(&mut (*at).place.result),
+                FAILED => end_scope(NonNull::new_unchecked((*at).head.scope.get())),
+                _ => ManuallyDrop::drop(&mut (*at).place.held),
             });
             memory::free(shared);
         }
+    }
+}
+
+/// # Safety
+///
+/// Nothing of the scope is left, and nobody asks for its failure any more.
+unsafe fn end_scope(scope: ScopePtr) {
+    // SAFETY: the caller's promise; it was allocated for this.
+    unsafe {
+        scope.drop_in_place();
+        memory::free(scope);
     }
 }
 
@@ -247,7 +323,7 @@ impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
         // Relaxed: a handle can only be cloned by somebody who has one.
         let before = self.users().fetch_add(1, Ordering::Relaxed);
-        assert!(before < usize::MAX / 2, "too many handles on one shared result");
+        assert!(before < u32::MAX / 2, "too many handles on one shared result");
         Self(self.0)
     }
 }
@@ -261,10 +337,24 @@ impl<T> Drop for Shared<T> {
 }
 
 impl<T> Shared<T> {
+    /// The handle as a tap holds it.
     #[inline(always)]
-    fn users(&self) -> &AtomicUsize {
+    pub(super) fn into_head(self) -> NonNull<Head> {
+        ManuallyDrop::new(self).0.cast()
+    }
+
+    /// # Safety
+    ///
+    /// It came from `into_head` of the same type, and is not used again.
+    #[inline(always)]
+    pub(super) unsafe fn from_head(head: NonNull<Head>) -> Self {
+        Self(head.cast())
+    }
+
+    #[inline(always)]
+    fn users(&self) -> &AtomicU32 {
         // SAFETY: a handle keeps its node alive. Nothing else of the node may be borrowed: others may be writing it.
-        unsafe { &(*self.0.as_ptr()).users }
+        unsafe { &(*self.0.as_ptr()).head.users }
     }
 
     /// The result.
@@ -273,9 +363,9 @@ impl<T> Shared<T> {
     ///
     /// It is there: a tap of this node has arrived with its value.
     #[inline(always)]
-    unsafe fn result(&self) -> &T {
+    pub(super) unsafe fn result(&self) -> &T {
         // SAFETY: the caller's promise; a result does not change any more.
-        unsafe { &*Launch::result(&raw mut (*self.0.as_ptr()).inner) }
+        unsafe { &(*self.0.as_ptr()).place.result }
     }
 
     /// The result itself for the last user, a clone for the others.
@@ -283,7 +373,7 @@ impl<T> Shared<T> {
     /// # Safety
     ///
     /// As for `result`.
-    unsafe fn into_result(self) -> T
+    pub(super) unsafe fn into_result(self) -> T
     where
         T: Clone,
     {
@@ -292,12 +382,10 @@ impl<T> Shared<T> {
             // SAFETY: the caller's promise.
             return unsafe { self.result() }.clone();
         }
-        let shared = std::mem::ManuallyDrop::new(self).0;
-        let at = shared.as_ptr();
-        // SAFETY: we are the last user; the result is moved out, the rest dropped, a started `Launch` drops nothing.
+        let shared = ManuallyDrop::new(self).0;
+        // SAFETY: we are the last user; the result is moved out, then the memory goes.
         unsafe {
-            let result = Launch::result(&raw mut (*at).inner).read();
-            ptr::drop_in_place(at);
+            let result = ManuallyDrop::take(&mut (*shared.as_ptr()).place.result);
             memory::free(shared);
             result
         }
@@ -327,161 +415,5 @@ impl<T: Clone + Send + Sync + 'static> From<Shared<T>> for DC<T> {
     #[track_caller]
     fn from(shared: Shared<T>) -> Self {
         shared.dc()
-    }
-}
-
-/// A shared result in a slot, with the leaf that asks for it.
-#[repr(C)]
-pub struct Tap<T> {
-    node: Node,
-    shared: Shared<T>,
-}
-
-impl<T> Tap<T> {
-    const TABLE: &'static Table =
-        &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
-
-    /// Asks for the result.
-    ///
-    /// # Safety
-    ///
-    /// The node is one of these, ready, and the caller's.
-    unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
-        // SAFETY: the tap is part of a node that waits for it. The handle stays in its slot until that node has run,
-        // so it is good until the tap has arrived, and the shared node until then.
-        let (tap, shared) = unsafe { (node.as_ref(), (*node.cast::<Self>().as_ptr()).shared.0) };
-        // SAFETY: as above. Only the fields that are shared are borrowed: whoever settles the computation writes others.
-        let (users, waiters, scope) =
-            unsafe { (&(*shared.as_ptr()).users, &(*shared.as_ptr()).waiters, &(*shared.as_ptr()).scope) };
-        let consumer = tap.destination().consumer;
-        // Acquire, pairs with the Release in `settle`.
-        let mut first = waiters.load(Ordering::Acquire);
-        loop {
-            if first == DONE || first == FAILED {
-                // SAFETY: the tap arrives once, here.
-                return unsafe { SharedNode::arrive(shared, first, consumer, cx) };
-            }
-            tap.attach(Destination { consumer, slot: first.cast() });
-            tap.set_scope(cx.scope_ptr());
-            // Release, pairs with the Acquire in `settle`, which reads the tap.
-            match waiters.compare_exchange(first, node.as_ptr(), Ordering::Release, Ordering::Acquire) {
-                Ok(_) => break,
-                Err(now) => first = now,
-            }
-        }
-        // From here on the tap belongs to whoever settles the computation.
-        if !first.is_null() {
-            return None;
-        }
-        // SAFETY: only the first tap comes here, so the graph is ours to start; the running computation is a user.
-        unsafe {
-            users.fetch_add(1, Ordering::Relaxed);
-            scope.start_in(cx.scope());
-            cx.enter(NonNull::from(scope));
-            Launch::start(&raw mut (*shared.as_ptr()).inner, shared.cast(), cx)
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The node is one of these, ready, and the caller's.
-    #[cold]
-    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
-        // SAFETY: the tap is alive; its handle is dropped with the slot.
-        let consumer = unsafe { node.as_ref() }.destination().consumer;
-        Abandoned::Failed(Destination { consumer, slot: ptr::null_mut() })
-    }
-
-    /// # Safety
-    ///
-    /// `slot` is room for a tap inside the node of `placing`.
-    #[inline(always)]
-    unsafe fn place(shared: Shared<T>, slot: *mut Self, placing: &mut Placing) {
-        // SAFETY: a handle keeps its node alive; where it was made does not change.
-        let origin = unsafe { (*shared.0.as_ptr()).node.origin() };
-        let node = Node::new(Self::TABLE, origin, 0);
-        node.attach(Destination::signal(placing.node));
-        // SAFETY: the caller's promise.
-        unsafe {
-            slot.write(Self { node, shared });
-            placing.expect(List::of(NonNull::new_unchecked(slot.cast())));
-        }
-    }
-}
-
-/// A shared result as an owned argument.
-pub struct Cloned<T>(pub(super) Shared<T>);
-
-// SAFETY: the tap arrives when the result is there; whether or not it did, the slot holds a handle.
-unsafe impl<T: Clone + Send + Sync + 'static> Input for Cloned<T> {
-    type Slot = Tap<T>;
-    type Held = Shared<T>;
-    type Value = T;
-
-    #[inline(always)]
-    unsafe fn place(self, slot: *mut Tap<T>, placing: &mut Placing) {
-        // SAFETY: the caller's promise.
-        unsafe { Tap::place(self.0, slot, placing) }
-    }
-
-    #[inline(always)]
-    unsafe fn take(slot: *mut Tap<T>) -> Shared<T> {
-        // SAFETY: the caller's promise; the rest of a tap holds nothing.
-        unsafe { (&raw mut (*slot).shared).read() }
-    }
-
-    #[inline(always)]
-    fn open(held: Shared<T>) -> T {
-        // SAFETY: the tap has arrived with the value.
-        unsafe { held.into_result() }
-    }
-
-    unsafe fn discard(slot: *mut Tap<T>, _: &FailedSlots<'_>) {
-        // SAFETY: the caller's promise.
-        unsafe { slot.drop_in_place() }
-    }
-}
-
-/// A shared result as a borrowed argument.
-pub struct Borrowed<T>(pub(super) Shared<T>);
-
-/// A shared result that is there.
-pub struct Present<T>(Shared<T>);
-
-impl<T> std::ops::Deref for Present<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: made by `Borrowed::take` only, when the tap has arrived with the value.
-        unsafe { self.0.result() }
-    }
-}
-
-// SAFETY: as for `Cloned`.
-unsafe impl<T: Send + Sync + 'static> Input for Borrowed<T> {
-    type Slot = Tap<T>;
-    type Held = Present<T>;
-    type Value = Present<T>;
-
-    #[inline(always)]
-    unsafe fn place(self, slot: *mut Tap<T>, placing: &mut Placing) {
-        // SAFETY: the caller's promise.
-        unsafe { Tap::place(self.0, slot, placing) }
-    }
-
-    #[inline(always)]
-    unsafe fn take(slot: *mut Tap<T>) -> Present<T> {
-        // SAFETY: the caller's promise; the rest of a tap holds nothing.
-        Present(unsafe { (&raw mut (*slot).shared).read() })
-    }
-
-    #[inline(always)]
-    fn open(held: Present<T>) -> Present<T> {
-        held
-    }
-
-    unsafe fn discard(slot: *mut Tap<T>, _: &FailedSlots<'_>) {
-        // SAFETY: the caller's promise.
-        unsafe { slot.drop_in_place() }
     }
 }

@@ -1,0 +1,248 @@
+//! Taps: how a task takes a shared result.
+//!
+//! A task with taps is a leaf of its graph. Its first step *asks*: it puts itself among those who wait for each result
+//! that is not there yet, starts those that nobody has asked for before, and whatever else it has to wait for. From
+//! then on it waits like any other node, and its second step runs its body.
+//!
+//! So results are asked for when a task is started, not when it is built: one that is never run keeps and starts
+//! nothing.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+
+use super::cx::Cx;
+use super::input::{FailedSlots, Input, Placing};
+use super::node::{Arrival, List, Node, Ready};
+use super::scope::{ScopePtr, Waiter};
+use super::settle;
+use super::shared::{Asked, Head, Shared};
+
+/// A shared result in a slot: a handle on it, and a place in the list of those who wait for it.
+#[repr(transparent)]
+pub struct Tap<T> {
+    any: AnyTap,
+    handle: PhantomData<Shared<T>>,
+}
+
+/// A [`Tap`] of whatever type.
+pub struct AnyTap {
+    /// Until the node has asked, the link of its first tap holds the leaves of its other inputs.
+    waiter: Waiter,
+    head: NonNull<Head>,
+}
+
+impl AnyTap {
+    /// Keeps the leaves of the node's other inputs until it asks.
+    #[inline(always)]
+    pub(super) fn hold(&self, leaves: List) {
+        self.waiter.next.set(leaves.into_raw().cast());
+    }
+
+    /// # Safety
+    ///
+    /// The node has not asked yet.
+    #[inline(always)]
+    unsafe fn take_held(&self) -> List {
+        // SAFETY: the caller's promise; what is there came from `hold`.
+        unsafe { List::from_raw(self.waiter.next.replace(ptr::null_mut()).cast()) }
+    }
+}
+
+/// What comes of the step of a node with taps that may not have asked; none if all of its inputs are there.
+///
+/// # Safety
+///
+/// The node is ready, and the caller's; `slots` are its own.
+#[inline(always)]
+pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
+    // SAFETY: the caller's promise.
+    let inputs = unsafe { node.as_ref() }.inputs_to_ask()?;
+    // One more, which is ours until all are asked for.
+    // SAFETY: as above.
+    unsafe { node.as_ref() }.wait_for(inputs + 1);
+    let mut asking = Asking { scope: cx.scope_ptr(), first: None, arrived: 1 };
+    // SAFETY: the slots are filled.
+    unsafe { I::for_each_tap(slots, &mut |tap| asking.ask(node, tap, cx)) };
+    // SAFETY: those that have arrived and the one more are ours to take off.
+    match unsafe { Node::forgo_inputs(node, asking.arrived) } {
+        Arrival::NowReady => None,
+        Arrival::NowFailed => Some(settle::abandon(node, cx)),
+        // SAFETY: nobody has asked for it before, so its node is ours; we wait for it, so it is alive.
+        Arrival::StillWaiting => Some(asking.first.and_then(|first| unsafe { Node::step(first, cx) })),
+    }
+}
+
+/// A node that asks.
+struct Asking {
+    scope: ScopePtr,
+    /// The first shared computation to be started; the others are queued.
+    first: Option<NonNull<Node>>,
+    /// Inputs that are there, and the one that is ours.
+    arrived: u32,
+}
+
+impl Asking {
+    /// # Safety
+    ///
+    /// The tap is one of the node's, which is ours.
+    unsafe fn ask(&mut self, node: NonNull<Node>, tap: NonNull<AnyTap>, cx: &mut Cx<'_>) {
+        // SAFETY: the caller's promise.
+        let AnyTap { waiter, head } = unsafe { tap.as_ref() };
+        // SAFETY: the node has not asked for this.
+        cx.add_ready(unsafe { tap.as_ref().take_held() });
+        waiter.scope.set(self.scope);
+        // SAFETY: the tap holds a handle until the node's inputs have all arrived.
+        match unsafe { Head::ask(*head, NonNull::from(waiter)) } {
+            Asked::Done => self.arrived += 1,
+            Asked::Waits => {}
+            Asked::First(shared) if self.first.is_none() => self.first = Some(shared),
+            // SAFETY: nobody has asked for it before, so its node is ours.
+            Asked::First(shared) => cx.add_ready(unsafe { List::of(shared) }),
+            // SAFETY: the result has failed; another input is still out, so the node is not through.
+            Asked::Failed => unsafe {
+                Head::blame(*head, node, cx.scope());
+                let arrival = Node::input_failed(node, ptr::null_mut());
+                debug_assert_eq!(arrival, Arrival::StillWaiting, "one input is ours");
+            },
+        }
+    }
+}
+
+/// A node that is given up does not ask any more. Whether it has other inputs, which are given up first.
+///
+/// # Safety
+///
+/// The node is the caller's, and all that was started of its inputs has arrived; `slots` are its own.
+pub(super) unsafe fn forgo<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx: &mut Cx<'_>) -> bool {
+    // SAFETY: the caller's promise.
+    let Some(mut inputs) = (unsafe { node.as_ref() }).inputs_to_ask() else { return false };
+    let mut take = |tap: NonNull<AnyTap>| {
+        inputs -= 1;
+        // SAFETY: the tap is in a slot of the node, which has not asked.
+        cx.add_ready(unsafe { tap.as_ref().take_held() });
+    };
+    // SAFETY: the slots are filled.
+    unsafe { I::for_each_tap(slots, &mut take) };
+    // SAFETY: the caller's promise.
+    unsafe { node.as_ref() }.wait_to_fail(inputs);
+    inputs != 0
+}
+
+impl<T> Tap<T> {
+    /// # Safety
+    ///
+    /// `slot` is room for a tap inside the node of `placing`.
+    #[inline(always)]
+    unsafe fn place(shared: Shared<T>, slot: *mut Self, placing: &mut Placing) {
+        let next = Cell::new(ptr::null_mut());
+        let waiter = Waiter { next, consumer: placing.node(), scope: Cell::new(NonNull::dangling()) };
+        // SAFETY: the caller's promise.
+        unsafe {
+            slot.write(Self { any: AnyTap { waiter, head: shared.into_head() }, handle: PhantomData });
+            placing.expect_tap(NonNull::new_unchecked(slot.cast()));
+        }
+    }
+
+    /// The handle.
+    ///
+    /// # Safety
+    ///
+    /// The slot holds a tap, which is not used again.
+    #[inline(always)]
+    unsafe fn take(slot: *mut Self) -> Shared<T> {
+        // SAFETY: the caller's promise.
+        unsafe { Shared::from_head((*slot).any.head) }
+    }
+}
+
+/// A shared result as an owned argument.
+pub struct Cloned<T>(pub(super) Shared<T>);
+
+// SAFETY: the tap arrives when the result is there; whether or not it did, the slot holds a handle.
+unsafe impl<T: Clone + Send + Sync + 'static> Input for Cloned<T> {
+    type Slot = Tap<T>;
+    type Held = Shared<T>;
+    type Value = T;
+    const HAS_TAPS: bool = true;
+
+    #[inline(always)]
+    unsafe fn for_each_tap(slot: *mut Tap<T>, tell: &mut impl FnMut(NonNull<AnyTap>)) {
+        // SAFETY: a slot is not null.
+        tell(unsafe { NonNull::new_unchecked(slot.cast()) });
+    }
+
+    #[inline(always)]
+    unsafe fn place(self, slot: *mut Tap<T>, placing: &mut Placing) {
+        // SAFETY: the caller's promise.
+        unsafe { Tap::place(self.0, slot, placing) }
+    }
+
+    #[inline(always)]
+    unsafe fn take(slot: *mut Tap<T>) -> Shared<T> {
+        // SAFETY: the caller's promise.
+        unsafe { Tap::take(slot) }
+    }
+
+    #[inline(always)]
+    fn open(held: Shared<T>) -> T {
+        // SAFETY: the tap has arrived with the value.
+        unsafe { held.into_result() }
+    }
+
+    unsafe fn discard(slot: *mut Tap<T>, _: &FailedSlots<'_>) {
+        // SAFETY: the caller's promise.
+        drop(unsafe { Tap::take(slot) });
+    }
+}
+
+/// A shared result as a borrowed argument.
+pub struct Borrowed<T>(pub(super) Shared<T>);
+
+/// A shared result that is there.
+pub struct Present<T>(Shared<T>);
+
+impl<T> std::ops::Deref for Present<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: made by `Borrowed::take` only, when the tap has arrived with the value.
+        unsafe { self.0.result() }
+    }
+}
+
+// SAFETY: as for `Cloned`.
+unsafe impl<T: Send + Sync + 'static> Input for Borrowed<T> {
+    type Slot = Tap<T>;
+    type Held = Present<T>;
+    type Value = Present<T>;
+    const HAS_TAPS: bool = true;
+
+    #[inline(always)]
+    unsafe fn for_each_tap(slot: *mut Tap<T>, tell: &mut impl FnMut(NonNull<AnyTap>)) {
+        // SAFETY: a slot is not null.
+        tell(unsafe { NonNull::new_unchecked(slot.cast()) });
+    }
+
+    #[inline(always)]
+    unsafe fn place(self, slot: *mut Tap<T>, placing: &mut Placing) {
+        // SAFETY: the caller's promise.
+        unsafe { Tap::place(self.0, slot, placing) }
+    }
+
+    #[inline(always)]
+    unsafe fn take(slot: *mut Tap<T>) -> Present<T> {
+        // SAFETY: the caller's promise.
+        Present(unsafe { Tap::take(slot) })
+    }
+
+    #[inline(always)]
+    fn open(held: Present<T>) -> Present<T> {
+        held
+    }
+
+    unsafe fn discard(slot: *mut Tap<T>, _: &FailedSlots<'_>) {
+        // SAFETY: the caller's promise.
+        drop(unsafe { Tap::take(slot) });
+    }
+}
