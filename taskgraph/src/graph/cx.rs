@@ -115,6 +115,7 @@ impl<'h> Cx<'h> {
     }
 
     /// What follows belongs to `scope`.
+    #[inline(always)]
     pub(super) fn enter(&mut self, scope: ScopePtr) {
         if scope != self.scope && !self.ready.is_empty() {
             self.publish();

@@ -13,8 +13,8 @@
 //! * It starts at [`OPEN`], far above what a slab can hold, and cannot reach zero while the slab is open. What its owner
 //!   allocates shows in how far the bump pointer went, and what it frees there it counts in a plain variable; both are
 //!   settled when it closes the slab. Most nodes die young, so most are freed this way.
-//! * What a thread frees in slabs that are not its open one it collects while that is one and the same slab, and
-//!   settles when it comes to another one, or [when it goes idle](settle).
+//! * What a thread frees in slabs that are not its open one it collects, for the last two of them, and settles when it
+//!   comes to another one, or [when it goes idle](settle).
 //!
 //! Free slabs stay with the thread that freed them, a few at a time, and move through a common pool beyond that;
 //! [`trim`] gives the pool back to the allocator. Nodes that are large or strictly aligned go to the system allocator.
@@ -109,11 +109,15 @@ mod slab {
         end: Cell<*mut u8>,
         /// Bytes freed in the open slab.
         freed: Cell<u32>,
-        /// Another slab, and bytes freed there that its count does not know of.
-        other: Cell<*mut Slab>,
-        freed_in_other: Cell<u32>,
+        /// Two other slabs, and bytes freed there that their counts do not know of.
+        others: [Unsettled; 2],
         kept: Cell<*mut Slab>,
         kept_len: Cell<u32>,
+    }
+
+    struct Unsettled {
+        slab: Cell<*mut Slab>,
+        freed: Cell<u32>,
     }
 
     thread_local! {
@@ -124,8 +128,7 @@ mod slab {
                 at: Cell::new(ptr::null_mut()),
                 end: Cell::new(ptr::null_mut()),
                 freed: Cell::new(0),
-                other: Cell::new(ptr::null_mut()),
-                freed_in_other: Cell::new(0),
+                others: [const { Unsettled { slab: Cell::new(ptr::null_mut()), freed: Cell::new(0) } }; 2],
                 kept: Cell::new(ptr::null_mut()),
                 kept_len: Cell::new(0),
             }
@@ -175,11 +178,14 @@ mod slab {
         LOCAL.with(|local| {
             if slab == local.open.get() {
                 local.freed.set(local.freed.get() + bytes as u32);
-            } else if slab == local.other.get() {
-                local.freed_in_other.set(local.freed_in_other.get() + bytes as u32);
-            } else {
-                local.free_in_another(slab, bytes as u32);
+                return;
             }
+            for other in &local.others {
+                if slab == other.slab.get() {
+                    return other.freed.set(other.freed.get() + bytes as u32);
+                }
+            }
+            local.free_in_another(slab, bytes as u32);
         });
     }
 
@@ -221,23 +227,17 @@ mod slab {
         #[cold]
         #[inline(never)]
         fn free_in_another(&self, slab: *mut Slab, bytes: u32) {
-            self.settle();
+            let [newest, oldest] = &self.others;
+            oldest.settle();
+            oldest.slab.set(newest.slab.replace(slab));
+            oldest.freed.set(newest.freed.replace(bytes));
             if AT_END.try_with(|_| ()).is_err() {
-                // SAFETY: the bytes were those of the node.
-                return unsafe { take_off(slab, bytes) };
+                self.settle();
             }
-            self.other.set(slab);
-            self.freed_in_other.set(bytes);
         }
 
-        /// Tells the count of a slab that is not open what was freed there.
         fn settle(&self) {
-            let slab = self.other.replace(ptr::null_mut());
-            let freed = self.freed_in_other.replace(0);
-            if !slab.is_null() {
-                // SAFETY: what was freed there has kept the slab alive until here.
-                unsafe { take_off(slab, freed) }
-            }
+            self.others.iter().for_each(Unsettled::settle);
         }
 
         fn take_kept(&self) -> Option<NonNull<Slab>> {
@@ -246,6 +246,17 @@ mod slab {
             self.kept.set(unsafe { slab.as_ref() }.next.get());
             self.kept_len.set(self.kept_len.get() - 1);
             Some(slab)
+        }
+    }
+
+    impl Unsettled {
+        fn settle(&self) {
+            let slab = self.slab.replace(ptr::null_mut());
+            let freed = self.freed.replace(0);
+            if !slab.is_null() {
+                // SAFETY: what was freed there has kept the slab alive until here.
+                unsafe { take_off(slab, freed) }
+            }
         }
     }
 

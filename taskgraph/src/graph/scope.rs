@@ -80,6 +80,7 @@ impl Scope {
     }
 
     /// The scope of a shared computation, whose `waiters` stay where they are.
+    #[inline(always)]
     pub(super) fn of_shared(waiters: NonNull<AtomicPtr<Waiter>>) -> Self {
         Self::new(NeededBy::Waiters(waiters))
     }
@@ -95,6 +96,7 @@ impl Scope {
     }
 
     /// This scope starts, inside of `outer`.
+    #[inline(always)]
     pub(super) fn start_in(&self, outer: &Self) {
         self.run.store(ptr::from_ref(outer.run()).cast_mut(), Ordering::Relaxed);
         if let NeededBy::Around(around) = &self.needed_by {
@@ -108,10 +110,12 @@ impl Scope {
     }
 
     /// To tell runs apart.
+    #[inline(always)]
     pub(super) fn run_ptr(&self) -> *const Self {
         self.run()
     }
 
+    #[inline(always)]
     fn run(&self) -> &Self {
         // SAFETY: the run needs what it has started and waits for it, so it is still there.
         unsafe { self.run.load(Ordering::Relaxed).as_ref() }.unwrap_or(self)

@@ -85,7 +85,7 @@ union Place<T> {
 }
 
 /// `waiters` once the result is there. Addresses that no waiter has: they are aligned.
-const DONE: *mut Waiter = ptr::without_provenance_mut(1);
+pub(super) const DONE: *mut Waiter = ptr::without_provenance_mut(1);
 /// `waiters` once there will be no result.
 const FAILED: *mut Waiter = ptr::without_provenance_mut(2);
 
@@ -102,27 +102,36 @@ pub(super) enum Asked {
 impl Head {
     /// # Safety
     ///
+    /// The caller has a handle.
+    #[inline(always)]
+    pub(super) unsafe fn state(this: NonNull<Self>) -> *mut Waiter {
+        // SAFETY: the handle keeps the node. Only the field that is shared is borrowed: others write the rest.
+        // Acquire, pairs with the Release in `settle`.
+        unsafe { &(*this.as_ptr()).waiters }.load(Ordering::Acquire)
+    }
+
+    /// Puts `waiter` among those who will be told, if they have not been; its link is the state as it was seen before.
+    ///
+    /// # Safety
+    ///
     /// The waiter's consumer waits for the result, and holds a handle on it until it has arrived.
     #[inline(always)]
     pub(super) unsafe fn ask(this: NonNull<Self>, waiter: NonNull<Waiter>) -> Asked {
-        // SAFETY: the handle keeps the node. Only the field that is shared is borrowed: others write the rest.
-        let waiters = unsafe { &(*this.as_ptr()).waiters };
-        // Acquire, pairs with the Release in `settle`.
-        let mut first = waiters.load(Ordering::Acquire);
+        // SAFETY: as in `state`; the waiter is not in the list yet.
+        let (waiters, next) = unsafe { (&(*this.as_ptr()).waiters, &(*waiter.as_ptr()).next) };
         loop {
+            let first = next.get();
             if first == DONE {
                 return Asked::Done;
             }
             if first == FAILED {
                 return Asked::Failed;
             }
-            // SAFETY: the waiter is not in the list yet.
-            unsafe { waiter.as_ref() }.next.set(first);
-            // Release, pairs with the Acquire in `settle`, which reads the waiter.
+            // Release, pairs with the Acquire in `settle`, which reads the waiter. Acquire: as in `state`.
             match waiters.compare_exchange(first, waiter.as_ptr(), Ordering::Release, Ordering::Acquire) {
                 Ok(_) if first.is_null() => return Asked::First(this.cast()),
                 Ok(_) => return Asked::Waits,
-                Err(now) => first = now,
+                Err(now) => next.set(now),
             }
         }
     }
@@ -310,6 +319,7 @@ impl<T> SharedNode<T> {
 /// # Safety
 ///
 /// Nothing of the scope is left, and nobody asks for its failure any more.
+#[inline(always)]
 unsafe fn end_scope(scope: ScopePtr) {
     // SAFETY: the caller's promise; it was allocated for this.
     unsafe {

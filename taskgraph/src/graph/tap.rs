@@ -16,7 +16,7 @@ use super::input::{FailedSlots, Input, Placing};
 use super::node::{Arrival, List, Node, Ready};
 use super::scope::{ScopePtr, Waiter};
 use super::settle;
-use super::shared::{Asked, Head, Shared};
+use super::shared::{Asked, DONE, Head, Shared};
 
 /// A shared result in a slot: a handle on it, and a place in the list of those who wait for it.
 #[repr(transparent)]
@@ -33,6 +33,22 @@ pub struct AnyTap {
 }
 
 impl AnyTap {
+    /// The first look: starts what the node waits for besides. Whether the result is there; if so, the tap is marked.
+    ///
+    /// # Safety
+    ///
+    /// The node has not asked yet.
+    #[inline(always)]
+    unsafe fn look(&self, cx: &mut Cx<'_>) -> bool {
+        // SAFETY: the caller's promise; the tap holds a handle.
+        unsafe {
+            cx.add_ready(self.take_held());
+            let state = Head::state(self.head);
+            self.waiter.next.set(state);
+            state == DONE
+        }
+    }
+
     /// Keeps the leaves of the node's other inputs until it asks.
     #[inline(always)]
     pub(super) fn hold(&self, leaves: List) {
@@ -57,15 +73,18 @@ impl AnyTap {
 #[inline(always)]
 pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
     // SAFETY: the caller's promise.
-    let inputs = unsafe { node.as_ref() }.inputs_to_ask()?;
-    // One more, which is ours until all are asked for.
-    // SAFETY: as above.
-    unsafe { node.as_ref() }.wait_for(inputs + 1);
-    let mut asking = Asking { scope: cx.scope_ptr(), first: None, arrived: 1 };
-    // SAFETY: the slots are filled.
+    let mut missing = unsafe { node.as_ref() }.inputs_to_ask()?;
+    // SAFETY: the slots are filled, and the node has not asked.
+    unsafe { I::for_each_tap(slots, &mut |tap| missing -= u32::from(tap.as_ref().look(cx))) };
+    // SAFETY: the node is ours.
+    unsafe { node.as_ref() }.wait_for(missing);
+    if missing == 0 {
+        return None;
+    }
+    let mut asking = Asking { scope: cx.scope_ptr(), first: None, arrival: Arrival::StillWaiting };
+    // SAFETY: as above. Each that is missing is asked for once, so the node is not through before the last.
     unsafe { I::for_each_tap(slots, &mut |tap| asking.ask(node, tap, cx)) };
-    // SAFETY: those that have arrived and the one more are ours to take off.
-    match unsafe { Node::forgo_inputs(node, asking.arrived) } {
+    match asking.arrival {
         Arrival::NowReady => None,
         Arrival::NowFailed => Some(settle::abandon(node, cx)),
         // SAFETY: nobody has asked for it before, so its node is ours; we wait for it, so it is alive.
@@ -73,37 +92,39 @@ pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx:
     }
 }
 
-/// A node that asks.
+/// A node that asks for what is not there.
 struct Asking {
     scope: ScopePtr,
     /// The first shared computation to be started; the others are queued.
     first: Option<NonNull<Node>>,
-    /// Inputs that are there, and the one that is ours.
-    arrived: u32,
+    /// The last that was found to be there after all.
+    arrival: Arrival,
 }
 
 impl Asking {
     /// # Safety
     ///
-    /// The tap is one of the node's, which is ours.
+    /// The tap is one of the node's, which waits for it if it was not found to be there.
+    #[inline(always)]
     unsafe fn ask(&mut self, node: NonNull<Node>, tap: NonNull<AnyTap>, cx: &mut Cx<'_>) {
         // SAFETY: the caller's promise.
         let AnyTap { waiter, head } = unsafe { tap.as_ref() };
-        // SAFETY: the node has not asked for this.
-        cx.add_ready(unsafe { tap.as_ref().take_held() });
+        if waiter.next.get() == DONE {
+            return;
+        }
         waiter.scope.set(self.scope);
         // SAFETY: the tap holds a handle until the node's inputs have all arrived.
         match unsafe { Head::ask(*head, NonNull::from(waiter)) } {
-            Asked::Done => self.arrived += 1,
             Asked::Waits => {}
             Asked::First(shared) if self.first.is_none() => self.first = Some(shared),
             // SAFETY: nobody has asked for it before, so its node is ours.
             Asked::First(shared) => cx.add_ready(unsafe { List::of(shared) }),
-            // SAFETY: the result has failed; another input is still out, so the node is not through.
+            // SAFETY: the node waits for this.
+            Asked::Done => self.arrival = unsafe { Node::input_arrived(node) },
+            // SAFETY: as above, and the result has failed.
             Asked::Failed => unsafe {
                 Head::blame(*head, node, cx.scope());
-                let arrival = Node::input_failed(node, ptr::null_mut());
-                debug_assert_eq!(arrival, Arrival::StillWaiting, "one input is ours");
+                self.arrival = Node::input_failed(node, ptr::null_mut());
             },
         }
     }
