@@ -20,6 +20,10 @@ doc:
 loom:
     RUSTFLAGS="--cfg taskgraph_loom" cargo test -p taskgraph --lib --release --target-dir target/loom models
 
+# Instructions for each node, against the recorded ones
+instructions:
+    cargo test --release -p taskgraph-tests --test instructions -- --nocapture
+
 # Licences, bans, duplicates
 deny:
     cargo deny check

@@ -2,6 +2,7 @@
 
 pub mod census;
 pub mod log;
+pub mod needs;
 pub mod process;
 pub mod wait;
 

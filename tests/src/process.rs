@@ -48,11 +48,20 @@ pub fn mappings() -> usize {
     fs::read_to_string("/proc/self/maps").expect("the system is Linux").lines().count()
 }
 
+/// The number of a processor that this process may use.
+pub fn processor() -> String {
+    let allowed = status_text("Cpus_allowed_list");
+    allowed.split(['-', ',']).next().expect("there is at least one").to_owned()
+}
+
 fn status(field: &str) -> u64 {
+    status_text(field).trim_end_matches(" kB").parse().expect("it is a number")
+}
+
+fn status_text(field: &str) -> String {
     let status = fs::read_to_string("/proc/self/status").expect("the system is Linux");
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    let number = line.expect("the field is there").trim().trim_end_matches(" kB");
-    number.parse().expect("it is a number")
+    line.expect("the field is there").trim().to_owned()
 }
 
 /// The processor time of all threads, ended ones included; in steps of ten milliseconds.

@@ -2,8 +2,7 @@
 //!
 //! Where such a program is not installed, its tests say so and pass, except where `CI` is set: there they fail.
 
-use std::env;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -11,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use taskgraph::Runtime;
+use taskgraph_tests::needs::is_installed;
 
 /// A test that fails must not hang.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,26 +19,6 @@ fn runtime() -> (Runtime, SocketAddr) {
     let runtime = Runtime::builder().max_workers(4).control("127.0.0.1:0".parse().unwrap()).build().unwrap();
     let addr = runtime.control_addr().expect("a port was asked for");
     (runtime, addr)
-}
-
-/// Whether `program` is there. If not, the test is over.
-fn is_installed(program: &str) -> bool {
-    // None of them does anything with this but print something and end.
-    let started =
-        Command::new(program).arg("--help").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    match started {
-        Ok(mut child) => {
-            let _ = child.kill();
-            child.wait().unwrap();
-            true
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            assert!(env::var_os("CI").is_none(), "`{program}` is not installed");
-            println!("skipped: `{program}` is not installed");
-            false
-        }
-        Err(error) => panic!("`{program}` does not start: {error}"),
-    }
 }
 
 /// A program that is running, and what it has shown so far.

@@ -1,0 +1,102 @@
+//! One work of a given size, on one worker and without a control port: what `tests/instructions.rs` counts.
+//!
+//! The tasks do next to nothing, and the answers have formulas, so that what is counted is this library.
+
+use std::env;
+
+use taskgraph::{DC, Shared, all, delayed};
+use taskgraph_tests::runtime;
+
+fn main() {
+    let mut args = env::args().skip(1);
+    let (Some(work), Some(size)) = (args.next(), args.next()) else { panic!("usage: nodes WORK SIZE") };
+    let n: u64 = size.parse().expect("a size is a number");
+    let (answer, expected) = match work.as_str() {
+        "fib" => (run(fib(n)), (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0),
+        "fan-list" => (run(all((0..n).map(trivial)).map(sum)), n * (n - 1) / 2),
+        "fan-generator" => (run(generated(n).map(sum)), n * (n - 1) / 2),
+        "chain" => (run((0..n).fold(trivial(0), |before, _| link(before))), n),
+        "grow" => (run(grow(n, 0)), n),
+        "wave" => (run(wave(n)), 2 * n - 1),
+        "start" => (start(n), n * (n - 1) / 2),
+        "rescale" => (rescale(n), n),
+        _ => panic!("there is no work {work}"),
+    };
+    assert_eq!(answer, expected, "{work} {n}");
+}
+
+fn run(work: DC<u64>) -> u64 {
+    runtime(1).run(work).expect("no task fails")
+}
+
+#[delayed]
+fn trivial(i: u64) -> u64 {
+    i
+}
+
+fn sum(results: Vec<u64>) -> u64 {
+    results.into_iter().sum()
+}
+
+#[delayed]
+fn add(a: u64, b: u64) -> u64 {
+    a + b
+}
+
+#[delayed]
+fn fib(n: u64) -> DC<u64> {
+    if n < 2 { DC::value(n) } else { add(fib(n - 1), fib(n - 2)) }
+}
+
+#[delayed]
+fn generated(n: u64) -> Vec<u64> {
+    for i in 0..n {
+        yield_!(trivial(i));
+    }
+}
+
+#[delayed]
+fn link(before: u64) -> u64 {
+    before + 1
+}
+
+#[delayed]
+fn grow(left: u64, before: u64) -> DC<u64> {
+    if left == 0 { DC::value(before) } else { grow(left - 1, before + 1) }
+}
+
+/// The longest way to a cell of a square.
+#[delayed]
+fn cell(up: u64, left: u64) -> u64 {
+    up.max(left) + 1
+}
+
+fn wave(side: u64) -> DC<u64> {
+    let mut above: Vec<Shared<u64>> = (0..side).map(DC::value).map(DC::shared).collect();
+    for row in 0..side {
+        let mut left = DC::value(row).shared();
+        for up in &mut above {
+            left = cell(up.clone(), left).shared();
+            *up = left.clone();
+        }
+    }
+    let last = above.pop().expect("a side is not 0");
+    DC::new(|last: u64| last, (last,))
+}
+
+/// Runs one after the other, each asked for by a thread that is no worker.
+fn start(runs: u64) -> u64 {
+    let runtime = runtime(1);
+    (0..runs).map(|i| runtime.run(trivial(i)).expect("no task fails")).sum()
+}
+
+/// Changes of the number of workers while there is nothing to do.
+fn rescale(times: u64) -> u64 {
+    let runtime = runtime(1);
+    let changed = (0..times).filter(|i| {
+        let max_workers = 2 - *i as usize % 2;
+        runtime.set_max_workers(max_workers).expect("two threads can be started");
+        runtime.max_workers() == max_workers
+    });
+    changed.count() as u64
+}
