@@ -43,6 +43,15 @@ impl<F: FanOut> Chunk<F> {
         chunk.cast()
     }
 
+    /// # Safety
+    ///
+    /// The chunk is alive.
+    #[inline(always)]
+    pub(super) unsafe fn stamp(chunk: NonNull<Node>) -> NonNull<F::Stamp> {
+        // SAFETY: the caller's promise.
+        unsafe { NonNull::new_unchecked(&raw mut (*chunk.cast::<Self>().as_ptr()).stamp) }
+    }
+
     /// It has no children after all, and is no input.
     ///
     /// # Safety

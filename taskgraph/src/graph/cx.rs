@@ -16,6 +16,8 @@ use super::settle;
 pub(crate) trait Host {
     /// Makes nodes that are ready visible to all workers while a step goes on.
     fn publish(&self, cx: &mut Cx<'_>);
+    /// Queues a node for whoever has nothing else to do.
+    fn defer(&self, node: Queued);
     /// How many workers there may be.
     fn max_workers(&self) -> usize;
     /// Whom to ask for more to do when that number has changed.
@@ -143,6 +145,7 @@ impl<'h> Cx<'h> {
     }
 
     /// Shows what is ready to all workers now, not only at the end of the step.
+    #[inline(always)]
     pub(super) fn publish(&mut self) {
         let host = self.host;
         host.publish(self);

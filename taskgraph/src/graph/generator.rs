@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! Generator (the collection)  <-- pump: one input, until the body has ended; its steps resume the body
-//!    ^-- Chunk <-- child child ..    each chunk one input, with a counter of its own
+//!    ^-- Batch <-- child child ..    each batch one input, with a counter of its own
 //! ```
 //!
-//! A yielded computation is attached to the open chunk and shown to all workers from within `yield_!`, while the body
-//! runs on. The body is suspended after each chunk, so that the worker can look at its scope, its gate and its queue.
+//! A yielded computation is shown to all workers from within `yield_!`, in a [batch](super::batch), while the body runs
+//! on. The body is suspended after each slice of some children. Then its worker goes on with those; the body is resumed
+//! by whoever has nothing else to do, and makes children of its own. So what a worker makes it mostly takes itself while
+//! it is in its cache.
 //!
-//! Not more than a [`Window`] of chunks is in flight.
+//! Not more than a [`Window`] of batches is in flight.
 //!
 //! The body is driven by `genawaiter`, here and nowhere else.
 
@@ -19,26 +21,24 @@ use std::mem;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use genawaiter::GeneratorState;
 use genawaiter::sync::{Co, Gen};
 
 use super::arg::IntoArg;
+use super::batch::OpenBatch;
 use super::call::{self, Outcome, Task};
-use super::chunk::{Chunk, FanOut};
 use super::cx::{Cx, Parked, Queued};
 use super::delayed::{DC, Opened};
+use super::input::Slot;
 use super::memory;
-use super::node::{Abandoned, Arrival, Described, Destination, FailedInputs, List, Node, Ready, Table};
+use super::node::{Abandoned, Described, Destination, FailedInputs, List, Node, Ready, Table};
 use super::segment::Segment;
 use super::settle::{self, Why};
-use super::window::{CHUNK_LEN_MAX, Window};
+use super::window::{SLICE_LEN_MAX, Window};
 use crate::error::Cause;
 use crate::unwind;
 
-/// What the count of an open chunk starts at: more children than any chunk has.
-const OPEN: u32 = 1 << 16;
 const SEGMENT_LEN_MIN: usize = 16;
 const SEGMENT_LEN_MAX: usize = 1 << 16;
 
@@ -105,11 +105,12 @@ where
         generator: generator.cast(),
         cx: ptr::null_mut(),
         segments: Vec::new(),
-        last_len: 0,
-        chunk: None,
-        chunk_len: 0,
-        chunk_len_max: 0,
-        put: 0,
+        next_slot: 0,
+        slots_end: 0,
+        batch: None,
+        batch_len_max: 1,
+        left: 0,
+        child: 1,
     });
     let desk = Arc::new(Desk { window: Window::new(), pump, work });
     let body = Gen::new(|co| body(Yielder { co, desk: Arc::clone(&desk) }));
@@ -159,88 +160,101 @@ struct Work<T> {
     /// That of the step that resumes the body; null at other times.
     cx: *mut Cx<'static>,
     segments: Vec<Segment<T>>,
-    /// How much of the last segment is handed out.
-    last_len: usize,
-    chunk: Option<NonNull<Node>>,
-    /// Children of the open chunk, and after how many the body is suspended.
-    chunk_len: u32,
-    chunk_len_max: u32,
-    /// Items since the body was resumed, values included.
-    put: u32,
+    /// Where in the last segment the next result goes, and the end of that segment.
+    next_slot: usize,
+    slots_end: usize,
+    batch: Option<OpenBatch>,
+    batch_len_max: u32,
+    /// How much more the body may hand out before it is suspended, and how much of that one child is.
+    left: u32,
+    child: u32,
 }
 
 impl<T: Send + 'static> Desk<T> {
     /// Hands out what the body has just yielded; whether the body is to be suspended now.
+    #[inline]
     fn hand_out(&self, item: Outcome<T>) -> bool {
         // SAFETY: the body is being resumed, or it could not yield; so the desk is ours.
         let work = unsafe { &mut *self.work.get() };
         assert!(!work.cx.is_null(), "a body yields while it is resumed");
         // SAFETY: the step that resumes the body has lent its `Cx`, and does not use it meanwhile.
         let cx = unsafe { &mut *work.cx };
-        let slot = work.next_slot();
+        let slot = work.take_slot();
         match item {
             // SAFETY: the slot is ours to fill.
             Outcome::Value(value) => unsafe { slot.cast::<T>().write(value) },
             Outcome::Delayed(delayed) | Outcome::Generated(delayed) => match delayed.open() {
                 // SAFETY: as above.
                 Opened::Done(value) => unsafe { value.move_to(slot.cast()) },
-                Opened::Graph(node, ready) => {
-                    let consumer = work.open_chunk(self, cx);
-                    // SAFETY: the graph has not run, so its nodes are alive.
-                    unsafe { node.as_ref() }.attach(Destination { consumer: Some(consumer), slot });
-                    work.chunk_len += 1;
-                    cx.add_ready(ready);
-                    cx.publish();
+                Opened::Graph(node, leaves) => {
+                    work.left = work.left.saturating_sub(work.child - 1);
+                    // SAFETY: the graph is ours, and the slot is the child's.
+                    unsafe { work.batch(self, cx).add(node, leaves, slot.cast(), cx) };
                 }
             },
             Outcome::Failed(_) => unreachable!("an item is a value or a computation"),
         }
-        work.put += 1;
-        work.chunk_len_max <= work.chunk_len || CHUNK_LEN_MAX <= work.put || cx.scope().is_stopped()
+        work.left = work.left.saturating_sub(1);
+        work.left == 0 || cx.scope().is_stopped()
     }
 }
 
 impl<T> Work<T> {
-    fn next_slot(&mut self) -> *mut () {
-        let capacity = self.segments.last().map_or(0, Segment::capacity);
-        if self.last_len == capacity {
-            self.segments.push(Segment::with_capacity((2 * capacity).clamp(SEGMENT_LEN_MIN, SEGMENT_LEN_MAX)));
-            self.last_len = 0;
+    /// The body is resumed for a slice: for so many children, or as many values as the longest has children.
+    fn begin_slice(&mut self, window: &Window, cx: &mut Cx<'_>) {
+        self.batch_len_max = window.batch_len();
+        self.child = SLICE_LEN_MAX / window.slice_len();
+        self.left = SLICE_LEN_MAX;
+        self.cx = ptr::from_mut(cx).cast();
+    }
+
+    /// The body is suspended.
+    fn end_slice(&mut self, cx: &mut Cx<'_>) {
+        self.cx = ptr::null_mut();
+        if let Some(batch) = self.batch.take() {
+            batch.close(cx);
         }
-        let i = self.last_len;
-        self.last_len += 1;
-        self.segments.last_mut().expect("just made").slot(i).cast()
     }
 
-    /// The chunk for the next child.
-    fn open_chunk(&mut self, desk: &Desk<T>, cx: &Cx<'_>) -> NonNull<Node> {
-        *self.chunk.get_or_insert_with(|| {
-            // SAFETY: the body has not ended, so the generator waits for it and is alive.
-            unsafe { self.generator.as_ref() }.expect_input();
-            desk.window.open_chunk();
-            let stamp = Stamp { opened_at: cx.host.now(), window: NonNull::from(&desk.window), pump: desk.pump };
-            Chunk::<Stamp>::open(self.generator, OPEN, stamp)
-        })
+    /// The batch for the next child.
+    #[inline(always)]
+    fn batch(&mut self, desk: &Desk<T>, cx: &mut Cx<'_>) -> &mut OpenBatch {
+        if self.batch.as_ref().is_none_or(|batch| batch.len() == self.batch_len_max) {
+            self.next_batch(desk, cx);
+        }
+        self.batch.as_mut().expect("one is open")
     }
 
-    /// No more children for the open chunk.
-    fn close_chunk(&mut self, cx: &mut Cx<'_>) {
-        let Some(chunk) = self.chunk.take() else { return };
-        let unused = OPEN - mem::take(&mut self.chunk_len);
-        // SAFETY: the chunk waits for as many inputs as we take back here.
-        let next = match unsafe { Node::forgo_inputs(chunk, unused) } {
-            Arrival::StillWaiting => None,
-            // SAFETY: all children have arrived, so the chunk is ours.
-            Arrival::NowReady => unsafe { Node::step(chunk, cx) },
-            Arrival::NowFailed => settle::abandon(chunk, cx),
-        };
-        debug_assert!(next.is_none(), "the body is still out, and the pump is not parked");
+    #[cold]
+    fn next_batch(&mut self, desk: &Desk<T>, cx: &mut Cx<'_>) {
+        let next = OpenBatch::new(self.generator, &desk.window, desk.pump, cx);
+        if let Some(full) = self.batch.replace(next) {
+            full.close(cx);
+        }
+    }
+
+    #[inline(always)]
+    fn take_slot(&mut self) -> *mut Slot<T> {
+        if self.next_slot == self.slots_end {
+            self.open_segment();
+        }
+        let i = self.next_slot;
+        self.next_slot += 1;
+        self.segments.last_mut().expect("one is open").slot(i)
+    }
+
+    #[cold]
+    fn open_segment(&mut self) {
+        let capacity = (2 * self.slots_end).clamp(SEGMENT_LEN_MIN, SEGMENT_LEN_MAX);
+        let segment = Segment::with_capacity(capacity);
+        (self.next_slot, self.slots_end) = (0, segment.capacity());
+        self.segments.push(segment);
     }
 
     /// The segments, each with how much of it was handed out: all but the last are full.
     fn take_segments(&mut self) -> impl Iterator<Item = (Segment<T>, usize)> + use<T> {
         let segments = mem::take(&mut self.segments);
-        let (last, last_len) = (segments.len().saturating_sub(1), self.last_len);
+        let (last, last_len) = (segments.len().saturating_sub(1), self.next_slot);
         segments.into_iter().enumerate().map(move |(i, segment)| {
             let len = if i == last { last_len } else { segment.capacity() };
             (segment, len)
@@ -309,16 +323,13 @@ where
             let at = generator.as_ptr();
             let desk = &(*at).desk;
             let work = desk.work.get();
-            (*work).put = 0;
-            (*work).chunk_len_max = desk.window.chunk_len();
-            (*work).cx = ptr::from_mut(cx).cast();
+            (*work).begin_slice(&desk.window, cx);
             let body = (*at).body.as_mut().expect("the body has not ended");
             let resumed = unwind::catch(|| match body.resume() {
                 GeneratorState::Yielded(()) => GeneratorState::Yielded(()),
                 GeneratorState::Complete(end) => GeneratorState::Complete(end.finish()),
             });
-            (*work).cx = ptr::null_mut();
-            (*work).close_chunk(cx);
+            (*work).end_slice(cx);
             (generator, resumed)
         };
         let ended = match resumed {
@@ -342,21 +353,26 @@ where
         }
     }
 
-    /// The body goes on at once, or is parked.
+    /// The body goes on when a worker has nothing else to do, or is parked.
     ///
     /// # Safety
     ///
     /// The pump is that of the generator, and the caller's.
     unsafe fn go_on(generator: NonNull<Self>, pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        // Whoever takes the pump up may not know its scope.
+        let queued = Queued::new(Ready(pump), cx.scope_ptr());
         // SAFETY: the caller's promise.
-        let desk = unsafe {
-            // Whoever takes the pump up may not know its scope.
-            pump.as_ref().set_scope(cx.scope_ptr());
-            Arc::clone(&(*generator.as_ptr()).desk)
-        };
-        let tell = || cx.host.remember(Arc::downgrade(&desk) as Weak<dyn Parked>);
-        let parked = desk.window.park_if_full(|| cx.host.max_workers(), tell);
-        (!parked).then_some(Ready(pump))
+        let desk = unsafe { &(*generator.as_ptr()).desk };
+        let max_workers = || cx.host.max_workers();
+        if desk.window.is_full(max_workers()) {
+            let desk = Arc::clone(desk);
+            let tell = || cx.host.remember(Arc::downgrade(&desk) as Weak<dyn Parked>);
+            if desk.window.park_if_full(max_workers, tell) {
+                return None;
+            }
+        }
+        cx.host.defer(queued);
+        None
     }
 
     /// # Safety
@@ -416,24 +432,6 @@ where
             memory::free(generator);
             Abandoned::Failed(to)
         }
-    }
-}
-
-/// What a chunk knows of the generator it is part of.
-struct Stamp {
-    opened_at: Instant,
-    window: NonNull<Window>,
-    pump: NonNull<Node>,
-}
-
-impl FanOut for Stamp {
-    type Stamp = Self;
-
-    unsafe fn on_settled(_: NonNull<Node>, stamp: Stamp, cx: &mut Cx<'_>) -> Option<Ready> {
-        // SAFETY: the window belongs to the generator, which waits for the chunk.
-        let window = unsafe { stamp.window.as_ref() };
-        let took = cx.host.now().saturating_duration_since(stamp.opened_at);
-        window.chunk_settled(took).then_some(Ready(stamp.pump))
     }
 }
 

@@ -23,6 +23,7 @@ mod segment;
 mod chunk;
 mod all;
 mod window;
+mod batch;
 mod generator;
 mod arg;
 mod dc;

@@ -89,6 +89,10 @@ impl Host for Worker<'_> {
         cx.drain_ready(|node| self.0.0.lock().unwrap().push_back(node));
     }
 
+    fn defer(&self, node: Queued) {
+        self.0.0.lock().unwrap().push_back(node);
+    }
+
     fn max_workers(&self) -> usize {
         2
     }
@@ -234,7 +238,7 @@ fn an_attempt_catches_while_its_sibling_goes_on() {
 fn a_body_that_is_parked_does_not_miss_that_there_are_more_workers() {
     loom::model(|| {
         let shared = Arc::new((Window::new(), AtomicUsize::new(1)));
-        (0..16).for_each(|_| shared.0.open_chunk());
+        (0..16).for_each(|_| shared.0.open_batch());
         // The list of windows is behind a lock in the scheduler, too.
         let known = Arc::new(Mutex::new(false));
         let resize = {
@@ -261,12 +265,12 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
         let window = Arc::new(Window::new());
         // What the body did before it was parked: whoever takes it up must see it.
         let body = Arc::new(UnsafeCell::new(0));
-        (0..16).for_each(|_| window.open_chunk());
+        (0..16).for_each(|_| window.open_batch());
         let chunks: Vec<_> = (0..2)
             .map(|_| {
                 let (window, body) = (Arc::clone(&window), Arc::clone(&body));
                 thread::spawn(move || {
-                    let pump_is_ready = (0..4).any(|_| window.chunk_settled(Duration::ZERO));
+                    let pump_is_ready = (0..4).any(|_| window.batch_settled(Duration::ZERO));
                     if pump_is_ready {
                         // SAFETY: loom checks that nobody else is there.
                         body.with_mut(|body| unsafe { *body += 1 });

@@ -384,6 +384,36 @@ impl List {
         self.last.is_none()
     }
 
+    /// Links the nodes down to `below`, as part of a stack; gives the first.
+    #[inline(always)]
+    pub(super) fn into_stack(self, below: *mut Node) -> *mut Node {
+        let last = self.last.expect("there is something to stack");
+        // SAFETY: listed nodes are alive, and their links are ours.
+        unsafe {
+            let first = next(last);
+            last.as_ref().link.store(below.cast(), Ordering::Relaxed);
+            first.as_ptr()
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The nodes from `first` down to `below` were stacked, and are the caller's.
+    pub(super) unsafe fn from_stack(first: *mut Node, below: *mut Node) -> Self {
+        let Some(first) = NonNull::new(first) else { return Self::EMPTY };
+        let mut last = first;
+        // SAFETY: the caller's promise.
+        unsafe {
+            loop {
+                let following: *mut Node = last.as_ref().link.load(Ordering::Relaxed).cast();
+                let Some(following) = NonNull::new(following).filter(|node| node.as_ptr() != below) else { break };
+                last = following;
+            }
+            set_next(last, first);
+        }
+        Self { last: Some(last) }
+    }
+
     /// The list as the one word that it is.
     #[inline(always)]
     pub(super) fn into_raw(self) -> *mut () {

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::cx::{Cx, Host, Parked};
+use super::cx::{Cx, Host, Parked, Queued};
 use super::node::{Abandoned, Arrival, Described, Destination, List, Node, Ready};
 use super::scope::Home;
 use crate::error::{Cause, Error, Task};
@@ -215,6 +215,9 @@ struct Nobody;
 impl Host for Nobody {
     fn publish(&self, _: &mut Cx<'_>) {
         unreachable!("giving a graph up that never ran makes nothing ready");
+    }
+    fn defer(&self, _: Queued) {
+        unreachable!("giving a graph up that never ran defers nothing");
     }
     fn max_workers(&self) -> usize {
         1

@@ -1,40 +1,43 @@
 //! How much of a generator may be in flight, and when its body goes on.
 //!
-//! When the window is full of chunks the pump is parked, and belongs to the chunks: the one that leaves the window half
-//! empty makes it ready again. So does a change of the number of workers, which may need more to do at once.
+//! The body is resumed for one *slice* after the other, each of so many children, in batches. When the window is full of
+//! batches the pump is parked, and belongs to them: the one that leaves the window half empty makes it ready again. So
+//! does a change of the number of workers, which may need more to do at once.
 //!
-//! A chunk holds one child at first, so that the window holds a few children for each worker, which bounds the memory
-//! of heavy ones. Where chunks settle quickly they grow, up to [`CHUNK_LEN_MAX`], so that light ones do not pay for
+//! A slice is one child at first, so that the window holds a few children for each worker, which bounds the memory of
+//! heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for
 //! this.
 
 use std::time::Duration;
 
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 
-/// Longer chunks gain nothing.
-pub(super) const CHUNK_LEN_MAX: u32 = 256;
-/// A chunk that settles within this time was too short to be worth its bookkeeping.
+/// Longer slices gain nothing.
+pub(super) const SLICE_LEN_MAX: u32 = 256;
+/// So many batches has a slice, if it has that many children.
+const BATCHES: u32 = 8;
+/// A batch that settles within this time was too short to be worth its bookkeeping.
 const SETTLED_SOON: Duration = Duration::from_micros(200);
-/// A chunk that takes this long holds more than it needs to.
+/// A batch that takes this long holds more than it needs to.
 const SETTLED_LATE: Duration = Duration::from_millis(2);
 /// Set in `in_flight` while the pump is parked.
 const PARKED: u32 = 1 << 31;
 
 pub(super) struct Window {
-    /// Chunks that have not settled, and [`PARKED`].
+    /// Batches that have not settled, and [`PARKED`].
     in_flight: AtomicU32,
-    /// The pump becomes ready again when no more than this many chunks are in flight.
+    /// The pump becomes ready again when no more than this many batches are in flight.
     low: AtomicU32,
-    chunk_len: AtomicU32,
+    slice_len: AtomicU32,
     /// Whether those who change the number of workers know of this window.
     known: AtomicBool,
 }
 
-/// How many chunks may be in flight with so many workers: enough for each to have one and to find the next.
-fn chunks_max(max_workers: usize) -> u32 {
+/// How many slices may be in flight with so many workers: enough for each to have one and to find the next.
+fn slices_max(max_workers: usize) -> u32 {
     /// So that what yields a handful is never parked.
-    const CHUNKS_MAX_LEAST: usize = 16;
-    (2 * max_workers + 2).max(CHUNKS_MAX_LEAST) as u32
+    const SLICES_MAX_LEAST: usize = 16;
+    (2 * max_workers + 2).max(SLICES_MAX_LEAST) as u32
 }
 
 impl Window {
@@ -42,27 +45,40 @@ impl Window {
         Self {
             in_flight: AtomicU32::new(0),
             low: AtomicU32::new(0),
-            chunk_len: AtomicU32::new(1),
+            slice_len: AtomicU32::new(1),
             known: AtomicBool::new(false),
         }
     }
 
-    /// How many children the next chunk should have.
-    pub(super) fn chunk_len(&self) -> u32 {
-        self.chunk_len.load(Ordering::Relaxed)
+    /// How many children the next slice should have.
+    pub(super) fn slice_len(&self) -> u32 {
+        self.slice_len.load(Ordering::Relaxed)
     }
 
-    /// The pump opens a chunk.
-    pub(super) fn open_chunk(&self) {
-        // Relaxed: the chunk is not in anybody's hands yet.
+    /// How many children the next batch should have.
+    pub(super) fn batch_len(&self) -> u32 {
+        (self.slice_len() / BATCHES).max(1)
+    }
+
+    fn batches_max(&self, max_workers: usize) -> u32 {
+        slices_max(max_workers) * self.slice_len().min(BATCHES)
+    }
+
+    /// The pump opens a batch.
+    pub(super) fn open_batch(&self) {
+        // Relaxed: the batch is not in anybody's hands yet.
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_full(&self, max_workers: usize) -> bool {
+        self.batches_max(max_workers) <= self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Parks the pump if the window is full. If this gives true, the pump is not the caller's any more.
     ///
     /// `tell` lets those who change the number of workers know of this window; they call [`take_up`](Self::take_up).
     pub(super) fn park_if_full(&self, max_workers: impl Fn() -> usize, tell: impl FnOnce()) -> bool {
-        let full = chunks_max(max_workers());
+        let full = self.batches_max(max_workers());
         if self.in_flight.load(Ordering::Relaxed) < full {
             return false;
         }
@@ -78,11 +94,11 @@ impl Window {
         // SeqCst, pairs with the fence in `take_up`: either we see the new number of workers here, or whoever changed
         // it sees the mark.
         fence(Ordering::SeqCst);
-        chunks_max(max_workers()) <= full || !self.unpark()
+        self.batches_max(max_workers()) <= full || !self.unpark()
     }
 
-    /// A chunk has settled after this time; whether the pump is ready because of that, and the caller's.
-    pub(super) fn chunk_settled(&self, took: Duration) -> bool {
+    /// A batch has settled after this time; whether the pump is ready because of that, and the caller's.
+    pub(super) fn batch_settled(&self, took: Duration) -> bool {
         self.adapt(took);
         // Acquire, pairs with the Release in `park_if_full`.
         let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
@@ -104,13 +120,13 @@ impl Window {
         self.in_flight.fetch_and(!PARKED, Ordering::Acquire) & PARKED != 0
     }
 
-    /// Suits the length of the next chunks to the time this one took.
+    /// Suits the length of the next slices to the time this batch took.
     fn adapt(&self, took: Duration) {
-        let len = self.chunk_len();
+        let len = self.slice_len();
         if took < SETTLED_SOON {
-            self.chunk_len.store((2 * len).min(CHUNK_LEN_MAX), Ordering::Relaxed);
+            self.slice_len.store((2 * len).min(SLICE_LEN_MAX), Ordering::Relaxed);
         } else if SETTLED_LATE < took {
-            self.chunk_len.store((len / 2).max(1), Ordering::Relaxed);
+            self.slice_len.store((len / 2).max(1), Ordering::Relaxed);
         }
     }
 }
@@ -122,12 +138,12 @@ mod tests {
     #[test]
     fn a_full_window_parks_until_it_is_half_empty() {
         let window = Window::new();
-        for _ in 0..chunks_max(1) {
+        for _ in 0..slices_max(1) {
             assert!(!window.park_if_full(|| 1, || ()));
-            window.open_chunk();
+            window.open_batch();
         }
         assert!(window.park_if_full(|| 1, || ()));
-        let ready: Vec<_> = (0..chunks_max(1)).map(|_| window.chunk_settled(SETTLED_LATE)).collect();
+        let ready: Vec<_> = (0..slices_max(1)).map(|_| window.batch_settled(SETTLED_LATE)).collect();
         assert_eq!(ready.iter().position(|ready| *ready), Some(ready.len() / 2 - 1));
         assert_eq!(ready.iter().filter(|ready| **ready).count(), 1, "the pump is taken up once");
     }
@@ -135,7 +151,7 @@ mod tests {
     #[test]
     fn more_workers_take_up_what_is_parked() {
         let window = Window::new();
-        (0..chunks_max(1)).for_each(|_| window.open_chunk());
+        (0..slices_max(1)).for_each(|_| window.open_batch());
         let mut told = 0;
         assert!(window.park_if_full(|| 1, || told += 1));
         assert!(window.take_up());
@@ -146,15 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn chunks_grow_where_they_settle_soon_and_shrink_where_they_do_not() {
+    fn slices_grow_where_they_settle_soon_and_shrink_where_they_do_not() {
         let window = Window::new();
         let settle = |took| {
-            window.open_chunk();
-            window.chunk_settled(took);
-            window.chunk_len()
+            window.open_batch();
+            window.batch_settled(took);
+            window.slice_len()
         };
         assert_eq!([settle(Duration::ZERO), settle(Duration::ZERO), settle(SETTLED_SOON)], [2, 4, 4]);
         assert_eq!([settle(2 * SETTLED_LATE), settle(2 * SETTLED_LATE), settle(2 * SETTLED_LATE)], [2, 1, 1]);
-        assert_eq!((0..20).map(|_| settle(Duration::ZERO)).max(), Some(CHUNK_LEN_MAX));
+        assert_eq!((0..20).map(|_| settle(Duration::ZERO)).max(), Some(SLICE_LEN_MAX));
     }
 }

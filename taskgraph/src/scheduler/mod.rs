@@ -122,6 +122,16 @@ impl Scheduler {
         all.push(parked);
     }
 
+    /// Queues a node for whoever has nothing else to do.
+    fn offer(self: &Arc<Self>, node: Queued) {
+        self.queues.inject(node);
+        // SeqCst, pairs with the gate's: see "Why no work is overlooked".
+        fence(Ordering::SeqCst);
+        if self.gate.state().wants_worker() {
+            self.call_worker();
+        }
+    }
+
     /// Has a worker come, if there is a place and nobody searches anyway.
     #[cold]
     fn call_worker(self: &Arc<Self>) {
@@ -171,12 +181,7 @@ impl Scheduler {
 
 impl Home for Scheduler {
     fn inject(self: Arc<Self>, node: Queued) {
-        self.queues.inject(node);
-        // SeqCst, pairs with the gate's: see "Why no work is overlooked".
-        fence(Ordering::SeqCst);
-        if self.gate.state().wants_worker() {
-            self.call_worker();
-        }
+        self.offer(node);
     }
 }
 

@@ -15,7 +15,8 @@ use crate::graph::{self, Cx, Host, Parked, Queued, Ready};
 /// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
 /// calling a worker costs.
 const SEARCH_ROUNDS: u32 = 64;
-/// How long it pauses between two looks at the others' deques.
+/// How long it pauses between two looks at the others' deques, at most: little at first, since what it waits for has
+/// often just been queued.
 const SEARCH_PAUSES: u32 = 32;
 
 /// After so many steps a worker looks for work from outside, so that a run from there has its turn: often enough for
@@ -200,7 +201,7 @@ impl<'s> Worker<'s> {
                 return None;
             }
             if round < SEARCH_ROUNDS / 2 {
-                for _ in 0..SEARCH_PAUSES {
+                for _ in 0..SEARCH_PAUSES.min(1 << (round / 2)) {
                     hint::spin_loop();
                 }
             } else {
@@ -224,6 +225,10 @@ impl Host for Worker<'_> {
         if self.queue_ready(cx) && self.gate.state().wants_worker() {
             self.scheduler.call_worker();
         }
+    }
+
+    fn defer(&self, node: Queued) {
+        self.scheduler.offer(node);
     }
 
     fn max_workers(&self) -> usize {
