@@ -10,8 +10,10 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
+use super::call::Task;
 use super::cx::{Cx, Host, Parked, Queued};
 use super::delayed::DC;
+use super::generator::{Yielder, generate};
 use super::root::{Ending, root};
 use super::scope::{Home, Scope};
 use super::window::Window;
@@ -233,11 +235,32 @@ fn an_attempt_catches_while_its_sibling_goes_on() {
     );
 }
 
+/// Children are taken while the body adds more to the same batch.
+#[test]
+fn a_generator_has_all_it_yields() {
+    struct Generated;
+    impl Task for Generated {
+        const NAME: &'static str = "generated";
+    }
+    check(
+        |alive| {
+            let children = [leaf(1, alive), leaf(2, alive)];
+            let yields = |yielder: Yielder<Watched>| async move {
+                for child in children {
+                    yielder.pause(yielder.put(child)).await;
+                }
+            };
+            generate::<Generated, Vec<Watched>, (), _, _>(yields).map(|all| all.iter().map(Watched::get).sum())
+        },
+        Ok(3),
+    );
+}
+
 /// A body is parked for want of workers while there come more: one of them notices the other.
 #[test]
 fn a_body_that_is_parked_does_not_miss_that_there_are_more_workers() {
     loom::model(|| {
-        let shared = Arc::new((Window::new(), AtomicUsize::new(1)));
+        let shared = Arc::new((Window::new(1), AtomicUsize::new(1)));
         (0..16).for_each(|_| shared.0.open_batch());
         // The list of windows is behind a lock in the scheduler, too.
         let known = Arc::new(Mutex::new(false));
@@ -262,7 +285,7 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(|| {
-        let window = Arc::new(Window::new());
+        let window = Arc::new(Window::new(1));
         // What the body did before it was parked: whoever takes it up must see it.
         let body = Arc::new(UnsafeCell::new(0));
         (0..16).for_each(|_| window.open_batch());

@@ -41,11 +41,12 @@ fn slices_max(max_workers: usize) -> u32 {
 }
 
 impl Window {
-    pub(super) fn new() -> Self {
+    /// The first slice has this many children.
+    pub(super) fn new(slice_len: u32) -> Self {
         Self {
             in_flight: AtomicU32::new(0),
             low: AtomicU32::new(0),
-            slice_len: AtomicU32::new(1),
+            slice_len: AtomicU32::new(slice_len),
             known: AtomicBool::new(false),
         }
     }
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_full_window_parks_until_it_is_half_empty() {
-        let window = Window::new();
+        let window = Window::new(1);
         for _ in 0..slices_max(1) {
             assert!(!window.park_if_full(|| 1, || ()));
             window.open_batch();
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn more_workers_take_up_what_is_parked() {
-        let window = Window::new();
+        let window = Window::new(1);
         (0..slices_max(1)).for_each(|_| window.open_batch());
         let mut told = 0;
         assert!(window.park_if_full(|| 1, || told += 1));
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn slices_grow_where_they_settle_soon_and_shrink_where_they_do_not() {
-        let window = Window::new();
+        let window = Window::new(1);
         let settle = |took| {
             window.open_batch();
             window.batch_settled(took);
