@@ -1,7 +1,7 @@
 //! Many into one: a list of computations becomes the computation of the list of their results.
 //!
-//! A short list starts with the leaves of all its children. A long one starts with one leaf, its *pump*, which hands
-//! the children out in chunks:
+//! A short list is a call with a [list](super::list) for an argument: it starts with the leaves of all its children. A
+//! long one starts with one leaf, its *pump*, which hands the children out in chunks:
 //!
 //! ```text
 //! Gather (the collected list)  <-- pump: one input, until the last child is handed out
@@ -13,23 +13,20 @@
 //! thief, who takes the oldest, gets the pump and makes a chunk of its own. Chunks are guided: a share of what is
 //! left, so that the first are large and the last are small enough to end together.
 
-use std::borrow::Cow;
 use std::mem;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::vec;
 
+use super::call::{self, Value};
 use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
 use super::delayed::{DC, Opened};
+use super::list::Listed;
 use super::memory;
 use super::node::{Abandoned, Described, Destination, List, Node, Ready, Table};
-use super::segment::Segment;
+use super::segment::{Children, Segment};
 use super::settle;
-use crate::error::Task;
 
-/// Up to this many children start together and count on one node.
-const SHORT_LEN_MAX: usize = 16;
 /// Chunks beyond this size gain nothing, and keep more children alive at once.
 const CHUNK_LEN_MAX: usize = 512;
 /// Smaller chunks cost more than they balance.
@@ -48,55 +45,40 @@ const CHUNK_LEN_MIN: usize = 8;
 /// ```
 #[track_caller]
 pub fn all<T: Send + 'static>(delayed: impl IntoIterator<Item = DC<T>>) -> DC<Vec<T>> {
-    let children: Vec<DC<T>> = delayed.into_iter().collect();
-    if children.len() <= SHORT_LEN_MAX { short(children) } else { long(children) }
-}
-
-#[repr(C)]
-struct Gather<T, S> {
-    node: Node,
-    results: Segment<T>,
-    /// Children that were handed out, and will have arrived when the node is through.
-    handed_out: usize,
-    source: S,
-}
-
-/// The source of a short list: it has handed out everything from the start.
-struct Exhausted;
-
-/// The source of a long list.
-struct Pump<T> {
-    node: Node,
-    children: vec::IntoIter<DC<T>>,
-}
-
-#[track_caller]
-fn short<T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
-    let gather = memory::allocate::<Gather<T, Exhausted>>();
-    let mut results = Segment::with_capacity(children.len());
-    let handed_out = children.len();
-    let (leaves, missing) = hand_out(children, gather.cast(), &mut results, 0);
-    let node = Node::new(Gather::<T, Exhausted>::TABLE, Location::caller(), missing);
-    // SAFETY: the memory is room for a `Gather`, the children were attached to it, and `ready` are all leaves.
-    unsafe {
-        gather.write(Gather { node, results, handed_out, source: Exhausted });
-        let ready = if missing == 0 { List::of(gather.cast()) } else { leaves };
-        DC::from_parts(gather.cast(), ready)
+    match Listed::new(delayed.into_iter().collect()) {
+        Listed::Long(list) => list,
+        short => call::call::<All, Value, _, _, _>((short,), |(list,)| list),
     }
 }
 
+struct All;
+
+impl call::Task for All {
+    const NAME: &'static str = "all";
+}
+
+#[repr(C)]
+struct Gather<T> {
+    node: Node,
+    pump: Node,
+    results: Segment<T>,
+    /// Children that were handed out, and will have arrived when the node is through.
+    handed_out: usize,
+    /// The others. Until the last of them the pump's.
+    children: Children<T>,
+}
+
 #[track_caller]
-fn long<T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
-    let gather = memory::allocate::<Gather<T, Pump<T>>>();
-    let node = Node::new(Gather::<T, Pump<T>>::TABLE, Location::caller(), 1);
-    let pump = Node::new(Gather::<T, Pump<T>>::PUMP, Location::caller(), 0);
+pub(super) fn long<T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
+    let gather = memory::allocate::<Gather<T>>();
+    let node = Node::new(Gather::<T>::TABLE, Location::caller(), 1);
+    let pump = Node::new(Gather::<T>::PUMP, Location::caller(), 0);
     pump.attach(Destination::signal(gather.cast()));
-    let results = Segment::with_capacity(children.len());
-    let source = Pump { node: pump, children: children.into_iter() };
+    let (results, children) = Segment::for_results(children);
     // SAFETY: the memory is room for a `Gather`, whose only leaf is its pump.
     unsafe {
-        gather.write(Gather { node, results, handed_out: 0, source });
-        let pump = NonNull::new_unchecked(&raw mut (*gather.as_ptr()).source.node);
+        gather.write(Gather { node, pump, results, handed_out: 0, children });
+        let pump = NonNull::new_unchecked(&raw mut (*gather.as_ptr()).pump);
         DC::from_parts(gather.cast(), List::of(pump))
     }
 }
@@ -126,7 +108,7 @@ fn hand_out<T>(
     (leaves, missing)
 }
 
-impl<T: Send + 'static, S> Gather<T, S> {
+impl<T: Send + 'static> Gather<T> {
     const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
 
     /// # Safety
@@ -134,8 +116,7 @@ impl<T: Send + 'static, S> Gather<T, S> {
     /// The node is alive.
     unsafe fn describe(node: NonNull<Node>) -> Described {
         // SAFETY: the caller's promise.
-        let origin = unsafe { node.as_ref() }.origin();
-        Described::Task(Task { name: Cow::Borrowed("all"), label: None, origin })
+        Described::Task(call::name::<All>(unsafe { node.as_ref() }.origin()))
     }
 
     /// All results are there.
@@ -146,11 +127,11 @@ impl<T: Send + 'static, S> Gather<T, S> {
     unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
         let gather = node.cast::<Self>();
         let at = gather.as_ptr();
-        // SAFETY: every child has arrived with its value; the results are moved out once, and the source is empty.
+        // SAFETY: every child has arrived with its value; the results are moved out once, and there are no other children.
         unsafe {
             let results = (*at).results.take((*at).handed_out);
             let to = (*at).node.destination();
-            ptr::drop_in_place(&raw mut (*at).source);
+            ptr::drop_in_place(&raw mut (*at).children);
             memory::free(gather);
             settle::deliver(to, results, cx)
         }
@@ -167,14 +148,12 @@ impl<T: Send + 'static, S> Gather<T, S> {
         unsafe {
             let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
             settle::drop_given_up(|| (*at).results.discard((*at).handed_out, &failed));
-            ptr::drop_in_place(&raw mut (*at).source);
+            ptr::drop_in_place(&raw mut (*at).children);
             memory::free(gather);
             Abandoned::Failed(to)
         }
     }
-}
 
-impl<T: Send + 'static> Gather<T, Pump<T>> {
     const PUMP: &'static Table = &Table { step: Self::pump, abandon: Self::stop, describe: |_| Described::Plumbing };
 
     /// # Safety
@@ -182,7 +161,7 @@ impl<T: Send + 'static> Gather<T, Pump<T>> {
     /// The node is the pump of one of these.
     unsafe fn of_pump(pump: NonNull<Node>) -> NonNull<Self> {
         // SAFETY: the caller's promise.
-        unsafe { pump.byte_sub(mem::offset_of!(Self, source) + mem::offset_of!(Pump<T>, node)).cast() }
+        unsafe { pump.byte_sub(mem::offset_of!(Self, pump)).cast() }
     }
 
     /// Hands out one chunk.
@@ -191,19 +170,19 @@ impl<T: Send + 'static> Gather<T, Pump<T>> {
     ///
     /// The node is the pump of one of these, ready, and the caller's.
     unsafe fn pump(pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
-        // SAFETY: the pump is an input that has not arrived, so the gather is alive; its source and its results that
-        // are not handed out are the pump's.
+        // SAFETY: the pump is an input that has not arrived, so the gather is alive; the children that are not handed
+        // out and the slots for their results are the pump's.
         unsafe {
             let gather = Self::of_pump(pump);
             let at = gather.as_ptr();
-            let children = &mut (*at).source.children;
+            let children = &mut (*at).children;
             let left = children.len();
             let share = left / (4 * cx.host.max_workers());
             let len = share.clamp(CHUNK_LEN_MIN, CHUNK_LEN_MAX).min(left);
             let first = (*at).handed_out;
             (*at).handed_out += len;
             let chunk = Chunk::<Self>::open(gather.cast(), 0, ());
-            let (ready, missing) = hand_out(children.take(len), chunk, &mut (*at).results, first);
+            let (ready, missing) = hand_out(children.by_ref().take(len), chunk, &mut (*at).results, first);
             if missing == 0 {
                 Chunk::<Self>::discard(chunk);
             } else {
@@ -225,17 +204,17 @@ impl<T: Send + 'static> Gather<T, Pump<T>> {
     /// The node is the pump of one of these, and the caller's.
     #[cold]
     unsafe fn stop(pump: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
-        // SAFETY: the source is the pump's until it has arrived.
+        // SAFETY: the children are the pump's until it has arrived.
         unsafe {
             let at = Self::of_pump(pump).as_ptr();
-            let children = mem::take(&mut (*at).source.children);
+            let children = (*at).children.take_all();
             settle::drop_given_up(|| drop(children));
             Abandoned::Failed(pump.as_ref().destination())
         }
     }
 }
 
-impl<T> FanOut for Gather<T, Pump<T>> {
+impl<T> FanOut for Gather<T> {
     type Stamp = ();
 
     unsafe fn on_settled(_: NonNull<Node>, (): (), _: &mut Cx<'_>) -> Option<Ready> {

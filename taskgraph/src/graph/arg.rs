@@ -8,6 +8,7 @@ use super::all;
 use super::call::{self, Outcome, Task, Value};
 use super::delayed::DC;
 use super::input::{Input, Plain};
+use super::list::Listed;
 use super::shared::Shared;
 use super::tap::{Borrowed, Cloned, Present};
 
@@ -104,20 +105,21 @@ impl IntoArg<String> for &'static str {
 }
 
 impl<T: Send + 'static> IntoArg<Vec<T>> for Vec<DC<T>> {
-    type Input = DC<Vec<T>>;
+    type Input = Listed<T>;
 
+    #[inline(always)]
     #[track_caller]
-    fn into_input(self) -> DC<Vec<T>> {
-        all::all(self)
+    fn into_input(self) -> Listed<T> {
+        Listed::new(self)
     }
 }
 
 impl<T: Clone + Send + Sync + 'static> IntoArg<Vec<T>> for Vec<Shared<T>> {
-    type Input = DC<Vec<T>>;
+    type Input = Listed<T>;
 
     #[track_caller]
-    fn into_input(self) -> DC<Vec<T>> {
-        all::all(self.iter().map(Shared::dc))
+    fn into_input(self) -> Listed<T> {
+        Listed::new(self.iter().map(Shared::dc).collect())
     }
 }
 
@@ -258,7 +260,7 @@ lends!([T: Send + Sync + 'static] T: Shared<T> => Borrowed<T> = Borrowed);
 lends!([T: ?Sized + Send + Sync + 'static] T: Arc<T> => Plain<Arc<T>> = Plain);
 lends!([T: ?Sized + Send + Sync + 'static] T: DC<Arc<T>> => DC<Arc<T>> = core::convert::identity);
 lends!([T: ?Sized + Sync + 'static] T: &'static T => Plain<&'static T> = Plain);
-lends!([T: Send + Sync + 'static] [T]: Vec<DC<T>> => DC<Vec<T>> = all::all);
+lends!([T: Send + Sync + 'static] [T]: Vec<DC<T>> => Listed<T> = Listed::new);
 
 /// `$owner` lends a `$target`, by itself, delayed, shared, or in an `Arc`.
 macro_rules! owner_lends {

@@ -21,6 +21,7 @@ mod shared;
 mod label;
 mod segment;
 mod chunk;
+mod list;
 mod all;
 mod window;
 mod batch;

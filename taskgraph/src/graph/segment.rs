@@ -1,7 +1,11 @@
 //! A run of slots for the results of a fan-out: it does not move while they are filled, and becomes a `Vec`.
+//!
+//! Where computations come in a `Vec`, its memory serves for their results, if these suit it.
 
 use std::mem::ManuallyDrop;
+use std::ptr;
 
+use super::delayed::DC;
 use super::input::Slot;
 use super::node::FailedInputs;
 use crate::unwind;
@@ -17,6 +21,28 @@ unsafe impl<T: Send> Send for Segment<T> {}
 impl<T> Segment<T> {
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self { slots: ManuallyDrop::new(Vec::with_capacity(capacity)) }
+    }
+
+    /// A slot for the result of each of `children`, which are still to be handed out, in order: what is in their own
+    /// memory may be overwritten from the front as far as that has happened.
+    pub(super) fn for_results(children: Vec<DC<T>>) -> (Self, Children<T>) {
+        let len = children.len();
+        let mut children = ManuallyDrop::new(children);
+        let (first, capacity) = (children.as_mut_ptr(), children.capacity());
+        let in_place = const {
+            let (result, child) = (size_of::<Slot<T>>(), size_of::<DC<T>>());
+            align_of::<Slot<T>>() == align_of::<DC<T>>() && result <= child && child.is_multiple_of(result)
+        };
+        let (slots, own_capacity) = if in_place {
+            let capacity = capacity * (size_of::<DC<T>>() / size_of::<Slot<T>>());
+            // SAFETY: the memory is a vector's, and has the layout of so many slots, which are none so far.
+            (unsafe { Vec::from_raw_parts(first.cast(), 0, capacity) }, None)
+        } else {
+            (Vec::with_capacity(len), Some(capacity))
+        };
+        // SAFETY: one past the end.
+        let end = unsafe { first.add(len) };
+        (Self { slots: ManuallyDrop::new(slots) }, Children { first, next: first, end, own_capacity })
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -67,5 +93,64 @@ impl<T> Segment<T> {
         }
         // SAFETY: the slots drop nothing, and the segment is not used again.
         unsafe { ManuallyDrop::drop(&mut self.slots) }
+    }
+}
+
+/// Computations that are to be handed out, in memory that may serve for their results, too.
+pub(super) struct Children<T> {
+    first: *mut DC<T>,
+    next: *mut DC<T>,
+    end: *mut DC<T>,
+    /// If the memory is not that of a segment.
+    own_capacity: Option<usize>,
+}
+
+// SAFETY: it owns what is left of the computations, and those can be sent.
+unsafe impl<T> Send for Children<T> {}
+
+impl<T> Children<T> {
+    /// All that is left, and the memory.
+    pub(super) fn take_all(&mut self) -> Self {
+        let Self { first, next, end, own_capacity } = *self;
+        (self.next, self.own_capacity) = (end, None);
+        Self { first, next, end, own_capacity }
+    }
+}
+
+impl<T> Iterator for Children<T> {
+    type Item = DC<T>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<DC<T>> {
+        if self.next == self.end {
+            return None;
+        }
+        // SAFETY: a computation that was not moved out; it is now.
+        unsafe {
+            let child = self.next.read();
+            self.next = self.next.add(1);
+            Some(child)
+        }
+    }
+
+    #[inline(always)]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // SAFETY: both are in the same buffer.
+        let len = unsafe { self.end.offset_from_unsigned(self.next) };
+        (len, Some(len))
+    }
+}
+
+impl<T> ExactSizeIterator for Children<T> {}
+
+impl<T> Drop for Children<T> {
+    fn drop(&mut self) {
+        // SAFETY: what was not moved out is dropped once; then the memory goes if it is ours, which was a vector's.
+        unsafe {
+            ptr::slice_from_raw_parts_mut(self.next, self.len()).drop_in_place();
+            if let Some(capacity) = self.own_capacity {
+                drop(Vec::from_raw_parts(self.first, 0, capacity));
+            }
+        }
     }
 }
