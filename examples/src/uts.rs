@@ -7,7 +7,6 @@
 //! S. Olivier, J. Huan, J. Liu, J. Prins, J. Dinan, P. Sadayappan, C.-W. Tseng: *UTS: An Unbalanced Tree Search
 //! Benchmark*, LCPC 2006. These are its geometric trees of fixed shape, with its generator `brg_sha1`.
 
-use sha1::{Digest, Sha1};
 use taskgraph::{DC, delayed};
 
 /// No node has more children, whatever its hash says.
@@ -78,8 +77,9 @@ fn sum(below: Vec<Counts>) -> Counts {
 
 impl Tree {
     fn root(&self) -> Node {
-        let hash = Sha1::new().chain_update([0; 16]).chain_update(self.seed.to_be_bytes()).finalize().into();
-        Node { hash, depth: 0 }
+        let mut message = [0; 20];
+        message[16..].copy_from_slice(&self.seed.to_be_bytes());
+        Node { hash: sha1(&message), depth: 0 }
     }
 
     /// Drawn from the geometric distribution whose mean is `branching`.
@@ -95,8 +95,10 @@ impl Tree {
 
 impl Node {
     fn child(&self, i: u32) -> Node {
-        let hash = Sha1::new().chain_update(self.hash).chain_update(i.to_be_bytes()).finalize().into();
-        Node { hash, depth: self.depth + 1 }
+        let mut message = [0; 24];
+        message[..20].copy_from_slice(&self.hash);
+        message[20..].copy_from_slice(&i.to_be_bytes());
+        Node { hash: sha1(&message), depth: self.depth + 1 }
     }
 
     /// A number from 0 up to, not including, 1: the last 31 bits of the hash.
@@ -105,4 +107,21 @@ impl Node {
         let bits = u32::from_be_bytes([a, b, c, d]) & 0x7fff_ffff;
         f64::from(bits) / f64::from(1u32 << 31)
     }
+}
+
+/// SHA-1 (FIPS 180-4) of a message that fits into one block with its padding, which saves a quarter of the time that
+/// the tree takes with hashing in general.
+fn sha1<const N: usize>(message: &[u8; N]) -> [u8; 20] {
+    const { assert!(N < 56, "the message fits") };
+    let mut block = [0; 64];
+    block[..N].copy_from_slice(message);
+    block[N] = 0x80;
+    block[56..].copy_from_slice(&(8 * N as u64).to_be_bytes());
+    let mut state = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+    sha1::compress(&mut state, &[block.into()]);
+    let mut hash = [0; 20];
+    for (bytes, word) in hash.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    hash
 }
