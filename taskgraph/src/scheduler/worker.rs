@@ -15,9 +15,10 @@ use crate::graph::{self, Cx, Host, Parked, Queued, Ready};
 /// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
 /// calling a worker costs.
 const SEARCH_ROUNDS: u32 = 64;
-/// How long it pauses between two looks at the others' deques, at most: little at first, since what it waits for has
-/// often just been queued.
-const SEARCH_PAUSES: u32 = 32;
+/// The rounds before those, of which nobody hears: about five microseconds.
+const UNHEARD_ROUNDS: u32 = 16;
+/// How often it pauses between two looks at the others' deques, at most.
+const PAUSES_MAX: u32 = 32;
 
 /// After so many steps a worker looks for work from outside, so that a run from there has its turn: often enough for
 /// people, and too seldom to be felt.
@@ -178,19 +179,30 @@ impl<'s> Worker<'s> {
     #[inline]
     fn find(&self, permit: &mut Permit<'s>) -> Option<Queued> {
         if !permit.is_searching() {
-            // A first look around costs the others nothing, for nobody hears of it.
-            if let Some(node) = self.queues.pop().or_else(|| self.queues.steal()) {
-                return Some(node);
+            // A look around costs the others nothing while nobody hears of it; and nobody need while all workers there
+            // may be are at work, so that none could be called.
+            for round in 0..UNHEARD_ROUNDS {
+                if let Some(node) = self.look() {
+                    return Some(node);
+                }
+                if !self.gate.state().is(self.full) {
+                    break;
+                }
+                pause(round);
             }
             permit.search();
         }
         self.search(permit)
     }
 
+    fn look(&self) -> Option<Queued> {
+        self.queues.pop().or_else(|| self.queues.steal())
+    }
+
     #[cold]
     fn search(&self, permit: &mut Permit<'s>) -> Option<Queued> {
         for round in 0..SEARCH_ROUNDS {
-            if let Some(node) = self.queues.pop().or_else(|| self.queues.steal()) {
+            if let Some(node) = self.look() {
                 // While one searches nobody else is called, so the last that finds something calls the next.
                 if permit.found_work() && self.gate.state().wants_worker() && self.scheduler.queues.any() {
                     self.scheduler.call_worker();
@@ -201,9 +213,7 @@ impl<'s> Worker<'s> {
                 return None;
             }
             if round < SEARCH_ROUNDS / 2 {
-                for _ in 0..SEARCH_PAUSES.min(1 << (round / 2)) {
-                    hint::spin_loop();
-                }
+                pause(round);
             } else {
                 thread::yield_now();
             }
@@ -217,6 +227,14 @@ impl<'s> Worker<'s> {
         drop(permit);
         super::heavy_barrier();
         if self.scheduler.queues.any() { self.scheduler.gate.try_enter() } else { None }
+    }
+}
+
+/// Lets the others get on before the next look around: for a moment at first, since what is looked for has often just
+/// been queued, later for longer.
+fn pause(round: u32) {
+    for _ in 0..PAUSES_MAX.min(1 << (round / 2)) {
+        hint::spin_loop();
     }
 }
 
