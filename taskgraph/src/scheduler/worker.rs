@@ -15,6 +15,8 @@ use crate::graph::{self, Cx, Host, Parked, Queued, Ready};
 /// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
 /// calling a worker costs.
 const SEARCH_ROUNDS: u32 = 64;
+/// How many of those while others search, too.
+const ROUNDS_TOGETHER: u32 = 8;
 /// The rounds before those, of which nobody hears: about five microseconds.
 const UNHEARD_ROUNDS: u32 = 16;
 /// How often it pauses between two looks at the others' deques, at most.
@@ -209,7 +211,10 @@ impl<'s> Worker<'s> {
                 }
                 return Some(node);
             }
-            if !self.gate.state().may_stay(self.epoch) {
+            let state = self.gate.state();
+            // One who looks for work is enough: if there is more than it can do, it calls the others.
+            let is_surplus = 1 < state.searching() && ROUNDS_TOGETHER <= round;
+            if is_surplus || !state.may_stay(self.epoch) {
                 return None;
             }
             if round < SEARCH_ROUNDS / 2 {
