@@ -45,7 +45,7 @@ mod run;
 pub mod __private;
 
 pub use error::{Error, Task};
-pub use graph::{DC, Func, IntoArg, IntoRef, Output, Shared, all};
+pub use graph::{DC, Func, IntoArg, IntoRef, Output, Shared, all, each};
 pub use run::run;
 pub use runtime::{Builder, Handle, Runtime};
 pub use taskgraph_macros::delayed;

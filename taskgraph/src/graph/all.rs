@@ -9,26 +9,30 @@
 //!    ^-- Chunk <-- child child child ..
 //! ```
 //!
-//! The pump lies below the children it has just handed out, so the worker that took it goes on with those, and a
-//! thief, who takes the oldest, gets the pump and makes a chunk of its own. Chunks are guided: a share of what is
-//! left, so that the first are large and the last are small enough to end together.
+//! The pump lies below the chunks it has just made, so the worker that took it goes on with those, and a thief, who
+//! takes the oldest, gets the pump and makes chunks of its own. Children are handed out by guided shares: a part of what
+//! is left, so that the first are large and the last are small enough to end together.
 
+use std::marker::PhantomData;
 use std::mem;
 use std::panic::Location;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
-use super::call::{self, Value};
+use super::call::{self, Task, Value};
 use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
 use super::delayed::{DC, Opened};
 use super::list::Listed;
 use super::memory;
 use super::node::{Abandoned, Described, Destination, List, Node, Ready, Table};
-use super::segment::{Children, Segment};
-use super::settle;
+use super::segment::Segment;
+use super::settle::{self, Why};
+use crate::unwind;
 
-/// Chunks beyond this size gain nothing, and keep more children alive at once.
-const CHUNK_LEN_MAX: usize = 512;
+/// So many children change hands together: more gain nothing.
+const CHUNK_LEN_MAX: usize = 32;
+/// Chunks that are made at once: with more, what is made would leave the cache before it is used.
+const CHUNKS_MAX: usize = 8;
 /// Smaller chunks cost more than they balance.
 const CHUNK_LEN_MIN: usize = 8;
 
@@ -53,62 +57,91 @@ pub fn all<T: Send + 'static>(delayed: impl IntoIterator<Item = DC<T>>) -> DC<Ve
 
 struct All;
 
-impl call::Task for All {
+impl Task for All {
     const NAME: &'static str = "all";
 }
 
+/// A computation for each of many items, made when a worker comes to it: their results, in order.
+///
+/// The same as [`all`] of what `make` gives, but they are neither made before they run nor by one thread alone: a
+/// million of them take the memory of their results. If `items` does not know how many there are, all of them are made
+/// at once.
+///
+/// ```
+/// #[taskgraph::delayed]
+/// fn square(x: u64) -> u64 { x * x }
+///
+/// let squares = taskgraph::each(0..1_000, square).map(|squares| squares.into_iter().sum::<u64>());
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(squares)?, 332_833_500);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[track_caller]
+pub fn each<I, T, F>(items: I, make: F) -> DC<Vec<T>>
+where
+    I: IntoIterator<IntoIter: Send + 'static>,
+    T: Send + 'static,
+    F: FnMut(I::Item) -> DC<T> + Send + 'static,
+{
+    let children = items.into_iter().map(make);
+    match children.size_hint() {
+        (len, Some(len_max)) if len == len_max => gather::<Each, _, _>(Segment::with_capacity(len), children, len),
+        _ => all(children),
+    }
+}
+
+struct Each;
+
+impl Task for Each {
+    const NAME: &'static str = "each";
+}
+
 #[repr(C)]
-struct Gather<T> {
+struct Gather<N, T, S> {
     node: Node,
     pump: Node,
     results: Segment<T>,
     /// Children that were handed out, and will have arrived when the node is through.
     handed_out: usize,
-    /// The others. Until the last of them the pump's.
-    children: Children<T>,
+    /// The others, and how many they are at most. Until the last of them the pump's.
+    children: Option<S>,
+    left: usize,
+    name: PhantomData<N>,
+}
+
+/// The children of a list too long for a node.
+#[track_caller]
+pub(super) fn long<T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
+    let left = children.len();
+    let (results, children) = Segment::for_results(children);
+    gather::<All, _, _>(results, children, left)
 }
 
 #[track_caller]
-pub(super) fn long<T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
-    let gather = memory::allocate::<Gather<T>>();
-    let node = Node::new(Gather::<T>::TABLE, Location::caller(), 1);
-    let pump = Node::new(Gather::<T>::PUMP, Location::caller(), 0);
+fn gather<N, T, S>(results: Segment<T>, children: S, left: usize) -> DC<Vec<T>>
+where
+    N: Task,
+    T: Send + 'static,
+    S: Iterator<Item = DC<T>> + Send + 'static,
+{
+    let gather = memory::allocate::<Gather<N, T, S>>();
+    let node = Node::new(Gather::<N, T, S>::TABLE, Location::caller(), 1);
+    let pump = Node::new(Gather::<N, T, S>::PUMP, Location::caller(), 0);
     pump.attach(Destination::signal(gather.cast()));
-    let (results, children) = Segment::for_results(children);
     // SAFETY: the memory is room for a `Gather`, whose only leaf is its pump.
     unsafe {
-        gather.write(Gather { node, pump, results, handed_out: 0, children });
+        let (handed_out, children) = (0, Some(children));
+        gather.write(Gather { node, pump, results, handed_out, children, left, name: PhantomData });
         let pump = NonNull::new_unchecked(&raw mut (*gather.as_ptr()).pump);
         DC::from_parts(gather.cast(), List::of(pump))
     }
 }
 
-/// Attaches children to `consumer`, the first of them as number `from`; gives their leaves, and how many will arrive.
-#[inline(always)]
-fn hand_out<T>(
-    children: impl IntoIterator<Item = DC<T>>,
-    consumer: NonNull<Node>,
-    results: &mut Segment<T>,
-    from: usize,
-) -> (List, u32) {
-    let (mut leaves, mut missing) = (List::EMPTY, 0);
-    for (i, child) in children.into_iter().enumerate() {
-        let slot = results.slot(from + i);
-        match child.open() {
-            // SAFETY: the slot is ours to fill.
-            Opened::Done(value) => unsafe { value.move_to(slot.cast()) },
-            Opened::Graph(node, ready) => {
-                // SAFETY: the child's graph has not run, so its nodes are alive.
-                unsafe { node.as_ref() }.attach(Destination { consumer: Some(consumer), slot: slot.cast() });
-                leaves.append(ready);
-                missing += 1;
-            }
-        }
-    }
-    (leaves, missing)
-}
-
-impl<T: Send + 'static> Gather<T> {
+impl<N, T, S> Gather<N, T, S>
+where
+    N: Task,
+    T: Send + 'static,
+    S: Iterator<Item = DC<T>> + Send + 'static,
+{
     const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
 
     /// # Safety
@@ -116,7 +149,7 @@ impl<T: Send + 'static> Gather<T> {
     /// The node is alive.
     unsafe fn describe(node: NonNull<Node>) -> Described {
         // SAFETY: the caller's promise.
-        Described::Task(call::name::<All>(unsafe { node.as_ref() }.origin()))
+        Described::Task(call::name::<N>(unsafe { node.as_ref() }.origin()))
     }
 
     /// All results are there.
@@ -131,7 +164,6 @@ impl<T: Send + 'static> Gather<T> {
         unsafe {
             let results = (*at).results.take((*at).handed_out);
             let to = (*at).node.destination();
-            ptr::drop_in_place(&raw mut (*at).children);
             memory::free(gather);
             settle::deliver(to, results, cx)
         }
@@ -148,7 +180,6 @@ impl<T: Send + 'static> Gather<T> {
         unsafe {
             let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
             settle::drop_given_up(|| (*at).results.discard((*at).handed_out, &failed));
-            ptr::drop_in_place(&raw mut (*at).children);
             memory::free(gather);
             Abandoned::Failed(to)
         }
@@ -164,7 +195,7 @@ impl<T: Send + 'static> Gather<T> {
         unsafe { pump.byte_sub(mem::offset_of!(Self, pump)).cast() }
     }
 
-    /// Hands out one chunk.
+    /// Hands out some chunks.
     ///
     /// # Safety
     ///
@@ -172,30 +203,70 @@ impl<T: Send + 'static> Gather<T> {
     unsafe fn pump(pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the pump is an input that has not arrived, so the gather is alive; the children that are not handed
         // out and the slots for their results are the pump's.
-        unsafe {
-            let gather = Self::of_pump(pump);
-            let at = gather.as_ptr();
-            let children = &mut (*at).children;
-            let left = children.len();
-            let share = left / (4 * cx.host.max_workers());
-            let len = share.clamp(CHUNK_LEN_MIN, CHUNK_LEN_MAX).min(left);
-            let first = (*at).handed_out;
-            (*at).handed_out += len;
-            let chunk = Chunk::<Self>::open(gather.cast(), 0, ());
-            let (ready, missing) = hand_out(children.by_ref().take(len), chunk, &mut (*at).results, first);
-            if missing == 0 {
-                Chunk::<Self>::discard(chunk);
-            } else {
-                chunk.as_ref().wait_for(missing);
-                (*at).node.expect_input();
+        let gather = unsafe { Self::of_pump(pump) };
+        let at = gather.as_ptr();
+        // SAFETY: as above.
+        let left = unsafe { (*at).left };
+        let share = left / (4 * cx.host.max_workers());
+        let len = share.clamp(CHUNK_LEN_MIN, CHUNKS_MAX * CHUNK_LEN_MAX).min(left);
+        let mut chunks = List::EMPTY;
+        // SAFETY: as above.
+        let made = unwind::catch(|| unsafe {
+            for from in (0..len).step_by(CHUNK_LEN_MAX) {
+                Self::hand_out(gather, CHUNK_LEN_MAX.min(len - from), &mut chunks);
             }
-            if len < left {
+        });
+        if made.is_ok() && len < left {
+            // SAFETY: the pump is ours, in no list, and nobody has it before this step is over.
+            unsafe {
+                (*at).left = left - len;
+                // Below the chunks, so that a thief finds it first.
                 cx.add_ready(List::of(pump));
-            } else if let Some(through) = settle::arrive(Destination::signal(gather.cast()), cx) {
-                debug_assert!(missing == 0, "the chunk is still out");
-                return Some(through);
             }
-            cx.start(ready)
+            return cx.start(chunks);
+        }
+        let node = gather.cast::<Node>();
+        // SAFETY: the pump has nothing left to do, and arrives.
+        let through = unsafe {
+            let children = (*at).children.take();
+            settle::drop_given_up(|| drop(children));
+            match made {
+                Ok(()) => settle::arrive(Destination::signal(node), cx),
+                Err(message) => {
+                    let task = call::name::<N>(node.as_ref().origin());
+                    settle::blame(task, Why::Panicked(message), node.as_ref().destination(), cx);
+                    settle::fail(Destination::signal(node), cx)
+                }
+            }
+        };
+        through.or_else(|| cx.start(chunks))
+    }
+
+    /// Adds a chunk of `len` children to `chunks`.
+    ///
+    /// # Safety
+    ///
+    /// So many are left, and the caller's.
+    #[inline(always)]
+    unsafe fn hand_out(gather: NonNull<Self>, len: usize, chunks: &mut List) {
+        // SAFETY: the caller's promise. What `children` does is a user's: it may panic between two of them.
+        unsafe {
+            let at = gather.as_ptr();
+            let chunk = Chunk::<Self>::open(gather.cast(), 0, ());
+            let mut made = Made::<Self> { chunk, fan_out: gather, chunks, leaves: List::EMPTY, len: 0 };
+            let children = (*at).children.as_mut().expect("the pump has not arrived");
+            for child in children.take(len) {
+                let slot = (*at).results.slot((*at).handed_out);
+                (*at).handed_out += 1;
+                match child.open() {
+                    Opened::Done(value) => value.move_to(slot.cast()),
+                    Opened::Graph(node, leaves) => {
+                        node.as_ref().attach(Destination { consumer: Some(chunk), slot: slot.cast() });
+                        made.leaves.append(leaves);
+                        made.len += 1;
+                    }
+                }
+            }
         }
     }
 
@@ -206,15 +277,37 @@ impl<T: Send + 'static> Gather<T> {
     unsafe fn stop(pump: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
         // SAFETY: the children are the pump's until it has arrived.
         unsafe {
-            let at = Self::of_pump(pump).as_ptr();
-            let children = (*at).children.take_all();
+            let children = (*Self::of_pump(pump).as_ptr()).children.take();
             settle::drop_given_up(|| drop(children));
             Abandoned::Failed(pump.as_ref().destination())
         }
     }
 }
 
-impl<T> FanOut for Gather<T> {
+/// A chunk while its children are made; becomes one of the chunks however that ends.
+struct Made<'a, F: FanOut> {
+    chunk: NonNull<Node>,
+    fan_out: NonNull<F>,
+    chunks: &'a mut List,
+    leaves: List,
+    len: u32,
+}
+
+impl<F: FanOut> Drop for Made<'_, F> {
+    fn drop(&mut self) {
+        // SAFETY: the chunk is ours, and so are the children that were attached to it.
+        unsafe {
+            if self.len == 0 {
+                return Chunk::<F>::discard(self.chunk);
+            }
+            self.fan_out.cast::<Node>().as_ref().expect_input();
+            let leaves = mem::replace(&mut self.leaves, List::EMPTY);
+            self.chunks.append(Chunk::<F>::hold(self.chunk, leaves, self.len));
+        }
+    }
+}
+
+impl<N, T, S> FanOut for Gather<N, T, S> {
     type Stamp = ();
 
     unsafe fn on_settled(_: NonNull<Node>, (): (), _: &mut Cx<'_>) -> Option<Ready> {

@@ -1,6 +1,10 @@
 //! A part of a fan-out with a counter of its own, so that a child's arrival touches no word that all children share.
+//!
+//! A chunk that was [opened](Chunk::open) gets its children one by one; one that [holds](Chunk::of) them is a leaf whose
+//! first step starts them, so they change hands together.
 
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::Location;
 use std::ptr::NonNull;
 
@@ -25,6 +29,8 @@ pub(super) trait FanOut {
 #[repr(C)]
 pub(super) struct Chunk<F: FanOut> {
     node: Node,
+    /// Leaves of children that are still to be started.
+    held: List,
     stamp: F::Stamp,
     fan_out: PhantomData<F>,
 }
@@ -39,8 +45,22 @@ impl<F: FanOut> Chunk<F> {
         let node = Node::new(Self::TABLE, Location::caller(), children);
         node.attach(Destination::signal(fan_out));
         // SAFETY: the memory is room for a `Chunk`.
-        unsafe { chunk.write(Self { node, stamp, fan_out: PhantomData }) };
+        unsafe { chunk.write(Self { node, held: List::EMPTY, stamp, fan_out: PhantomData }) };
         chunk.cast()
+    }
+
+    /// The chunk as the leaf that starts its children, which were attached to it.
+    ///
+    /// # Safety
+    ///
+    /// The chunk is the caller's, and `leaves` are those of so many children, at least one.
+    pub(super) unsafe fn hold(chunk: NonNull<Node>, leaves: List, children: u32) -> List {
+        // SAFETY: the caller's promise; the chunk is in no list.
+        unsafe {
+            chunk.as_ref().wait_for(children);
+            (*chunk.cast::<Self>().as_ptr()).held = leaves;
+            List::of(chunk)
+        }
     }
 
     /// # Safety
@@ -65,14 +85,18 @@ impl<F: FanOut> Chunk<F> {
         }
     }
 
-    /// All children have arrived with their values.
+    /// Starts the children, or all of them have arrived with their values.
     ///
     /// # Safety
     ///
-    /// The node is one of these, all in, and the caller's.
+    /// The node is one of these, holds its children or has them all in, and is the caller's.
     unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the caller's promise.
         unsafe {
+            let held = Self::take_held(node);
+            if !held.is_empty() {
+                return cx.start(held);
+            }
             let (to, more) = Self::end(node, cx);
             let collected = settle::arrive(to, cx);
             debug_assert!(more.is_none() || collected.is_none(), "a fan-out that goes on is not through");
@@ -80,7 +104,7 @@ impl<F: FanOut> Chunk<F> {
         }
     }
 
-    /// All children have arrived, some as failures.
+    /// All children have arrived, some as failures; or they will not be started.
     ///
     /// # Safety
     ///
@@ -89,6 +113,12 @@ impl<F: FanOut> Chunk<F> {
     unsafe fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Abandoned {
         // SAFETY: the caller's promise; the fan-out waits for the chunk, so it is alive until that has arrived.
         unsafe {
+            let held = Self::take_held(node);
+            if !held.is_empty() {
+                // Their scope has stopped, so each will be given up when its turn comes.
+                cx.add_ready(held);
+                return Abandoned::Caught(None);
+            }
             let failed = node.as_ref().take_failed();
             let all_have_values = !node.as_ref().has_failed();
             let (to, more) = Self::end(node, cx);
@@ -99,6 +129,23 @@ impl<F: FanOut> Chunk<F> {
                 cx.add_ready(List::of(more.0));
             }
             if all_have_values { Abandoned::Arrived(to) } else { Abandoned::Failed(to) }
+        }
+    }
+
+    /// What is to be started, after which the chunk waits for it.
+    ///
+    /// # Safety
+    ///
+    /// As for `step`.
+    #[inline(always)]
+    unsafe fn take_held(node: NonNull<Node>) -> List {
+        // SAFETY: the caller's promise; none of them has been started.
+        unsafe {
+            let held = mem::replace(&mut (*node.cast::<Self>().as_ptr()).held, List::EMPTY);
+            if !held.is_empty() {
+                node.as_ref().wait_again();
+            }
+            held
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) use node::Ready;
 pub(crate) use root::{Ending, root};
 pub(crate) use scope::{Home, Scope};
 
-pub use all::all;
+pub use all::{all, each};
 pub use arg::{Held, IntoArg, IntoRef};
 pub(crate) use call::call;
 pub use call::{Fallible, FallibleGrowing, Generating, Growing, Returns, Task, Value};

@@ -164,6 +164,12 @@ impl Node {
     #[inline(always)]
     pub(super) fn wait_for(&self, inputs: u32) {
         self.missing.store(inputs, Ordering::Relaxed);
+        self.wait_again();
+    }
+
+    /// A node that was queued before any of its inputs could arrive waits for them. Only while it is ours.
+    #[inline(always)]
+    pub(super) fn wait_again(&self) {
         // Where its queue left the scope, its failed inputs will be.
         self.link.store(ptr::null_mut(), Ordering::Relaxed);
     }

@@ -108,15 +108,6 @@ pub(super) struct Children<T> {
 // SAFETY: it owns what is left of the computations, and those can be sent.
 unsafe impl<T> Send for Children<T> {}
 
-impl<T> Children<T> {
-    /// All that is left, and the memory.
-    pub(super) fn take_all(&mut self) -> Self {
-        let Self { first, next, end, own_capacity } = *self;
-        (self.next, self.own_capacity) = (end, None);
-        Self { first, next, end, own_capacity }
-    }
-}
-
 impl<T> Iterator for Children<T> {
     type Item = DC<T>;
 
