@@ -32,9 +32,10 @@ const REPEATS: RangeInclusive<f64> = -5.0..=3.0;
 /// 5 % up or down in `start`, with and without other programs on the same processor, and 2 % in `rescale`.
 const VARIES: RangeInclusive<f64> = -15.0..=15.0;
 
-const WORKS: [Work; 8] = [
+const WORKS: [Work; 9] = [
     Work { name: "fib", sizes: [15, 22], nodes: calls_of_fib, tolerance: REPEATS },
     Work { name: "fan-list", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
+    Work { name: "fan-each", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "fan-generator", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "chain", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "grow", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },

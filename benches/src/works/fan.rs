@@ -4,7 +4,7 @@ use std::iter;
 use std::ops::Range;
 
 use rayon::prelude::*;
-use taskgraph::{DC, all, delayed};
+use taskgraph::{DC, all, delayed, each};
 
 use super::Setup;
 use crate::contender::Kind::{Floor, Ours, Rival};
@@ -26,6 +26,9 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     let mut contenders = vec![
         Contender::new("taskgraph all", Ours, amount(n), move |workers| {
             rivals::taskgraph::runs(workers, move |_| list(n))
+        }),
+        Contender::new("taskgraph each", Ours, amount(n), move |workers| {
+            rivals::taskgraph::runs(workers, move |_| each(0..n, trivial).map(sum))
         }),
         Contender::new("taskgraph generator", Ours, amount(n), move |workers| {
             rivals::taskgraph::runs(workers, move |_| generated(n).map(sum))

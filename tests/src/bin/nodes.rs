@@ -4,7 +4,7 @@
 
 use std::env;
 
-use taskgraph::{DC, Shared, all, delayed};
+use taskgraph::{DC, Shared, all, delayed, each};
 use taskgraph_tests::runtime;
 
 fn main() {
@@ -14,6 +14,7 @@ fn main() {
     let (answer, expected) = match work.as_str() {
         "fib" => (run(fib(n)), (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0),
         "fan-list" => (run(all((0..n).map(trivial)).map(sum)), n * (n - 1) / 2),
+        "fan-each" => (run(each(0..n, trivial).map(sum)), n * (n - 1) / 2),
         "fan-generator" => (run(generated(n).map(sum)), n * (n - 1) / 2),
         "chain" => (run((0..n).fold(trivial(0), |before, _| link(before))), n),
         "grow" => (run(grow(n, 0)), n),
