@@ -48,6 +48,8 @@ pub(crate) struct Node {
     link: AtomicPtr<()>,
     /// How many inputs have not arrived, and [`FAILED`].
     missing: AtomicU32,
+    /// How many handles there are on a shared node. Here is room that would be empty.
+    users: AtomicU32,
 }
 
 /// What the types behind a [`Node`] are: the functions that know them.
@@ -115,6 +117,7 @@ impl Node {
             slot: Cell::new(ptr::null_mut()),
             link: AtomicPtr::new(ptr::null_mut()),
             missing: AtomicU32::new(missing),
+            users: AtomicU32::new(1),
         }
     }
 
@@ -137,6 +140,11 @@ impl Node {
     pub(super) unsafe fn abandon(this: NonNull<Self>, cx: &mut Cx<'_>) -> Abandoned {
         // SAFETY: as for `step`.
         unsafe { (this.as_ref().table.abandon)(this, cx) }
+    }
+
+    #[inline(always)]
+    pub(super) fn users(&self) -> &AtomicU32 {
+        &self.users
     }
 
     pub(super) fn origin(&self) -> &'static Location<'static> {

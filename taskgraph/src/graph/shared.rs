@@ -64,8 +64,6 @@ unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 #[repr(C)]
 pub(super) struct Head {
     node: Node,
-    /// How many handles there are.
-    users: AtomicU32,
     waiters: AtomicPtr<Waiter>,
     /// That of the computation, from its start until it is done; it has the failure of one that failed.
     scope: Cell<*mut Scope>,
@@ -154,7 +152,6 @@ pub(super) fn shared<T: Send + Sync + 'static>(inner: DC<T>) -> Shared<T> {
     let shared = memory::allocate::<SharedNode<T>>();
     let head = Head {
         node: Node::new(SharedNode::<T>::TABLE, Location::caller(), 0),
-        users: AtomicU32::new(1),
         waiters: AtomicPtr::new(ptr::null_mut()),
         scope: Cell::new(ptr::null_mut()),
     };
@@ -288,7 +285,7 @@ impl<T> SharedNode<T> {
     #[inline(always)]
     unsafe fn release(shared: NonNull<Self>) {
         // SAFETY: the caller's use keeps the node alive until here.
-        let users = unsafe { &(*shared.as_ptr()).head.users };
+        let users = unsafe { (*shared.as_ptr()).head.node.users() };
         // Acquire, pairs with the Release of those who gave up their use before; the last needs no read-modify-write.
         // AcqRel: the same, and ours to the next.
         if users.load(Ordering::Acquire) == 1 || users.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -364,7 +361,7 @@ impl<T> Shared<T> {
     #[inline(always)]
     fn users(&self) -> &AtomicU32 {
         // SAFETY: a handle keeps its node alive. Nothing else of the node may be borrowed: others may be writing it.
-        unsafe { &(*self.0.as_ptr()).head.users }
+        unsafe { (*self.0.as_ptr()).head.node.users() }
     }
 
     /// The result.
