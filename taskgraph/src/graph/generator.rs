@@ -39,8 +39,6 @@ use super::window::{SLICE_LEN_MAX, Window};
 use crate::error::Cause;
 use crate::unwind;
 
-/// How heavy children are, time will tell. The model checker has few, and wants them in one batch.
-const FIRST_SLICE_LEN: u32 = if cfg!(taskgraph_loom) { 16 } else { 1 };
 const SEGMENT_LEN_MIN: usize = 16;
 const SEGMENT_LEN_MAX: usize = 1 << 16;
 
@@ -114,7 +112,7 @@ where
         left: 0,
         child: 1,
     });
-    let desk = Arc::new(Desk { window: Window::new(FIRST_SLICE_LEN), pump, work });
+    let desk = Arc::new(Desk { window: Window::new(), pump, work });
     let body = Gen::new(|co| body(Yielder { co, desk: Arc::clone(&desk) }));
     let node = Node::new(Generator::<N, C, R, Body>::TABLE, Location::caller(), 1);
     let pump_node = Node::new(Generator::<N, C, R, Body>::PUMP, Location::caller(), 0);

@@ -260,7 +260,7 @@ fn a_generator_has_all_it_yields() {
 #[test]
 fn a_body_that_is_parked_does_not_miss_that_there_are_more_workers() {
     loom::model(|| {
-        let shared = Arc::new((Window::new(1), AtomicUsize::new(1)));
+        let shared = Arc::new((Window::new(), AtomicUsize::new(1)));
         (0..16).for_each(|_| shared.0.open_batch());
         // The list of windows is behind a lock in the scheduler, too.
         let known = Arc::new(Mutex::new(false));
@@ -285,7 +285,7 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(|| {
-        let window = Arc::new(Window::new(1));
+        let window = Arc::new(Window::new());
         // What the body did before it was parked: whoever takes it up must see it.
         let body = Arc::new(UnsafeCell::new(0));
         (0..16).for_each(|_| window.open_batch());

@@ -4,9 +4,9 @@
 //! batches the pump is parked, and belongs to them: the one that leaves the window half empty makes it ready again. So
 //! does a change of the number of workers, which may need more to do at once.
 //!
-//! A slice is one child at first, so that the window holds a few children for each worker, which bounds the memory of
-//! heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for
-//! this.
+//! A slice is a few children at first, so that the window holds no more than some for each worker, which bounds the
+//! memory of heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay
+//! for this.
 
 use std::time::Duration;
 
@@ -14,8 +14,11 @@ use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 
 /// Longer slices gain nothing.
 pub(super) const SLICE_LEN_MAX: u32 = 256;
-/// So many batches has a slice, if it has that many children.
-const BATCHES: u32 = 8;
+/// So many children are worth changing hands.
+const BATCH_LEN_MAX: u32 = 32;
+/// How many children the first slice has: few, for they may be heavy, but most generators should need no second one to
+/// find out.
+const FIRST_SLICE_LEN: u32 = 8;
 /// A batch that settles within this time was too short to be worth its bookkeeping.
 const SETTLED_SOON: Duration = Duration::from_micros(200);
 /// A batch that takes this long holds more than it needs to.
@@ -41,12 +44,11 @@ fn slices_max(max_workers: usize) -> u32 {
 }
 
 impl Window {
-    /// The first slice has this many children.
-    pub(super) fn new(slice_len: u32) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             in_flight: AtomicU32::new(0),
             low: AtomicU32::new(0),
-            slice_len: AtomicU32::new(slice_len),
+            slice_len: AtomicU32::new(FIRST_SLICE_LEN),
             known: AtomicBool::new(false),
         }
     }
@@ -58,11 +60,11 @@ impl Window {
 
     /// How many children the next batch should have.
     pub(super) fn batch_len(&self) -> u32 {
-        (self.slice_len() / BATCHES).max(1)
+        self.slice_len().min(BATCH_LEN_MAX)
     }
 
     fn batches_max(&self, max_workers: usize) -> u32 {
-        slices_max(max_workers) * self.slice_len().min(BATCHES)
+        slices_max(max_workers) * (self.slice_len() / BATCH_LEN_MAX).max(1)
     }
 
     /// The pump opens a batch.
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_full_window_parks_until_it_is_half_empty() {
-        let window = Window::new(1);
+        let window = Window::new();
         for _ in 0..slices_max(1) {
             assert!(!window.park_if_full(|| 1, || ()));
             window.open_batch();
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn more_workers_take_up_what_is_parked() {
-        let window = Window::new(1);
+        let window = Window::new();
         (0..slices_max(1)).for_each(|_| window.open_batch());
         let mut told = 0;
         assert!(window.park_if_full(|| 1, || told += 1));
@@ -164,14 +166,15 @@ mod tests {
 
     #[test]
     fn slices_grow_where_they_settle_soon_and_shrink_where_they_do_not() {
-        let window = Window::new(1);
+        let window = Window::new();
         let settle = |took| {
             window.open_batch();
             window.batch_settled(took);
             window.slice_len()
         };
-        assert_eq!([settle(Duration::ZERO), settle(Duration::ZERO), settle(SETTLED_SOON)], [2, 4, 4]);
-        assert_eq!([settle(2 * SETTLED_LATE), settle(2 * SETTLED_LATE), settle(2 * SETTLED_LATE)], [2, 1, 1]);
+        assert_eq!([settle(Duration::ZERO), settle(Duration::ZERO), settle(SETTLED_SOON)], [16, 32, 32]);
+        assert_eq!([settle(2 * SETTLED_LATE), settle(2 * SETTLED_LATE), settle(2 * SETTLED_LATE)], [16, 8, 4]);
+        assert_eq!((0..20).map(|_| settle(2 * SETTLED_LATE)).min(), Some(1));
         assert_eq!((0..20).map(|_| settle(Duration::ZERO)).max(), Some(SLICE_LEN_MAX));
     }
 }
