@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 
-use taskgraph::{DC, Error, Shared, all, delayed};
+use taskgraph::{DC, Error, Shared, all, delayed, each};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{failing, run, runtime};
@@ -86,7 +86,11 @@ mod the_first_failure {
         check_fails(broken().shared().dc(), 1, "failed: broken");
         check_fails(all([DC::value(1), broken()]), 1, "failed: broken");
         check_fails(all((0..100).map(|i| if i == 70 { broken() } else { DC::value(1) })), 2, "failed: broken");
+        check_fails(each(0..2, move |i| if i == 1 { broken() } else { DC::value(1) }), 1, "failed: broken");
+        check_fails(each(0..100, move |i| if i == 70 { broken() } else { double(1) }), 2, "failed: broken");
         check_fails(DC::new(|_: Vec<u32>| (), (vec![broken(), DC::value(1)],)), 1, "failed: broken");
+        let long = (0..100).map(|i| if i == 70 { broken() } else { DC::value(1) }).collect::<Vec<_>>();
+        check_fails(DC::new(|_: Vec<u32>| (), (long,)), 2, "failed: broken");
         check_fails(DC::new(|_: [u32; 2]| (), ([DC::value(1), broken()],)), 1, "failed: broken");
         check_fails(DC::new(|_: (u32, u32)| (), ((1, broken()),)), 1, "failed: broken");
         check_fails(double(double(double(broken()))), 1, "failed: broken");
@@ -297,7 +301,7 @@ mod panics {
         wait::ends(|| {
             let bomb = |census: &Census| DC::value(Bomb(census.counted()));
             type Build = fn(&Census, &dyn Fn(&Census) -> DC<Bomb>) -> DC<()>;
-            let graphs: [(&str, Build); 7] = [
+            let graphs: [(&str, Build); 10] = [
                 ("arguments", |census, bomb| {
                     let captured = (Bomb(census.counted()), Bomb(census.counted()));
                     let (a, b) = (census.counted(), census.counted());
@@ -323,6 +327,27 @@ mod panics {
                 }),
                 ("long list", |census, bomb| {
                     all((0..90).map(|i| if i == 70 { failing("on purpose") } else { bomb(census) })).map(drop)
+                }),
+                ("short list of an argument", |census, bomb| {
+                    let list: Vec<_> =
+                        (0..9).map(|i| if i == 7 { failing("on purpose") } else { bomb(census) }).collect();
+                    DC::new(|_: Vec<Bomb>, _: Counted| (), (list, census.counted()))
+                }),
+                ("long list of an argument", |census, bomb| {
+                    let list: Vec<_> =
+                        (0..90).map(|i| if i == 70 { failing("on purpose") } else { bomb(census) }).collect();
+                    DC::new(|_: Vec<Bomb>, _: Counted| (), (list, census.counted()))
+                }),
+                ("each", |census, bomb| {
+                    let items: Vec<_> =
+                        (0..300).map(|i| if i == 70 { failing("on purpose") } else { bomb(census) }).collect();
+                    let captured = Bomb(census.counted());
+                    each(items, move |item| {
+                        let Bomb(counted) = &captured;
+                        counted.check();
+                        item
+                    })
+                    .map(drop)
                 }),
                 ("shared", |census, bomb| {
                     let shared = all([bomb(census), bomb(census)]).map(Arc::new).shared();
@@ -496,6 +521,89 @@ mod generators {
         let error = run(generator(), 1).unwrap_err();
         let chain: Vec<_> = error.trace().iter().map(|task| task.name()).collect();
         assert_eq!((error.task().unwrap().name(), &chain[..]), ("refuse", &["double", "generator"][..]));
+    }
+}
+
+mod a_computation_for_each {
+    use super::*;
+
+    #[test]
+    fn is_named_among_those_who_needed_the_failed_task() {
+        for (len, max_workers) in [(1, 1), (5, 1), (100, 1), (100, 4), (5000, 2)] {
+            let make = move |i: u32| if i == len / 2 { double(refuse("reason")) } else { double(i) };
+            let (line, delayed) = (line!(), each(0..len, make));
+            let error = run(delayed.map(drop), max_workers).unwrap_err();
+            let chain: Vec<_> = error.trace().iter().map(|task| task.name()).collect();
+            assert_eq!((error.task().unwrap().name(), &chain[..]), ("refuse", &["double", "each", "map"][..]));
+            let each = &error.trace()[1];
+            assert_eq!((each.file(), each.line()), (file!(), line));
+        }
+    }
+
+    #[test]
+    fn starts_nothing_more_after_a_failure() {
+        let made = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&made);
+        let make = move |i: u32| {
+            count.fetch_add(1, Ordering::SeqCst);
+            if i == 10 { refuse("more") } else { double(i) }
+        };
+        check_fails(each(0..100_000, make), 2, "failed: no more");
+        assert!(made.load(Ordering::SeqCst) < 50_000, "{made:?} were made after a failure");
+    }
+
+    /// Fails the computation for item `at` of `len` in making it.
+    fn breaks_at(at: u32, len: u32, census: &Census, items_break: bool) -> DC<usize> {
+        let (captured, made, item) = (census.counted(), census.clone(), census.clone());
+        // An exact length, and an iterator that can break.
+        let items = (0..len).map(move |i| {
+            if items_break && i == at {
+                quiet_panic::<()>("half way");
+            }
+            (i, item.counted())
+        });
+        let make = move |(i, item): (u32, Counted)| {
+            captured.check();
+            item.check();
+            let (result, local) = (made.clone(), made.counted());
+            if !items_break && i == at {
+                quiet_panic::<()>("half way");
+            }
+            match i % 3 {
+                0 => DC::value(item),
+                1 => DC::new(move |_: Counted| (local, result.counted()).1, (item,)),
+                _ => DC::new(move |_: Counted, _: Counted| result.counted(), (item, DC::value(local))),
+            }
+        };
+        each(items, make).map(|results| results.len())
+    }
+
+    #[test]
+    fn fails_when_one_of_them_cannot_be_made() {
+        wait::ends(|| {
+            for (len, at) in [(1, 0), (2, 1), (16, 3), (16, 15), (17, 16)]
+                .into_iter()
+                .chain([0, 1, 7, 8, 20, 31, 32, 33, 255, 256, 300, 1998, 1999].map(|at| (2000, at)))
+            {
+                for (max_workers, items_break) in [(1, false), (2, false), (8, false), (1, true), (4, true)] {
+                    let census = Census::new();
+                    let error = run(breaks_at(at, len, &census, items_break), max_workers).unwrap_err();
+                    let message = error.to_string();
+                    assert!(message.starts_with("task `each` (") && message.contains(file!()), "{message}");
+                    assert!(message.ends_with("panicked: half way") && error.is_panic(), "{message}");
+                    assert_eq!(error.task().unwrap().name(), "each");
+                    let chain: Vec<_> = error.trace().iter().map(|task| task.name()).collect();
+                    assert_eq!(chain, ["map"]);
+                    println!("{at} of {len} with {max_workers} workers");
+                    census.assert_balanced(1);
+
+                    let census = Census::new();
+                    let kept = run(breaks_at(at, len, &census, items_break).attempt(), max_workers).unwrap();
+                    assert!(kept.unwrap_err().is_panic());
+                    census.assert_balanced(1);
+                }
+            }
+        });
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use taskgraph::{DC, Runtime, Shared, all, delayed};
+use taskgraph::{DC, Runtime, Shared, all, delayed, each};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::wait;
 
@@ -21,6 +21,8 @@ use taskgraph_tests::wait;
 enum Shape {
     Value(u8),
     Leaf(u8),
+    /// A value that needs no node.
+    Small(u8),
     Fails,
     Panics,
     Sum(Vec<Shape>),
@@ -31,12 +33,21 @@ enum Shape {
     Attempt(Box<Shape>),
     All(Vec<Shape>),
     Repeated(Box<Shape>, usize),
+    /// A list as an argument: that many times the shape, and as many values that are there already.
+    Listed(Box<Shape>, usize),
+    /// For so many items the shapes in turn, as often a value that is there already.
+    Each(Vec<Shape>, usize),
+    /// The same, and nobody knows how many.
+    EachOfSome(Vec<Shape>, usize),
     Array([Box<Shape>; 3]),
     Yields(Vec<Shape>),
     YieldsAndFails(Vec<Shape>),
     Grows(Box<Shape>, u8),
     /// The shape is shared by that many, who are summed up.
     Shares(Box<Shape>, u8),
+    /// A task that takes the first shape's result as a copy and as a loan, and waits for the second's, which may use
+    /// the first's as well.
+    Mixes(Box<Shape>, Box<Shape>),
     /// One of the results shared further up, if there is any.
     Uses(u8),
 }
@@ -45,6 +56,7 @@ fn shape() -> impl Strategy<Value = Shape> {
     let leaf = prop_oneof![
         8 => any::<u8>().prop_map(Shape::Value),
         8 => any::<u8>().prop_map(Shape::Leaf),
+        4 => any::<u8>().prop_map(Shape::Small),
         6 => any::<u8>().prop_map(Shape::Uses),
         1 => Just(Shape::Fails),
         1 => Just(Shape::Panics),
@@ -61,20 +73,29 @@ fn shape() -> impl Strategy<Value = Shape> {
             boxed().prop_map(Shape::Attempt),
             some().prop_map(Shape::All),
             (boxed(), 0..40usize).prop_map(|(a, n)| Shape::Repeated(a, n)),
+            (boxed(), 0..25usize).prop_map(|(a, n)| Shape::Listed(a, n)),
+            (some(), 0..60usize).prop_map(|(shapes, n)| Shape::Each(shapes, n)),
+            (some(), 0..30usize).prop_map(|(shapes, n)| Shape::EachOfSome(shapes, n)),
             [boxed(), boxed(), boxed()].prop_map(Shape::Array),
             some().prop_map(Shape::Yields),
             some().prop_map(Shape::YieldsAndFails),
             (boxed(), 0..4u8).prop_map(|(a, n)| Shape::Grows(a, n)),
             (boxed(), 0..4u8).prop_map(|(a, n)| Shape::Shares(a, n)),
+            (boxed(), boxed()).prop_map(|(a, b)| Shape::Mixes(a, b)),
         ]
     })
+}
+
+/// The shape for an item of [`Shape::Each`]; none for a value that is there already.
+fn shape_for(shapes: &[Shape], i: usize) -> Option<&Shape> {
+    i.is_multiple_of(2).then(|| shapes.get((i / 2) % shapes.len().max(1))).flatten()
 }
 
 /// What must come out: the value, or nothing if it fails.
 fn expected(shape: &Shape, shared: &[Option<u64>]) -> Option<u64> {
     let sum = |shapes: &[Shape]| shapes.iter().map(|shape| expected(shape, shared)).sum::<Option<u64>>();
     Some(match shape {
-        Shape::Value(x) | Shape::Leaf(x) => u64::from(*x),
+        Shape::Value(x) | Shape::Leaf(x) | Shape::Small(x) => u64::from(*x),
         Shape::Fails | Shape::Panics | Shape::YieldsAndFails(_) => return None,
         Shape::Sum(shapes) => sum(shapes)? + 1,
         Shape::All(shapes) => sum(shapes)?,
@@ -86,6 +107,10 @@ fn expected(shape: &Shape, shared: &[Option<u64>]) -> Option<u64> {
         Shape::Grows(a, _) => expected(a, shared)?,
         Shape::Attempt(a) => expected(a, shared).unwrap_or(1000),
         Shape::Repeated(a, n) => (0..*n).map(|_| expected(a, shared)).sum::<Option<u64>>()?,
+        Shape::Listed(a, n) => (0..*n).map(|_| expected(a, shared)).sum::<Option<u64>>()? + *n as u64,
+        Shape::Each(shapes, n) | Shape::EachOfSome(shapes, n) => (0..*n)
+            .map(|i| shape_for(shapes, i).map_or(Some(1), |shape| expected(shape, shared)))
+            .sum::<Option<u64>>()?,
         Shape::Array([a, b, c]) => expected(a, shared)? + expected(b, shared)? + expected(c, shared)?,
         Shape::Shares(a, users) => {
             let inner = expected(a, shared);
@@ -93,6 +118,11 @@ fn expected(shape: &Shape, shared: &[Option<u64>]) -> Option<u64> {
             shared.push(inner);
             // All users but the first need it as an argument, the first as the shape that uses it.
             (0..=*users).map(|_| inner).sum::<Option<u64>>()?
+        }
+        Shape::Mixes(a, b) => {
+            let inner = expected(a, shared);
+            let shared: Vec<_> = shared.iter().copied().chain([inner]).collect();
+            2 * inner? + expected(b, &shared)? + 3
         }
         Shape::Uses(at) => match shared.len() {
             0 => 2,
@@ -153,6 +183,19 @@ fn look(value: &Value) -> u64 {
     value.0
 }
 
+/// Not larger than a pointer.
+type Small = Box<Value>;
+
+fn small_sum(values: &[Small]) -> u64 {
+    values.iter().map(|value| (value.1.check(), value.0).1).sum()
+}
+
+#[delayed]
+fn mixes(copied: Value, lent: &Value, waited: Value, lent_small: &Small, there: u64) -> u64 {
+    [&copied, lent, &waited, lent_small].into_iter().for_each(|value| value.1.check());
+    copied.0 + lent.0 + waited.0 + lent_small.0 + there
+}
+
 #[delayed]
 fn yields(items: Items, notes: Notes, fails: bool) -> Result<Vec<Value>, String> {
     let local = notes.census.counted();
@@ -196,6 +239,10 @@ fn build(shape: &Shape, notes: &Notes, shared: &[Shared<Value>]) -> DC<Value> {
             DC::value(value).map(move |value| done(value.0))
         }
         Shape::Leaf(x) => DC::new(move |x: u8| done(u64::from(x)), (*x,)),
+        Shape::Small(x) => {
+            let small = DC::value(Small::new(notes.value(u64::from(*x))));
+            DC::new(move |small: Small| (small.1.check(), done(small.0)).1, (small,))
+        }
         Shape::Fails => DC::<Value>::new(move |_: Value| (done(0), Err::<Value, _>("on purpose")).1, (notes.value(0),)),
         Shape::Panics => {
             let panics = move |_: Value| -> Value {
@@ -222,6 +269,21 @@ fn build(shape: &Shape, notes: &Notes, shared: &[Shared<Value>]) -> DC<Value> {
         Shape::Repeated(a, n) => {
             (0..*n).map(|_| one(a)).collect::<DC<Vec<Value>>>().map(move |values| done(sum(&values)))
         }
+        Shape::Listed(a, n) => {
+            let there = || DC::value(Small::new(notes.value(1)));
+            let list: Vec<_> = (0..*n).flat_map(|_| [one(a).map(Small::new), there()]).collect();
+            DC::new(move |values: Vec<Small>| done(small_sum(&values)), (list,))
+        }
+        Shape::Each(shapes, n) | Shape::EachOfSome(shapes, n) => {
+            let (shapes, notes, shared, n) = (shapes.clone(), notes.clone(), shared.to_vec(), *n);
+            let make = move |i: usize| match shape_for(&shapes, i) {
+                Some(shape) => build(shape, &notes, &shared).map(Small::new),
+                None => DC::value(Small::new(notes.value(1))),
+            };
+            let some = matches!(shape, Shape::EachOfSome(..));
+            let made = if some { each((0..2 * n).filter(move |i| *i < n), make) } else { each(0..n, make) };
+            made.map(move |values| done(small_sum(&values)))
+        }
         Shape::Array([a, b, c]) => DC::new(move |values: [Value; 3]| done(sum(&values)), ([one(a), one(b), one(c)],)),
         Shape::Yields(shapes) | Shape::YieldsAndFails(shapes) => {
             let fails = matches!(shape, Shape::YieldsAndFails(_));
@@ -242,6 +304,14 @@ fn build(shape: &Shape, notes: &Notes, shared: &[Shared<Value>]) -> DC<Value> {
             drop(result);
             DC::new(move |first: Value, users: Vec<u64>| done(first.0 + users.iter().sum::<u64>()), (first, users))
         }
+        Shape::Mixes(a, b) => {
+            let result = one(a).shared();
+            let shared: Vec<_> = shared.iter().cloned().chain([result.clone()]).collect();
+            let waited = build(b, notes, &shared);
+            drop(shared);
+            let small = DC::value(Small::new(notes.value(1))).shared();
+            mixes(result.clone(), result, waited, small, DC::value(2)).map(done)
+        }
         Shape::Uses(at) => match shared.len() {
             0 => DC::new(move || done(2), ()),
             len => DC::new(move |value: Value| done(value.0), (shared[usize::from(*at) % len].clone(),)),
@@ -252,14 +322,17 @@ fn build(shape: &Shape, notes: &Notes, shared: &[Shared<Value>]) -> DC<Value> {
 /// The number of tasks in the graph of a shape, those in attempts and later ones included.
 fn tasks(shape: &Shape) -> usize {
     1 + match shape {
-        Shape::Value(_) | Shape::Leaf(_) | Shape::Fails | Shape::Panics | Shape::Uses(_) => 0,
+        Shape::Value(_) | Shape::Leaf(_) | Shape::Small(_) | Shape::Fails | Shape::Panics | Shape::Uses(_) => 0,
         Shape::Sum(shapes) | Shape::All(shapes) | Shape::Yields(shapes) | Shape::YieldsAndFails(shapes) => {
             shapes.iter().map(tasks).sum()
         }
-        Shape::Pair(a, b) | Shape::Then(a, b) => tasks(a) + tasks(b),
+        Shape::Pair(a, b) | Shape::Then(a, b) | Shape::Mixes(a, b) => tasks(a) + tasks(b),
         Shape::Map(a) | Shape::Named(a) | Shape::Attempt(a) => tasks(a),
         Shape::Grows(a, _) | Shape::Shares(a, _) => tasks(a) + 1,
-        Shape::Repeated(a, n) => n * tasks(a),
+        Shape::Repeated(a, n) | Shape::Listed(a, n) => n * tasks(a),
+        Shape::Each(shapes, n) | Shape::EachOfSome(shapes, n) => {
+            (0..*n).filter_map(|i| shape_for(shapes, i)).map(tasks).sum()
+        }
         Shape::Array(shapes) => shapes.iter().map(|shape| tasks(shape)).sum(),
     }
 }
@@ -330,11 +403,12 @@ fn check(runtime: &Arc<Runtime>, shape: &Shape, way: &Way) {
 fn has_failures(shape: &Shape) -> bool {
     match shape {
         Shape::Fails | Shape::Panics | Shape::YieldsAndFails(_) => true,
-        Shape::Value(_) | Shape::Leaf(_) | Shape::Uses(_) => false,
+        Shape::Value(_) | Shape::Leaf(_) | Shape::Small(_) | Shape::Uses(_) => false,
         Shape::Sum(shapes) | Shape::All(shapes) | Shape::Yields(shapes) => shapes.iter().any(has_failures),
-        Shape::Pair(a, b) | Shape::Then(a, b) => has_failures(a) || has_failures(b),
+        Shape::Each(shapes, _) | Shape::EachOfSome(shapes, _) => shapes.iter().any(has_failures),
+        Shape::Pair(a, b) | Shape::Then(a, b) | Shape::Mixes(a, b) => has_failures(a) || has_failures(b),
         Shape::Map(a) | Shape::Named(a) | Shape::Attempt(a) => has_failures(a),
-        Shape::Grows(a, _) | Shape::Shares(a, _) | Shape::Repeated(a, _) => has_failures(a),
+        Shape::Grows(a, _) | Shape::Shares(a, _) | Shape::Repeated(a, _) | Shape::Listed(a, _) => has_failures(a),
         Shape::Array(shapes) => shapes.iter().any(|shape| has_failures(shape)),
     }
 }

@@ -22,9 +22,10 @@ use super::call::{self, Task, Value};
 use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
 use super::delayed::{DC, Opened};
+use super::links::List;
 use super::list::Listed;
 use super::memory;
-use super::node::{Abandoned, Described, Destination, List, Node, Ready, Table};
+use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::segment::Segment;
 use super::settle::{self, Why};
 use crate::unwind;
@@ -66,6 +67,8 @@ impl Task for All {
 /// The same as [`all`] of what `make` gives, but they are neither made before they run nor by one thread alone: a
 /// million of them take the memory of their results. If `items` does not know how many there are, all of them are made
 /// at once.
+///
+/// The run fails if `make` panics, or if there are more items than `items` said.
 ///
 /// ```
 /// #[taskgraph::delayed]
@@ -162,7 +165,9 @@ where
         let at = gather.as_ptr();
         // SAFETY: every child has arrived with its value; the results are moved out once, and there are no other children.
         unsafe {
-            let results = (*at).results.take((*at).handed_out);
+            let mut results = (*at).results.take((*at).handed_out);
+            // The memory was that of the computations, which may be larger.
+            results.shrink_to_fit();
             let to = (*at).node.destination();
             memory::free(gather);
             settle::deliver(to, results, cx)
@@ -211,12 +216,17 @@ where
         let len = share.clamp(CHUNK_LEN_MIN, CHUNKS_MAX * CHUNK_LEN_MAX).min(left);
         let mut chunks = List::EMPTY;
         // SAFETY: as above.
-        let made = unwind::catch(|| unsafe {
-            for from in (0..len).step_by(CHUNK_LEN_MAX) {
-                Self::hand_out(gather, CHUNK_LEN_MAX.min(len - from), &mut chunks);
+        let is_through = unwind::catch(|| unsafe {
+            let mut parts = (0..len).step_by(CHUNK_LEN_MAX).map(|from| CHUNK_LEN_MAX.min(len - from));
+            let has_fewer = !parts.all(|part| Self::hand_out(gather, part, &mut chunks));
+            if has_fewer || len < left {
+                return has_fewer;
             }
+            let children = (*at).children.as_mut().expect("the pump has not arrived");
+            assert!(children.next().is_none(), "there are more items than their iterator's `size_hint` said");
+            true
         });
-        if made.is_ok() && len < left {
+        if let Ok(false) = is_through {
             // SAFETY: the pump is ours, in no list, and nobody has it before this step is over.
             unsafe {
                 (*at).left = left - len;
@@ -230,8 +240,8 @@ where
         let through = unsafe {
             let children = (*at).children.take();
             settle::drop_given_up(|| drop(children));
-            match made {
-                Ok(()) => settle::arrive(Destination::signal(node), cx),
+            match is_through {
+                Ok(_) => settle::arrive(Destination::signal(node), cx),
                 Err(message) => {
                     let task = call::name::<N>(node.as_ref().origin());
                     settle::blame(task, Why::Panicked(message), node.as_ref().destination(), cx);
@@ -242,20 +252,21 @@ where
         through.or_else(|| cx.start(chunks))
     }
 
-    /// Adds a chunk of `len` children to `chunks`.
+    /// Adds a chunk of `len` children to `chunks`; false if there are fewer.
     ///
     /// # Safety
     ///
-    /// So many are left, and the caller's.
+    /// There are slots for so many, and they are the caller's.
     #[inline(always)]
-    unsafe fn hand_out(gather: NonNull<Self>, len: usize, chunks: &mut List) {
+    unsafe fn hand_out(gather: NonNull<Self>, len: usize, chunks: &mut List) -> bool {
         // SAFETY: the caller's promise. What `children` does is a user's: it may panic between two of them.
         unsafe {
             let at = gather.as_ptr();
             let chunk = Chunk::<Self>::open(gather.cast(), 0, ());
             let mut made = Made::<Self> { chunk, fan_out: gather, chunks, leaves: List::EMPTY, len: 0 };
             let children = (*at).children.as_mut().expect("the pump has not arrived");
-            for child in children.take(len) {
+            for _ in 0..len {
+                let Some(child) = children.next() else { return false };
                 let slot = (*at).results.slot((*at).handed_out);
                 (*at).handed_out += 1;
                 match child.open() {
@@ -268,6 +279,7 @@ where
                 }
             }
         }
+        true
     }
 
     /// # Safety

@@ -17,7 +17,8 @@ use std::time::Instant;
 
 use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
-use super::node::{Abandoned, Arrival, Described, Destination, List, Node, Ready, Table};
+use super::links::List;
+use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table};
 use super::settle;
 use super::window::Window;
 use crate::sync::atomic::{AtomicPtr, Ordering};

@@ -1,6 +1,6 @@
 //! A part of a fan-out with a counter of its own, so that a child's arrival touches no word that all children share.
 //!
-//! A chunk that was [opened](Chunk::open) gets its children one by one; one that [holds](Chunk::of) them is a leaf whose
+//! A chunk that was [opened](Chunk::open) gets its children one by one; one that [holds](Chunk::hold) them is a leaf whose
 //! first step starts them, so they change hands together.
 
 use std::marker::PhantomData;
@@ -9,8 +9,9 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::cx::Cx;
+use super::links::List;
 use super::memory;
-use super::node::{Abandoned, Described, Destination, List, Node, Ready, Table};
+use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::settle;
 
 /// The node of which chunks are inputs.

@@ -8,7 +8,8 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::node::{List, Node, Ready};
+use super::links::List;
+use super::node::{Node, Ready};
 use super::scope::{Home, Scope, ScopePtr};
 use super::settle;
 
@@ -123,6 +124,13 @@ impl<'h> Cx<'h> {
             self.publish();
         }
         self.scope = scope;
+    }
+
+    /// The scope is about to go. Nothing of it is left, and the next node will say its own.
+    #[inline(always)]
+    pub(super) fn leave(&mut self) {
+        debug_assert!(self.ready.is_empty(), "what is ready belongs to the scope");
+        self.scope = NonNull::dangling();
     }
 
     /// More nodes of this scope that are ready.

@@ -44,7 +44,8 @@ impl<T: Send + 'static> DC<T> {
         func.call_with(args)
     }
 
-    /// A computation that is already done. If the value is no larger than a pointer, that costs nothing.
+    /// A computation that is already done. That of a plain value, no larger than a pointer and
+    /// with nothing to drop, costs nothing.
     #[track_caller]
     pub fn value(value: T) -> Self {
         task! { Ready "value" }

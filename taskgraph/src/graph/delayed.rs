@@ -1,15 +1,16 @@
 //! A graph that has not run, as a typed value: its node, and the leaves with which it starts.
 //!
-//! A small value that is there from the start needs no node: it is in the handle itself.
+//! A small plain value that is there from the start needs no node: it is in the handle itself.
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::{ManuallyDrop, MaybeUninit, needs_drop};
 use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::cx::Cx;
-use super::node::{Destination, List, Node, Ready};
+use super::links::List;
+use super::node::{Destination, Node, Ready};
 use super::settle;
 
 /// A delayed computation of a `T`: lazy, owned, and used once.
@@ -18,7 +19,7 @@ use super::settle;
 /// of a larger computation. It is made by a `#[delayed]` function, by [`DC::new`], or from a value.
 ///
 /// Dropping one that has not run drops everything it is made of, and says so in a `tracing` warning, since it is
-/// mostly a mistake.
+/// mostly a mistake; unless it is but a plain value.
 ///
 /// ```
 /// use taskgraph::DC;
@@ -50,11 +51,13 @@ pub(super) enum Opened<T> {
 }
 
 /// A `T` in the room of a word. Whatever the size of a `T` is, this is not more.
-#[must_use = "a value that is not moved on is never dropped"]
 pub(super) struct Small<T>(MaybeUninit<Word>, PhantomData<fn() -> T>);
 
 impl<T> Small<T> {
-    const FITS: bool = size_of::<T>() <= size_of::<Word>() && align_of::<T>() <= align_of::<Word>();
+    /// What is to be dropped needs a node, too: values that hold computations are dropped one after the other there,
+    /// however deep, and may panic.
+    const FITS: bool =
+        !needs_drop::<T>() && size_of::<T>() <= size_of::<Word>() && align_of::<T>() <= align_of::<Word>();
 
     /// # Safety
     ///
@@ -163,8 +166,7 @@ impl<T> Drop for DC<T> {
     fn drop(&mut self) {
         // SAFETY: the handle is gone after this.
         match unsafe { self.take() } {
-            // SAFETY: it was made of a `T`, and is dropped once.
-            Opened::Done(mut value) => unsafe { value.0.as_mut_ptr().cast::<T>().drop_in_place() },
+            Opened::Done(_) => {}
             Opened::Graph(node, ready) => settle::drop_unrun(node, ready),
         }
     }

@@ -31,8 +31,9 @@ use super::call::{self, Outcome, Task};
 use super::cx::{Cx, Parked, Queued};
 use super::delayed::{DC, Opened};
 use super::input::Slot;
+use super::links::List;
 use super::memory;
-use super::node::{Abandoned, Described, Destination, FailedInputs, List, Node, Ready, Table};
+use super::node::{Abandoned, Described, Destination, FailedInputs, Node, Ready, Table};
 use super::segment::Segment;
 use super::settle::{self, Why};
 use super::window::{SLICE_LEN_MAX, Window};
@@ -310,7 +311,7 @@ where
         unsafe { pump.byte_sub(mem::offset_of!(Self, pump)).cast() }
     }
 
-    /// Resumes the body, for one chunk.
+    /// Resumes the body, for one slice.
     ///
     /// # Safety
     ///

@@ -7,7 +7,8 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 
 use super::delayed::{DC, Opened};
-use super::node::{Destination, FailedInputs, List, Node, TO_ASK};
+use super::links::List;
+use super::node::{Destination, FailedInputs, Node, TO_ASK};
 use super::tap::AnyTap;
 use crate::unwind;
 

@@ -39,6 +39,11 @@ pub(super) fn allocate<N>() -> NonNull<N> {
 /// `node` came from [`allocate`] of the same type, what it held is moved out or dropped, and nobody uses it again.
 #[inline(always)]
 pub(super) unsafe fn free<N>(node: NonNull<N>) {
+    if cfg!(debug_assertions) {
+        // Whoever uses it all the same shall find out.
+        // SAFETY: the room is ours.
+        unsafe { node.cast::<u8>().write_bytes(0xdd, size_of::<N>()) };
+    }
     if const { in_slab::<N>() } {
         // SAFETY: the caller's promise; `in_slab` decides the same way for both directions.
         unsafe { slab::free(node.cast(), const { rounded::<N>() }) }

@@ -5,6 +5,7 @@
 //! `node` says who may touch what, and when.
 
 mod node;
+mod links;
 mod memory;
 mod scope;
 mod cx;

@@ -3,6 +3,7 @@
 //! The values are cells that loom watches: reading one without having been told of the write is an error.
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use loom::cell::UnsafeCell;
@@ -106,7 +107,9 @@ impl Host for Worker<'_> {
     }
 
     fn now(&self) -> Instant {
-        Instant::now()
+        // Time stands still, or a model would not repeat.
+        static NOW: OnceLock<Instant> = OnceLock::new();
+        *NOW.get_or_init(Instant::now)
     }
 }
 

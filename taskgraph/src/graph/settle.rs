@@ -9,7 +9,8 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::cx::{Cx, Host, Parked, Queued};
-use super::node::{Abandoned, Arrival, Described, Destination, List, Node, Ready};
+use super::links::List;
+use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready};
 use super::scope::Home;
 use crate::error::{Cause, Error, Task};
 

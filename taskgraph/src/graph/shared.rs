@@ -23,8 +23,9 @@ use super::call::{self, Task, Value};
 use super::cx::{Cx, Queued};
 use super::delayed::DC;
 use super::doomed::doomed;
+use super::links::List;
 use super::memory;
-use super::node::{Abandoned, Arrival, Described, Destination, List, Node, Ready, Table};
+use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table};
 use super::scope::{Scope, ScopePtr, Waiter};
 use super::settle;
 use super::tap::Cloned;
@@ -231,6 +232,7 @@ impl<T> SharedNode<T> {
         // SAFETY: nothing of the computation is left, so its scope is ours.
         let run = unsafe { scope.as_ref() }.run_ptr();
         if state == DONE {
+            cx.leave();
             // SAFETY: as above.
             unsafe { end_scope(scope) };
         }
@@ -360,7 +362,7 @@ impl<T> Shared<T> {
 
     #[inline(always)]
     fn users(&self) -> &AtomicU32 {
-        // SAFETY: a handle keeps its node alive. Nothing else of the node may be borrowed: others may be writing it.
+        // SAFETY: a handle keeps its node alive; what others write of a header are cells.
         unsafe { (*self.0.as_ptr()).head.node.users() }
     }
 

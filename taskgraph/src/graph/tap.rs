@@ -13,7 +13,8 @@ use std::ptr::{self, NonNull};
 
 use super::cx::Cx;
 use super::input::{FailedSlots, Input, Placing};
-use super::node::{Arrival, List, Node, Ready};
+use super::links::List;
+use super::node::{Arrival, Node, Ready};
 use super::scope::{ScopePtr, Waiter};
 use super::settle;
 use super::shared::{Asked, DONE, Head, Shared};
@@ -81,8 +82,8 @@ pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx:
     if missing == 0 {
         return None;
     }
-    let mut asking = Asking { scope: cx.scope_ptr(), first: None, arrival: Arrival::StillWaiting };
-    // SAFETY: as above. Each that is missing is asked for once, so the node is not through before the last.
+    let mut asking = Asking { scope: cx.scope_ptr(), first: None, arrival: Arrival::StillWaiting, missing };
+    // SAFETY: as above; the closure leaves the node alone once all that is missing has been asked for.
     unsafe { I::for_each_tap(slots, &mut |tap| asking.ask(node, tap, cx)) };
     match asking.arrival {
         Arrival::NowReady => None,
@@ -99,6 +100,8 @@ struct Asking {
     first: Option<NonNull<Node>>,
     /// The last that was found to be there after all.
     arrival: Arrival,
+    /// Inputs for which nobody waits yet. From the last on the node may be gone.
+    missing: u32,
 }
 
 impl Asking {
@@ -107,11 +110,15 @@ impl Asking {
     /// The tap is one of the node's, which waits for it if it was not found to be there.
     #[inline(always)]
     unsafe fn ask(&mut self, node: NonNull<Node>, tap: NonNull<AnyTap>, cx: &mut Cx<'_>) {
-        // SAFETY: the caller's promise.
+        if self.missing == 0 {
+            return;
+        }
+        // SAFETY: the node waits for something that it has not asked for, so it is alive.
         let AnyTap { waiter, head } = unsafe { tap.as_ref() };
         if waiter.next.get() == DONE {
             return;
         }
+        self.missing -= 1;
         waiter.scope.set(self.scope);
         // SAFETY: the tap holds a handle until the node's inputs have all arrived.
         match unsafe { Head::ask(*head, NonNull::from(waiter)) } {
