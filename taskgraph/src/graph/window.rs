@@ -38,9 +38,7 @@ pub(super) struct Window {
 
 /// How many slices may be in flight with so many workers: enough for each to have one and to find the next.
 fn slices_max(max_workers: usize) -> u32 {
-    /// So that what yields a handful is never parked.
-    const SLICES_MAX_LEAST: usize = 16;
-    (2 * max_workers + 2).max(SLICES_MAX_LEAST) as u32
+    2 * max_workers as u32 + 2
 }
 
 impl Window {
