@@ -29,12 +29,17 @@ mod tests {
     /// The complaints about a function, without what helps against them.
     fn complaints(options: &str, function: &str) -> Vec<String> {
         let mut complaints = Complaints::default();
-        let tokens: TokenStream = function.parse().unwrap();
+        let tokens: TokenStream = function.parse().expect("the test is written in Rust");
         if let Some(function) = parse::function(tokens, &mut complaints) {
-            let delayed = parse::delayed(options.parse().unwrap(), function, &mut complaints);
+            let delayed =
+                parse::delayed(options.parse().expect("the test is written in Rust"), function, &mut complaints);
             check(&delayed, &mut complaints);
         }
-        complaints.texts().iter().map(|text| text.lines().next().unwrap().to_owned()).collect()
+        complaints
+            .texts()
+            .iter()
+            .map(|text| text.lines().next().expect("a complaint says something").to_owned())
+            .collect()
     }
 
     #[test]

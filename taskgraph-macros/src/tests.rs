@@ -3,10 +3,9 @@
 use proc_macro2::TokenStream;
 
 #[track_caller]
-#[inline]
 fn check(function: &str, expected: &str) {
-    let tokens = crate::transform(TokenStream::new(), function.parse().unwrap());
-    let found = prettyplease::unparse(&syn::parse2(tokens).unwrap());
+    let tokens = crate::transform(TokenStream::new(), function.parse().expect("the test is written in Rust"));
+    let found = prettyplease::unparse(&syn::parse2(tokens).expect("what comes out is Rust, too"));
     // Without the paths it can be read.
     let found = found.replace("::taskgraph::__private::", "").replace("::taskgraph::", "");
     let expected = expected.trim_start().replace("TASK", TASK);

@@ -106,7 +106,7 @@ mod tests {
             ("-> (Result<(DC<u32>), E>)", "fallible, growing (DC < u32 >)"),
         ];
         for (written, expected) in cases {
-            let found = match output(&syn::parse_str(written).unwrap()).shape {
+            let found = match output(&syn::parse_str(written).expect("the test is written in Rust")).shape {
                 Shape::Value => "value".to_owned(),
                 Shape::Fallible(Some(value)) => format!("fallible {}", value.to_token_stream()),
                 Shape::Fallible(None) => "fallible, hidden".to_owned(),

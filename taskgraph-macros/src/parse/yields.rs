@@ -204,11 +204,11 @@ mod tests {
     use super::*;
 
     fn check(body: &str, expected: Option<&str>) {
-        let Block { brace_token, stmts } = syn::parse_str::<Block>(body).unwrap();
+        let Block { brace_token, stmts } = syn::parse_str::<Block>(body).expect("the test is written in Rust");
         let body = WrittenBody::Block(brace_token, quote!(#(#stmts)*));
         let mut complaints = Complaints::default();
         let found = generator(&body, &mut complaints).map(|generator| generator.body);
-        let expected = expected.map(|expected| syn::parse_str::<Block>(expected).unwrap());
+        let expected = expected.map(|expected| syn::parse_str::<Block>(expected).expect("the test is written in Rust"));
         assert_eq!(found.map(|block| quote!(#block).to_string()), expected.map(|block| quote!(#block).to_string()));
         assert!(complaints.is_empty());
     }

@@ -10,7 +10,7 @@ use super::delayed::DC;
 use super::input::{Input, Plain};
 use super::list::Listed;
 use super::shared::Shared;
-use super::tap::{Borrowed, Cloned, Present};
+use super::tap::{Borrowed, Owned, Present, Tapped};
 
 /// "A `T`, or something that will be one": what a parameter of type `T` of a `#[delayed]` function takes.
 ///
@@ -88,11 +88,11 @@ impl<T: Send + 'static> IntoArg<T> for DC<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> IntoArg<T> for Shared<T> {
-    type Input = Cloned<T>;
+    type Input = Tapped<T, Owned>;
 
     #[inline(always)]
-    fn into_input(self) -> Cloned<T> {
-        Cloned(self)
+    fn into_input(self) -> Self::Input {
+        Tapped::new(self)
     }
 }
 
@@ -142,11 +142,11 @@ impl<T: Send + 'static, const N: usize> IntoArg<[T; N]> for [DC<T>; N] {
 }
 
 impl<T: Clone + Send + Sync + 'static, const N: usize> IntoArg<[T; N]> for [Shared<T>; N] {
-    type Input = [Cloned<T>; N];
+    type Input = [Tapped<T, Owned>; N];
 
     #[inline(always)]
     fn into_input(self) -> Self::Input {
-        self.map(Cloned)
+        self.map(Tapped::new)
     }
 }
 
@@ -256,7 +256,7 @@ macro_rules! lends {
 
 lends!([T: Send + Sync + 'static] T: T => Plain<T> = Plain);
 lends!([T: Send + Sync + 'static] T: DC<T> => DC<T> = core::convert::identity);
-lends!([T: Send + Sync + 'static] T: Shared<T> => Borrowed<T> = Borrowed);
+lends!([T: Send + Sync + 'static] T: Shared<T> => Tapped<T, Borrowed> = Tapped::new);
 lends!([T: ?Sized + Send + Sync + 'static] T: Arc<T> => Plain<Arc<T>> = Plain);
 lends!([T: ?Sized + Send + Sync + 'static] T: DC<Arc<T>> => DC<Arc<T>> = core::convert::identity);
 lends!([T: ?Sized + Sync + 'static] T: &'static T => Plain<&'static T> = Plain);
@@ -285,7 +285,7 @@ macro_rules! owner_lends {
         }
         lends!([$($send)*] $target: $owner => Plain<$owner> = Plain);
         lends!([$($send)*] $target: DC<$owner> => DC<$owner> = core::convert::identity);
-        lends!([$($sync)*] $target: Shared<$owner> => Borrowed<$owner> = Borrowed);
+        lends!([$($sync)*] $target: Shared<$owner> => Tapped<$owner, Borrowed> = Tapped::new);
         lends!([$($sync)*] $target: Arc<$owner> => Plain<Arc<$owner>> = Plain);
     };
 }
@@ -313,5 +313,5 @@ impl Held<Path> for &'static str {
 }
 
 lends!([] str: DC<&'static str> => DC<&'static str> = core::convert::identity);
-lends!([] str: Shared<&'static str> => Borrowed<&'static str> = Borrowed);
+lends!([] str: Shared<&'static str> => Tapped<&'static str, Borrowed> = Tapped::new);
 lends!([] Path: &'static str => Plain<&'static str> = Plain);

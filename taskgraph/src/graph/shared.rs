@@ -28,7 +28,7 @@ use super::memory;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table};
 use super::scope::{Scope, ScopePtr, Waiter};
 use super::settle;
-use super::tap::Cloned;
+use super::tap::{Owned, Tapped};
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// A delayed computation whose result many may need: it runs once, when the first of them does.
@@ -416,7 +416,7 @@ impl<T: Clone + Send + Sync + 'static> Shared<T> {
         impl Task for Use {
             const NAME: &'static str = "shared";
         }
-        call::call::<Use, Value, _, _, _>((Cloned(self.clone()),), |(result,)| result)
+        call::call::<Use, Value, _, _, _>((Tapped::<T, Owned>::new(self.clone()),), |(result,)| result)
     }
 }
 

@@ -184,14 +184,68 @@ impl<T> Tap<T> {
     }
 }
 
-/// A shared result as an owned argument.
-pub struct Cloned<T>(pub(super) Shared<T>);
+/// A shared result as an argument, `U` says how.
+pub struct Tapped<T, U>(Shared<T>, PhantomData<fn() -> U>);
+
+impl<T, U> Tapped<T, U> {
+    #[inline(always)]
+    pub(super) fn new(shared: Shared<T>) -> Self {
+        Self(shared, PhantomData)
+    }
+}
+
+/// How a task uses a shared result.
+pub trait Use<T>: 'static {
+    /// What the body gets.
+    type Value;
+
+    /// # Safety
+    ///
+    /// The result is there.
+    unsafe fn of(shared: Shared<T>) -> Self::Value;
+}
+
+/// The body gets the value: a clone, or the result itself if nobody else needs it any more.
+pub struct Owned;
+/// The body borrows the result.
+pub struct Borrowed;
+
+impl<T: Clone> Use<T> for Owned {
+    type Value = T;
+
+    #[inline(always)]
+    unsafe fn of(shared: Shared<T>) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { shared.into_result() }
+    }
+}
+
+impl<T> Use<T> for Borrowed {
+    type Value = Present<T>;
+
+    #[inline(always)]
+    unsafe fn of(shared: Shared<T>) -> Present<T> {
+        Present(shared)
+    }
+}
+
+/// A shared result that is there.
+pub struct Present<T>(Shared<T>);
+
+impl<T> std::ops::Deref for Present<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: made for `Borrowed` only, when the tap has arrived with the value.
+        unsafe { self.0.result() }
+    }
+}
 
 // SAFETY: the tap arrives when the result is there; whether or not it did, the slot holds a handle.
-unsafe impl<T: Clone + Send + Sync + 'static> Input for Cloned<T> {
+unsafe impl<T: Send + Sync + 'static, U: Use<T>> Input for Tapped<T, U> {
     type Slot = Tap<T>;
     type Held = Shared<T>;
-    type Value = T;
+    type Value = U::Value;
     const HAS_TAPS: bool = true;
 
     #[inline(always)]
@@ -213,60 +267,9 @@ unsafe impl<T: Clone + Send + Sync + 'static> Input for Cloned<T> {
     }
 
     #[inline(always)]
-    fn open(held: Shared<T>) -> T {
+    fn open(held: Shared<T>) -> U::Value {
         // SAFETY: the tap has arrived with the value.
-        unsafe { held.into_result() }
-    }
-
-    unsafe fn discard(slot: *mut Tap<T>, _: &FailedSlots<'_>) {
-        // SAFETY: the caller's promise.
-        drop(unsafe { Tap::take(slot) });
-    }
-}
-
-/// A shared result as a borrowed argument.
-pub struct Borrowed<T>(pub(super) Shared<T>);
-
-/// A shared result that is there.
-pub struct Present<T>(Shared<T>);
-
-impl<T> std::ops::Deref for Present<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: made by `Borrowed::take` only, when the tap has arrived with the value.
-        unsafe { self.0.result() }
-    }
-}
-
-// SAFETY: as for `Cloned`.
-unsafe impl<T: Send + Sync + 'static> Input for Borrowed<T> {
-    type Slot = Tap<T>;
-    type Held = Present<T>;
-    type Value = Present<T>;
-    const HAS_TAPS: bool = true;
-
-    #[inline(always)]
-    unsafe fn for_each_tap(slot: *mut Tap<T>, tell: &mut impl FnMut(NonNull<AnyTap>)) {
-        // SAFETY: a slot is not null.
-        tell(unsafe { NonNull::new_unchecked(slot.cast()) });
-    }
-
-    #[inline(always)]
-    unsafe fn place(self, slot: *mut Tap<T>, placing: &mut Placing) {
-        // SAFETY: the caller's promise.
-        unsafe { Tap::place(self.0, slot, placing) }
-    }
-
-    #[inline(always)]
-    unsafe fn take(slot: *mut Tap<T>) -> Present<T> {
-        // SAFETY: the caller's promise.
-        Present(unsafe { Tap::take(slot) })
-    }
-
-    #[inline(always)]
-    fn open(held: Present<T>) -> Present<T> {
-        held
+        unsafe { U::of(held) }
     }
 
     unsafe fn discard(slot: *mut Tap<T>, _: &FailedSlots<'_>) {
