@@ -1,4 +1,4 @@
-//! The works. Each has a file, in which all its contenders stand side by side.
+//! The works. Each has a file, in which its contenders stand side by side; those who search trees are the same ones.
 
 mod fib;
 mod fan;
@@ -14,7 +14,9 @@ mod real;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::contender::Work;
+use crate::contender::Kind::{Floor, Rival};
+use crate::contender::{Amount, Contender, Foreign, Job, PLAIN, Work};
+use crate::rivals::{self, Tree};
 use crate::session::Result;
 
 /// What all works need to know.
@@ -58,3 +60,29 @@ pub(crate) const WORKS: [(&str, Prepare); 12] = [
     ("start", start::prepare),
     ("real", real::prepare),
 ];
+
+/// All who can search a tree, besides `ours`.
+fn on_tree(ours: Contender, tree: impl Tree, job: &Job, amount: impl Fn() -> Amount) -> Vec<Contender> {
+    let program = |rival, way| Contender::program(rival, way, job, amount());
+    let mut contenders = vec![
+        ours,
+        Contender::new("rayon scope.spawn", Rival, amount(), move |workers| {
+            rivals::rayon::runs(workers, move |_| rivals::rayon::scope_tree(tree))
+        }),
+        Contender::new("tokio spawn", Rival, amount(), move |workers| {
+            rivals::tokio::runs(workers, move |_| rivals::tokio::tree(tree))
+        }),
+        Contender::new("rayon join", Floor, amount(), move |workers| {
+            rivals::rayon::runs(workers, move |_| rivals::rayon::join_tree(tree))
+        }),
+        Contender::new("chili join", Floor, amount(), move |workers| {
+            rivals::chili::runs(workers, move |scope| rivals::chili::join_tree(scope, tree))
+        }),
+        Contender::sequential(amount(), move |_| rivals::plain::tree(tree)),
+    ];
+    contenders.extend(program(Foreign::Cpp, PLAIN));
+    contenders.extend(program(Foreign::Tbb, "task_group"));
+    contenders.extend(program(Foreign::OpenMp, "task"));
+    contenders.extend(program(Foreign::Taskflow, "task_group"));
+    contenders
+}

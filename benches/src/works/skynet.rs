@@ -2,9 +2,9 @@
 
 use taskgraph::{DC, delayed};
 
-use super::Setup;
-use crate::contender::Kind::{Floor, Ours, Rival};
-use crate::contender::{Amount, Contender, Foreign, Job, PLAIN, Work};
+use super::{Setup, on_tree};
+use crate::contender::Kind::Ours;
+use crate::contender::{Amount, Contender, Job, Work};
 use crate::rivals::{self, Tree, sum};
 use crate::session::Result;
 
@@ -17,29 +17,10 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     let n_nodes = (N_CHILDREN * n_leaves - 1) / (N_CHILDREN - 1);
     let amount = || Amount::of(n_nodes, move || n_leaves * (n_leaves - 1) / 2);
     let job = Job { work: "skynet", size: vec![n_leaves] };
-    let program = |rival, way| Contender::program(rival, way, &job, amount());
-    let mut contenders = vec![
-        Contender::new("taskgraph", Ours, amount(), move |workers| {
-            rivals::taskgraph::runs(workers, move |_| skynet(0, n_leaves))
-        }),
-        Contender::new("rayon scope.spawn", Rival, amount(), move |workers| {
-            rivals::rayon::runs(workers, move |_| rivals::rayon::scope_tree(tree))
-        }),
-        Contender::new("tokio spawn", Rival, amount(), move |workers| {
-            rivals::tokio::runs(workers, move |_| rivals::tokio::tree(tree))
-        }),
-        Contender::new("rayon join", Floor, amount(), move |workers| {
-            rivals::rayon::runs(workers, move |_| rivals::rayon::join_tree(tree))
-        }),
-        Contender::new("chili join", Floor, amount(), move |workers| {
-            rivals::chili::runs(workers, move |scope| rivals::chili::join_tree(scope, tree))
-        }),
-        Contender::sequential(amount(), move |_| rivals::plain::tree(tree)),
-    ];
-    contenders.extend(program(Foreign::Cpp, PLAIN));
-    contenders.extend(program(Foreign::Tbb, "task_group"));
-    contenders.extend(program(Foreign::OpenMp, "task"));
-    contenders.extend(program(Foreign::Taskflow, "task_group"));
+    let ours = Contender::new("taskgraph", Ours, amount(), move |workers| {
+        rivals::taskgraph::runs(workers, move |_| skynet(0, n_leaves))
+    });
+    let contenders = on_tree(ours, tree, &job, amount);
     let what =
         format!("A tree of {n_leaves} leaves, each inner node with ten children: {n_nodes} nodes, a task for each.");
     Ok(Work { name: "skynet", what, unit: "node", contenders })

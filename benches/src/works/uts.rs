@@ -3,9 +3,9 @@
 use taskgraph::{DC, delayed};
 
 use self::program::{T1, T1_COUNTS, Uts};
-use super::Setup;
-use crate::contender::Kind::{Floor, Ours, Rival};
-use crate::contender::{Amount, Contender, Foreign, Job, PLAIN, Work};
+use super::{Setup, on_tree};
+use crate::contender::Kind::Ours;
+use crate::contender::{Amount, Contender, Job, Work};
 use crate::rivals::{self, Tree, sum};
 use crate::session::Result;
 
@@ -49,29 +49,10 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     }
     let amount = || Amount::of(n_nodes, move || n_nodes);
     let job = Job { work: "uts", size: vec![tree.0.seed.into(), tree.0.depth_max.into(), tree.0.branching as u64] };
-    let program = |rival, way| Contender::program(rival, way, &job, amount());
-    let mut contenders = vec![
-        Contender::new("taskgraph", Ours, amount(), move |workers| {
-            rivals::taskgraph::runs(workers, move |_| search(tree, tree.root()))
-        }),
-        Contender::new("rayon scope.spawn", Rival, amount(), move |workers| {
-            rivals::rayon::runs(workers, move |_| rivals::rayon::scope_tree(tree))
-        }),
-        Contender::new("tokio spawn", Rival, amount(), move |workers| {
-            rivals::tokio::runs(workers, move |_| rivals::tokio::tree(tree))
-        }),
-        Contender::new("rayon join", Floor, amount(), move |workers| {
-            rivals::rayon::runs(workers, move |_| rivals::rayon::join_tree(tree))
-        }),
-        Contender::new("chili join", Floor, amount(), move |workers| {
-            rivals::chili::runs(workers, move |scope| rivals::chili::join_tree(scope, tree))
-        }),
-        Contender::sequential(amount(), move |_| rivals::plain::tree(tree)),
-    ];
-    contenders.extend(program(Foreign::Cpp, PLAIN));
-    contenders.extend(program(Foreign::Tbb, "task_group"));
-    contenders.extend(program(Foreign::OpenMp, "task"));
-    contenders.extend(program(Foreign::Taskflow, "task_group"));
+    let ours = Contender::new("taskgraph", Ours, amount(), move |workers| {
+        rivals::taskgraph::runs(workers, move |_| search(tree, tree.root()))
+    });
+    let contenders = on_tree(ours, tree, &job, amount);
     let what = format!("The tree T1 of the unbalanced tree search, a task for each of its {n_nodes} nodes.");
     Ok(Work { name: "uts", what, unit: "node", contenders })
 }
