@@ -54,6 +54,7 @@ mod tests {
             "fn f() -> Result<Vec<u8>, E> { yield_!(g()?); return Err(E); Ok(()) }",
             "fn f() -> Vec<u8> { yield_!(1); xs.iter().map(|x| { return x; }).for_each(g) }",
             "fn f() -> Vec<u8> { yield_!(1); loop {} }",
+            "async fn f() -> Result<Vec<u8>, E> { let y = yield_!(x.await?); y.await?; Ok(()) }",
         ];
         for function in fine {
             assert_eq!(complaints("name = \"f\"", function), [""; 0], "about `{function}`");
@@ -76,8 +77,7 @@ mod tests {
             ("fn f() -> impl Iterator + '_ {}", "a `#[delayed]` function cannot return a borrow"),
             ("fn f() -> ! {}", "a `#[delayed]` function must come to an end"),
             ("fn f(self);", "a `#[delayed]` method needs a body"),
-            ("async fn f() {}", "`async fn` is not supported"),
-            ("async fn f() -> Vec<u8> { yield_!(x.await); }", "`async fn` is not supported"),
+            ("fn f() -> Vec<u8> { yield_!(x.await); }", "`.await` only works in an `async fn`"),
             ("const fn f() {}", "a `#[delayed]` function cannot be `const`"),
             ("unsafe fn f() {}", "a `#[delayed]` function cannot be `unsafe`"),
             ("extern \"C\" fn f() {}", "a `#[delayed]` function cannot be `extern`"),

@@ -88,11 +88,9 @@ fn task(delayed: &Delayed) -> TokenStream {
 
 /// What the runtime does with the result of the closure.
 fn kind(delayed: &Delayed) -> &'static str {
-    match &delayed.output.shape {
-        _ if delayed.generator.is_some() => "Generating",
-        Shape::Value => "Value",
-        Shape::Fallible(_) => "Fallible",
-        Shape::Growing => "Growing",
-        Shape::FallibleGrowing(_) => "FallibleGrowing",
+    if delayed.generator.is_some() || delayed.function.sig.asyncness.is_some() {
+        "Generating"
+    } else {
+        signature::kind(&delayed.output.shape)
     }
 }

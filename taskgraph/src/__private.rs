@@ -2,7 +2,8 @@
 
 use crate::graph::{self, DC, IntoArg, IntoRef};
 pub use crate::graph::{
-    Fallible, FallibleGrowing, Finish, Generating, Growing, Held, Input, Returns, Task, Value, Yielder, generate,
+    Fallible, FallibleGrowing, Finish, Generating, Growing, Held, Input, Returns, Task, Value, Yielder, future,
+    generate, generate_async,
 };
 
 /// An owned argument as an input.

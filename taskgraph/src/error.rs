@@ -56,6 +56,8 @@ enum Kind {
     Panicked(String),
     #[error("the run was cancelled")]
     Cancelled,
+    #[error("was awaited where no task is: await it in an `async` task, or give it to `taskgraph::run_async`")]
+    AwaitedNowhere,
     #[error("max_workers is {0}, and must be from 1 to {MAX_WORKERS_LIMIT}")]
     MaxWorkers(usize),
     #[error("cannot start {workers} worker threads: {source}; ask for fewer workers")]
@@ -89,6 +91,12 @@ impl Error {
     #[cold]
     pub(crate) fn cancelled() -> Self {
         Self::of_setup(Kind::Cancelled)
+    }
+
+    /// A computation, by its name if it has one, was awaited outside of a task.
+    #[cold]
+    pub(crate) fn awaited_nowhere(task: Option<Task>) -> Self {
+        Self(Arc::new(Inner { kind: Kind::AwaitedNowhere, task, trace: Vec::new(), cut: false }))
     }
 
     pub(crate) fn max_workers(given: usize) -> Self {
@@ -206,7 +214,7 @@ impl Error {
             Kind::Failed(cause) => cause.downcast_ref(),
             Kind::Threads { source, .. } => source.downcast_ref(),
             Kind::Control { source, .. } => (source.as_ref() as &dyn StdError).downcast_ref(),
-            Kind::Panicked(_) | Kind::Cancelled | Kind::MaxWorkers(_) | Kind::Setting(_) => None,
+            Kind::Panicked(_) | Kind::Cancelled | Kind::AwaitedNowhere | Kind::MaxWorkers(_) | Kind::Setting(_) => None,
         }
     }
 }
@@ -242,7 +250,7 @@ impl StdError for Error {
             Kind::Failed(cause) => Some(cause.as_ref()),
             Kind::Threads { source, .. } => Some(source.as_ref()),
             Kind::Control { source, .. } => Some(source.as_ref()),
-            Kind::Panicked(_) | Kind::Cancelled | Kind::MaxWorkers(_) | Kind::Setting(_) => None,
+            Kind::Panicked(_) | Kind::Cancelled | Kind::AwaitedNowhere | Kind::MaxWorkers(_) | Kind::Setting(_) => None,
         }
     }
 }

@@ -28,12 +28,18 @@ mod sync;
 #[forbid(unsafe_code)]
 mod unwind;
 #[forbid(unsafe_code)]
+mod weak_list;
+#[forbid(unsafe_code)]
+mod mailbox;
+#[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
 mod event;
 mod graph;
 #[forbid(unsafe_code)]
 mod scheduler;
+#[forbid(unsafe_code)]
+mod reactor;
 #[forbid(unsafe_code)]
 mod runtime;
 #[forbid(unsafe_code)]
@@ -45,8 +51,8 @@ mod run;
 pub mod __private;
 
 pub use error::{Error, Task};
-pub use graph::{DC, Func, IntoArg, IntoRef, Output, Shared, all, each};
-pub use run::run;
+pub use graph::{Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, all, each};
+pub use run::{run, run_async};
 pub use runtime::{Builder, Handle, Runtime};
 pub use taskgraph_macros::delayed;
 

@@ -26,3 +26,26 @@ use crate::runtime::Runtime;
 pub fn run<T: Send + 'static>(delayed: DC<T>, max_workers: usize) -> Result<T, Error> {
     Runtime::builder().max_workers(max_workers).build()?.run(delayed)
 }
+
+/// [`run`] for async code, which awaits the result instead of blocking for it.
+///
+/// Everything starts at the first poll, and dropping the future cancels the run. See [`Runtime::run_async`] for what
+/// the futures in its tasks find around them.
+///
+/// # Errors
+///
+/// As for [`run`].
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), taskgraph::Error> {
+/// let answer = taskgraph::DC::new(|a: u32, b: u32| a * b, (6, 7));
+/// assert_eq!(taskgraph::run_async(answer, 2).await?, 42);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn run_async<T: Send + 'static>(delayed: DC<T>, max_workers: usize) -> Result<T, Error> {
+    let runtime = Runtime::builder().max_workers(max_workers).build()?;
+    let run = runtime.run_async(delayed);
+    run.await
+}

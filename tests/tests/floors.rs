@@ -5,8 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms by floor: each knows the rooms of lower floors, those before it on its own, and itself.
-const FLOORS: [&[&str]; 6] =
-    [&["sync", "unwind"], &["error", "event"], &["graph"], &["scheduler"], &["runtime"], &["control"]];
+const FLOORS: [&[&str]; 6] = [
+    &["sync", "unwind", "weak_list", "mailbox"],
+    &["error", "event"],
+    &["graph"],
+    &["scheduler", "reactor"],
+    &["runtime"],
+    &["control"],
+];
 /// On top of all: what users hold, the usual way to run, and what generated code calls.
 const ROOF: [&str; 3] = ["lib", "run", "__private"];
 /// A window knows errors and what it may ask of the house, not the house.
@@ -17,12 +23,12 @@ const OPENS_WINDOWS: (&str, &str) = ("runtime", "control");
 const TESTS: [&str; 2] = ["tests.rs", "models.rs"];
 /// What the crate's root holds beside rooms: constants.
 const OF_THE_ROOT: [&str; 2] = ["MAX_WORKERS_LIMIT", "CONTROL_PORT"];
-/// A foreign crate, and the only place that names it.
-const FOREIGN: [(&str, &str); 4] = [
-    ("rayon", "scheduler/pool.rs"),
-    ("crossbeam_deque", "scheduler/queues.rs"),
-    ("genawaiter", "graph/generator.rs"),
-    ("tokio", "control/"),
+/// A foreign crate, and the only places that name it: one room each.
+const FOREIGN: [(&str, &[&str]); 4] = [
+    ("rayon", &["scheduler/pool.rs"]),
+    ("crossbeam_deque", &["scheduler/queues.rs"]),
+    ("genawaiter", &["graph/body.rs"]),
+    ("tokio", &["control/", "reactor.rs"]),
 ];
 const LINES_MAX: usize = 500;
 /// Longer files, each with the reason why it is one.
@@ -220,12 +226,12 @@ fn every_room_has_a_floor_and_every_floor_has_its_rooms() {
 #[test]
 fn each_foreign_crate_is_named_in_one_place() {
     let mut complaints = Vec::new();
-    for (foreign, place) in FOREIGN {
+    for (foreign, places) in FOREIGN {
         let sources = sources();
         let named: Vec<_> = sources.iter().filter(|source| mentions(&source.code, foreign)).collect();
         assert!(!named.is_empty(), "`{foreign}` is named nowhere");
-        let elsewhere = named.iter().filter(|source| !source.path.starts_with(place));
-        complaints.extend(elsewhere.map(|source| format!("{}: `{foreign}` belongs in {place}", source.path)));
+        let elsewhere = named.iter().filter(|source| !places.iter().any(|place| source.path.starts_with(place)));
+        complaints.extend(elsewhere.map(|source| format!("{}: `{foreign}` belongs in {places:?}", source.path)));
     }
     assert_none(complaints);
 }

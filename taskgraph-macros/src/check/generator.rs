@@ -12,7 +12,6 @@ pub(super) fn check(delayed: &Delayed, complaints: &mut Complaints) {
     check_return_type(delayed, complaints);
     for finding in &generator.findings {
         match finding {
-            // Of an `async fn` enough has been said.
             Finding::Await(_) if delayed.function.sig.asyncness.is_some() => {}
             _ => check_finding(finding, &delayed.output.shape, complaints),
         }
@@ -65,8 +64,8 @@ fn check_finding(finding: &Finding, shape: &Shape, complaints: &mut Complaints) 
         Finding::Return(value) => check_ending(value, shape, complaints),
         Finding::Await(await_token) => complaints.about(
             await_token,
-            "`.await` is not supported in a `#[delayed]` function yet",
-            "take what it gives as an argument, or block on it",
+            "`.await` only works in an `async fn`",
+            "write `async fn`, or take what it gives as an argument",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! `const`, `async`, `unsafe`, `extern`, `...`, and methods without a body.
+//! `const`, `unsafe`, `extern`, `...`, and methods without a body.
 
 use syn::Safety;
 
@@ -12,13 +12,6 @@ pub(super) fn check(delayed: &Delayed, complaints: &mut Complaints) {
             token,
             "a `#[delayed]` function cannot be `const`: nothing of it runs before a run",
             "remove `const`",
-        );
-    }
-    if let Some(token) = &sig.asyncness {
-        complaints.about(
-            token,
-            "`async fn` is not supported by `#[delayed]` yet",
-            "remove `async`; a computation that needs others takes them as arguments, or returns a `DC`",
         );
     }
     if let Safety::Unsafe(token) = &sig.safety {

@@ -10,8 +10,8 @@ use super::caret::start_of;
 use super::inputs;
 use super::signature::{self, braced};
 use crate::model::{Delayed, Generator, Output, Shape};
-use crate::names::{here, yielder};
-use crate::parse::first_type_mut;
+use crate::names::{here, here_at, yielder};
+use crate::parse::{first_type_mut, last_type};
 
 /// ```text
 /// in:   (w: T, name: &str) -> R { BODY }
@@ -27,6 +27,10 @@ pub(super) fn body(delayed: &Delayed, brace: Brace, statements: &TokenStream) ->
         let generate = generate(delayed, generator);
         return quote_spanned!(caret=> move |#parameters| { #generate });
     }
+    if let Some(asyncness) = &delayed.function.sig.asyncness {
+        let future = future(delayed, asyncness.span, brace, statements);
+        return quote_spanned!(caret=> move |#parameters| { #future });
+    }
     let returned = without_impl(&delayed.output.written);
     let variables = variables(delayed);
     let body = block(brace, statements);
@@ -39,33 +43,54 @@ pub(super) fn caret(delayed: &Delayed) -> Span {
 }
 
 /// ```text
+/// in:   async (w: T) -> R { BODY }
+/// out:  future::<__Task, Value, _>(async move { let w: T = w; { BODY } })
+/// ```
+///
+/// The caret is at `async`, for what the compiler says of the future: that it cannot go to another thread.
+fn future(delayed: &Delayed, caret: Span, brace: Brace, statements: &TokenStream) -> TokenStream {
+    let kind = Ident::new(signature::kind(&delayed.output.shape), start_of(&last_type(&delayed.output.written)));
+    let block = async_block(delayed, &without_impl(&delayed.output.written), block(brace, statements));
+    let caret = here_at(caret);
+    quote_spanned!(caret=> ::taskgraph::__private::future::<__Task, ::taskgraph::__private::#kind, _>(#block))
+}
+
+/// ```text
 /// in:   (w: T) -> Vec<u64> { BODY }
 /// out:  generate::<__Task, Vec<u64>, (), _, _>(move |__yielder| async move { let w: T = w; { BODY } })
 /// ```
-///
-/// The variables live inside, because borrowed arguments are borrowed from what the `async` block holds.
 fn generate(delayed: &Delayed, generator: &Generator) -> TokenStream {
     let collection = signature::value(delayed);
     let ending = ending(&delayed.output);
     let yielder = yielder(here());
-    let variables = variables(delayed);
     let statements = &generator.body.stmts;
-    let body = block(generator.body.brace_token, &quote!(#(#statements)*));
-    // A name at the user's type, but in a scope of its own.
+    let block = async_block(delayed, &ending, block(generator.body.brace_token, &quote!(#(#statements)*)));
+    let body = quote_spanned!(here()=> move |#yielder| #block);
     let caret = start_of(&collection);
+    let generate = match &delayed.function.sig.asyncness {
+        Some(_) => Ident::new("generate_async", caret),
+        None => Ident::new("generate", caret),
+    };
+    quote_spanned!(caret=> ::taskgraph::__private::#generate::<__Task, #collection, #ending, _, _>(#body))
+}
+
+/// The body as a future. The variables live inside, because borrowed arguments are borrowed from what it holds.
+fn async_block(delayed: &Delayed, returned: &Type, body: TokenStream) -> TokenStream {
+    // A name at the user's type, but in a scope of its own.
+    let caret = start_of(&delayed.output.written);
     let ended = Ident::new("__ended", caret);
     let returns = quote_spanned!(caret=> return #ended);
-    let body = quote_spanned! {here()=>
-        move |#yielder| async move {
+    let variables = variables(delayed);
+    quote_spanned! {here()=>
+        async move {
             // Says what the block returns, before anything in it does.
-            if let ::core::option::Option::Some(#ended) = ::core::option::Option::None::<#ending> {
+            if let ::core::option::Option::Some(#ended) = ::core::option::Option::None::<#returned> {
                 #returns;
             }
             #variables
             #body
         }
-    };
-    quote_spanned!(caret=> ::taskgraph::__private::generate::<__Task, #collection, #ending, _, _>(#body))
+    }
 }
 
 /// The body in its own braces. They are the user's, so that errors about the block are too; the empty item keeps the

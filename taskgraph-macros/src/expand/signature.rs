@@ -78,3 +78,13 @@ pub(super) fn value(delayed: &Delayed) -> TokenStream {
 fn hidden_value(alias: &Type) -> TokenStream {
     quote_spanned!(here()=> <#alias as ::taskgraph::__private::ResultType>::Value)
 }
+
+/// What the runtime does with a result of this shape.
+pub(super) fn kind(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Value => "Value",
+        Shape::Fallible(_) => "Fallible",
+        Shape::Growing => "Growing",
+        Shape::FallibleGrowing(_) => "FallibleGrowing",
+    }
+}

@@ -3,7 +3,12 @@
 //! ```text
 //! in:   for part in parts { yield_!(count(part)); }
 //! out:  for part in parts { __yielder.pause(__yielder.put(count(part))).await; }
+//!
+//! in:   let total = yield_!(count(part));
+//! out:  let total = { let (__shared, __pause) = __yielder.put_shared(count(part)); __yielder.pause(__pause).await; __shared };
 //! ```
+//!
+//! A `yield_!` in a `let` with a name gives a handle on the result; anywhere else it is `()`.
 //!
 //! A `yield_!` suspends the function it stands in, so it cannot work in a closure, a nested item, an `async` block, or
 //! among the tokens of another macro (which decides alone what they mean). Those are noted as findings.
@@ -16,7 +21,7 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, Block, Expr, Item, Macro, Stmt, Token};
+use syn::{Attribute, Block, Expr, Item, Local, Macro, Pat, Stmt, Token};
 
 use crate::complaints::Complaints;
 use crate::model::{Finding, Generator, Place, WrittenBody};
@@ -57,23 +62,42 @@ impl Rewrite {
 
     /// What a `yield_!(x)` becomes.
     fn put(&mut self, attrs: &[Attribute], mac: &Macro) -> TokenStream {
-        self.yields = true;
+        let Some(yielded) = self.yielded(mac) else { return quote!(()) };
         let written = mac.path.span();
-        if let Some(place) = &self.place {
-            self.findings.push(Finding::Misplaced(place.clone(), written));
-            return quote!(());
-        }
-        let mut yielded = match argument(mac) {
-            Ok(yielded) => yielded,
-            Err(finding) => {
-                self.findings.push(finding);
-                return quote!(());
-            }
-        };
-        self.visit_expr_mut(&mut yielded);
         let yielder = names::yielder(written);
         let put = quote_spanned!(names::here_at(written)=> #yielder.pause(#yielder.put(#yielded)).await);
         quote!(#(#attrs)* #put)
+    }
+
+    /// What the `yield_!(x)` of a `let name = yield_!(x)` becomes.
+    fn put_shared(&mut self, mac: &Macro) -> TokenStream {
+        let Some(yielded) = self.yielded(mac) else { return quote!(()) };
+        let written = mac.path.span();
+        let yielder = names::yielder(written);
+        quote_spanned! {names::here_at(written)=> {
+            let (__shared, __pause) = #yielder.put_shared(#yielded);
+            #yielder.pause(__pause).await;
+            __shared
+        }}
+    }
+
+    /// The `x` of a `yield_!(x)` at the right place.
+    fn yielded(&mut self, mac: &Macro) -> Option<Expr> {
+        self.yields = true;
+        if let Some(place) = &self.place {
+            self.findings.push(Finding::Misplaced(place.clone(), mac.path.span()));
+            return None;
+        }
+        match argument(mac) {
+            Ok(mut yielded) => {
+                self.visit_expr_mut(&mut yielded);
+                Some(yielded)
+            }
+            Err(finding) => {
+                self.findings.push(finding);
+                None
+            }
+        }
     }
 
     /// Looks for a `yield_!` where nothing can be rewritten.
@@ -95,6 +119,17 @@ impl VisitMut for Rewrite {
             }
             _ => visit_mut::visit_stmt_mut(self, stmt),
         }
+    }
+
+    fn visit_local_mut(&mut self, local: &mut Local) {
+        if let Some(init) = &mut local.init
+            && let Expr::Macro(written) = &*init.expr
+            && is_yield(&written.mac)
+            && has_name(&local.pat)
+        {
+            *init.expr = Expr::Verbatim(self.put_shared(&written.mac));
+        }
+        visit_mut::visit_local_mut(self, local);
     }
 
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
@@ -161,6 +196,15 @@ impl Rewrite {
     }
 }
 
+/// `name` or `name: T`
+fn has_name(pattern: &Pat) -> bool {
+    match pattern {
+        Pat::Ident(_) => true,
+        Pat::Type(typed) => has_name(&typed.pat),
+        _ => false,
+    }
+}
+
 /// The `x` of `yield_!(x)`.
 fn argument(mac: &Macro) -> Result<Expr, Finding> {
     let arguments = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(mac.tokens.clone());
@@ -222,6 +266,12 @@ mod tests {
         check("{ #[cfg(a)] yield_!(x); }", Some("{ #[cfg(a)] __yielder.pause(__yielder.put(x)).await; }"));
         check("{ if a { yield_!(x) } }", Some("{ if a { __yielder.pause(__yielder.put(x)).await } }"));
         check("{ let () = yield_!(x); }", Some("{ let () = __yielder.pause(__yielder.put(x)).await; }"));
+        check(
+            "{ let y = yield_!(x); }",
+            Some(
+                "{ let y = { let (__shared, __pause) = __yielder.put_shared(x); __yielder.pause(__pause).await; __shared }; }",
+            ),
+        );
         check(
             "{ match a { _ => yield_!(x), } }",
             Some("{ match a { _ => __yielder.pause(__yielder.put(x)).await, } }"),

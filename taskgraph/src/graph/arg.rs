@@ -57,6 +57,21 @@ pub trait IntoArg<T> {
         }
         Outcome::Delayed(call::call::<Collect, Value, _, _, _>((self.into_input(),), |(value,)| value))
     }
+
+    /// A computation of the value.
+    #[doc(hidden)]
+    #[track_caller]
+    fn into_dc(self) -> DC<T>
+    where
+        Self: Sized,
+        T: Send + 'static,
+    {
+        match self.into_outcome() {
+            Outcome::Value(value) => DC::value(value),
+            Outcome::Delayed(delayed) | Outcome::Generated(delayed) => delayed,
+            Outcome::Failed(_) => unreachable!("an argument is a value or a computation"),
+        }
+    }
 }
 
 impl<T: Send + 'static> IntoArg<T> for T {

@@ -12,6 +12,7 @@ use super::cx::Cx;
 use super::links::List;
 use super::node::{Destination, Node, Ready};
 use super::settle;
+use crate::error::Task;
 
 /// A delayed computation of a `T`: lazy, owned, and used once.
 ///
@@ -162,6 +163,14 @@ impl<T> DC<T> {
     }
 }
 
+impl<T> DC<T> {
+    /// What it is called, if that is known.
+    pub(super) fn task(&self) -> Option<Task> {
+        // SAFETY: the graph has not run, so its nodes are alive.
+        self.node.and_then(|node| unsafe { Node::task(node) })
+    }
+}
+
 impl<T> Drop for DC<T> {
     fn drop(&mut self) {
         // SAFETY: the handle is gone after this.
@@ -174,11 +183,10 @@ impl<T> Drop for DC<T> {
 
 impl<T> fmt::Debug for DC<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // SAFETY: the graph has not run, so its nodes are alive.
-        match self.node.map(|node| unsafe { Node::task(node) }) {
-            Some(Some(task)) => write!(f, "DC({task})"),
-            Some(None) => f.write_str("DC"),
-            None => f.write_str("DC(value)"),
+        match (self.task(), self.node) {
+            (Some(task), _) => write!(f, "DC({task})"),
+            (None, Some(_)) => f.write_str("DC"),
+            (None, None) => f.write_str("DC(value)"),
         }
     }
 }

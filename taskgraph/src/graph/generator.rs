@@ -12,9 +12,8 @@
 //!
 //! Not more than a [`Window`] of batches is in flight.
 //!
-//! The body is driven by `genawaiter`, here and nowhere else.
+//! The [body](super::body) itself may be an `async` one, which awaits other things, too.
 
-use std::cell::UnsafeCell;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem;
@@ -22,275 +21,81 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Weak};
 
-use genawaiter::GeneratorState;
-use genawaiter::sync::{Co, Gen};
-
-use super::arg::IntoArg;
-use super::batch::OpenBatch;
-use super::call::{self, Outcome, Task};
+use super::alarm::Sleeper;
+use super::body::{Body, Finish, Marked, Plain, Polled, Resumed, Unmarked};
+use super::call::{self, Task};
 use super::cx::{Cx, Parked, Queued};
-use super::delayed::{DC, Opened};
-use super::input::Slot;
+use super::delayed::DC;
+use super::desk::{Desk, Yielder};
 use super::links::List;
 use super::memory;
-use super::node::{Abandoned, Described, Destination, FailedInputs, Node, Ready, Table};
-use super::segment::Segment;
+use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::settle::{self, Why};
-use super::window::{SLICE_LEN_MAX, Window};
-use crate::error::Cause;
 use crate::unwind;
-
-const SEGMENT_LEN_MIN: usize = 16;
-const SEGMENT_LEN_MAX: usize = 1 << 16;
-
-/// How the body of a generator may end.
-pub trait Finish: Send + 'static {
-    #[doc(hidden)]
-    fn finish(self) -> Result<(), Cause>;
-}
-
-impl Finish for () {
-    fn finish(self) -> Result<(), Cause> {
-        Ok(())
-    }
-}
-
-impl<E: Into<Cause> + Send + 'static> Finish for Result<(), E> {
-    fn finish(self) -> Result<(), Cause> {
-        self.map_err(Into::into)
-    }
-}
-
-/// Whether the body is to be suspended for a while.
-#[must_use]
-pub struct Pause(bool);
-
-/// Through this a body yields.
-pub struct Yielder<T> {
-    co: Co<()>,
-    desk: Arc<Desk<T>>,
-}
-
-impl<T: Send + 'static> Yielder<T> {
-    /// Hands `item` out; the body goes on at once, or is suspended for a while.
-    #[track_caller]
-    pub fn put<A: IntoArg<T>>(&self, item: A) -> Pause {
-        Pause(self.desk.hand_out(item.into_outcome()))
-    }
-}
-
-impl<T> Yielder<T> {
-    /// Suspends the body if `put` says so. Not a part of it, because a future would hold the type of the item, and an
-    /// error about that would be told twice.
-    pub async fn pause(&self, pause: Pause) {
-        if pause.0 {
-            self.co.yield_(()).await;
-        }
-    }
-}
 
 /// A generator whose body has not started.
 #[track_caller]
-pub fn generate<N, C, R, F, Body>(body: F) -> DC<C>
+pub fn generate<N, C, R, F, B>(body: F) -> DC<C>
 where
     N: Task,
     C: FromIterator<C::Item> + IntoIterator<Item: Send + 'static> + Send + 'static,
     R: Finish,
-    F: FnOnce(Yielder<C::Item>) -> Body,
-    Body: Future<Output = R> + Send + 'static,
+    F: FnOnce(Yielder<C::Item, Unmarked>) -> B,
+    B: Future<Output = R> + Send + 'static,
 {
-    let generator = memory::allocate::<Generator<N, C, R, Body>>();
+    generator::<N, C, _>(|desk| Plain::new(|co| body(Yielder::new(desk, co))))
+}
+
+/// As [`generate`], with a body that may await.
+#[track_caller]
+pub fn generate_async<N, C, R, F, B>(body: F) -> DC<C>
+where
+    N: Task,
+    C: FromIterator<C::Item> + IntoIterator<Item: Send + 'static> + Send + 'static,
+    R: Finish,
+    F: FnOnce(Yielder<C::Item, Marked>) -> B,
+    B: Future<Output = R> + Send + 'static,
+{
+    generator::<N, C, _>(|desk| Polled::new(body(Yielder::new(desk, Marked))))
+}
+
+#[track_caller]
+fn generator<N, C, B>(body: impl FnOnce(&Arc<Desk<C::Item>>) -> B) -> DC<C>
+where
+    N: Task,
+    C: FromIterator<C::Item> + IntoIterator<Item: Send + 'static> + Send + 'static,
+    B: Body,
+{
+    let generator = memory::allocate::<Generator<N, C, B>>();
     // SAFETY: the memory is room for a `Generator`; nothing is read here.
     let pump = unsafe { NonNull::new_unchecked(&raw mut (*generator.as_ptr()).pump) };
-    let work = UnsafeCell::new(Work {
-        generator: generator.cast(),
-        cx: ptr::null_mut(),
-        segments: Vec::new(),
-        next_slot: 0,
-        slots_end: 0,
-        batch: None,
-        batch_len_max: 1,
-        left: 0,
-        child: 1,
-    });
-    let desk = Arc::new(Desk { window: Window::new(), pump, work });
-    let body = Gen::new(|co| body(Yielder { co, desk: Arc::clone(&desk) }));
-    let node = Node::new(Generator::<N, C, R, Body>::TABLE, Location::caller(), 1);
-    let pump_node = Node::new(Generator::<N, C, R, Body>::PUMP, Location::caller(), 0);
+    let desk = Desk::new(generator.cast(), pump);
+    let body = Some(body(&desk));
+    let node = Node::new(Generator::<N, C, B>::TABLE, Location::caller(), 1);
+    let pump_node = Node::new(Generator::<N, C, B>::PUMP, Location::caller(), 0);
     pump_node.attach(Destination::signal(generator.cast()));
     // SAFETY: the memory is room for a `Generator`, whose only leaf is its pump.
     unsafe {
-        generator.write(Generator { node, pump: pump_node, body: Some(body), desk, types: PhantomData });
+        generator.write(Generator { node, pump: pump_node, body, desk, name: PhantomData });
         DC::from_parts(generator.cast(), List::of(pump))
     }
 }
 
 #[repr(C)]
-struct Generator<N, C: IntoIterator, R, Body: Future> {
+struct Generator<N, C: IntoIterator, B> {
     node: Node,
     pump: Node,
-    /// Until the body has ended.
-    body: Option<Gen<(), (), Body>>,
+    /// Until it has ended.
+    body: Option<B>,
     desk: Arc<Desk<C::Item>>,
-    types: PhantomData<(N, C, R)>,
+    name: PhantomData<N>,
 }
 
-/// What outlives a parked pump, and the place the body works at.
-struct Desk<T> {
-    window: Window,
-    pump: NonNull<Node>,
-    work: UnsafeCell<Work<T>>,
-}
-
-// SAFETY: only the step that resumes the body touches its work, through the pump or through the body's `Yielder`,
-// which generated code neither gives away nor uses from elsewhere. After the body's end only the collecting step does.
-unsafe impl<T: Send> Send for Desk<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for Desk<T> {}
-
-impl<T: Send> Parked for Desk<T> {
-    fn take_up(&self) -> Option<Queued> {
-        // SAFETY: whoever takes the pump up has it; it was parked with its scope.
-        self.window.take_up().then(|| unsafe { Queued::again(Ready(self.pump)) })
-    }
-}
-
-/// What the body works on while it is resumed, and the pump between that.
-struct Work<T> {
-    generator: NonNull<Node>,
-    /// That of the step that resumes the body; null at other times.
-    cx: *mut Cx<'static>,
-    segments: Vec<Segment<T>>,
-    /// Where in the last segment the next result goes, and the end of that segment.
-    next_slot: usize,
-    slots_end: usize,
-    batch: Option<OpenBatch>,
-    batch_len_max: u32,
-    /// How much more the body may hand out before it is suspended, and how much of that one child is.
-    left: u32,
-    child: u32,
-}
-
-impl<T: Send + 'static> Desk<T> {
-    /// Hands out what the body has just yielded; whether the body is to be suspended now.
-    #[inline]
-    fn hand_out(&self, item: Outcome<T>) -> bool {
-        // SAFETY: the body is being resumed, or it could not yield; so the desk is ours.
-        let work = unsafe { &mut *self.work.get() };
-        assert!(!work.cx.is_null(), "a body yields while it is resumed");
-        // SAFETY: the step that resumes the body has lent its `Cx`, and does not use it meanwhile.
-        let cx = unsafe { &mut *work.cx };
-        let slot = work.take_slot();
-        match item {
-            // SAFETY: the slot is ours to fill.
-            Outcome::Value(value) => unsafe { slot.cast::<T>().write(value) },
-            Outcome::Delayed(delayed) | Outcome::Generated(delayed) => match delayed.open() {
-                // SAFETY: as above.
-                Opened::Done(value) => unsafe { value.move_to(slot.cast()) },
-                Opened::Graph(node, leaves) => {
-                    work.left = work.left.saturating_sub(work.child - 1);
-                    // SAFETY: the graph is ours, and the slot is the child's.
-                    unsafe { work.batch(self, cx).add(node, leaves, slot.cast(), cx) };
-                }
-            },
-            Outcome::Failed(_) => unreachable!("an item is a value or a computation"),
-        }
-        work.left = work.left.saturating_sub(1);
-        work.left == 0 || cx.scope().is_stopped()
-    }
-}
-
-impl<T> Work<T> {
-    /// The body is resumed for a slice: for so many children, or as many values as the longest has children.
-    fn begin_slice(&mut self, window: &Window, cx: &mut Cx<'_>) {
-        self.batch_len_max = window.batch_len();
-        self.child = SLICE_LEN_MAX / window.slice_len();
-        self.left = SLICE_LEN_MAX;
-        self.cx = ptr::from_mut(cx).cast();
-    }
-
-    /// The body is suspended.
-    fn end_slice(&mut self, cx: &mut Cx<'_>) {
-        self.cx = ptr::null_mut();
-        if let Some(batch) = self.batch.take() {
-            batch.close(cx);
-        }
-    }
-
-    /// The batch for the next child.
-    #[inline(always)]
-    fn batch(&mut self, desk: &Desk<T>, cx: &mut Cx<'_>) -> &mut OpenBatch {
-        if self.batch.as_ref().is_none_or(|batch| batch.len() == self.batch_len_max) {
-            self.next_batch(desk, cx);
-        }
-        self.batch.as_mut().expect("one is open")
-    }
-
-    #[cold]
-    fn next_batch(&mut self, desk: &Desk<T>, cx: &mut Cx<'_>) {
-        let next = OpenBatch::new(self.generator, &desk.window, desk.pump, cx);
-        if let Some(full) = self.batch.replace(next) {
-            full.close(cx);
-        }
-    }
-
-    #[inline(always)]
-    fn take_slot(&mut self) -> *mut Slot<T> {
-        if self.next_slot == self.slots_end {
-            self.open_segment();
-        }
-        let i = self.next_slot;
-        self.next_slot += 1;
-        self.segments.last_mut().expect("one is open").slot(i)
-    }
-
-    #[cold]
-    fn open_segment(&mut self) {
-        let capacity = (2 * self.slots_end).clamp(SEGMENT_LEN_MIN, SEGMENT_LEN_MAX);
-        let segment = Segment::with_capacity(capacity);
-        (self.next_slot, self.slots_end) = (0, segment.capacity());
-        self.segments.push(segment);
-    }
-
-    /// The segments, each with how much of it was handed out: all but the last are full.
-    fn take_segments(&mut self) -> impl Iterator<Item = (Segment<T>, usize)> + use<T> {
-        let segments = mem::take(&mut self.segments);
-        let (last, last_len) = (segments.len().saturating_sub(1), self.next_slot);
-        segments.into_iter().enumerate().map(move |(i, segment)| {
-            let len = if i == last { last_len } else { segment.capacity() };
-            (segment, len)
-        })
-    }
-
-    /// The results, in the order of the yields.
-    ///
-    /// # Safety
-    ///
-    /// Everything that was handed out has arrived with its value, and the desk is not used again.
-    unsafe fn take(&mut self) -> Vec<Vec<T>> {
-        // SAFETY: the caller's promise.
-        self.take_segments().map(|(mut segment, len)| unsafe { segment.take(len) }).collect()
-    }
-
-    /// Drops the results that are there.
-    ///
-    /// # Safety
-    ///
-    /// Everything that was handed out has arrived, and the desk is not used again.
-    unsafe fn discard(&mut self, failed: &FailedInputs) {
-        for (mut segment, len) in self.take_segments() {
-            // SAFETY: the caller's promise.
-            unsafe { segment.discard(len, failed) }
-        }
-    }
-}
-
-impl<N, C, R, Body> Generator<N, C, R, Body>
+impl<N, C, B> Generator<N, C, B>
 where
     N: Task,
     C: FromIterator<C::Item> + IntoIterator<Item: Send + 'static> + Send + 'static,
-    R: Finish,
-    Body: Future<Output = R> + Send + 'static,
+    B: Body,
 {
     const TABLE: &'static Table = &Table { step: Self::collect, abandon: Self::abandon, describe: Self::describe };
     const PUMP: &'static Table = &Table { step: Self::resume, abandon: Self::stop, describe: |_| Described::Plumbing };
@@ -326,17 +131,21 @@ where
             let work = desk.work.get();
             (*work).begin_slice(&desk.window, cx);
             let body = (*at).body.as_mut().expect("the body has not ended");
-            let resumed = unwind::catch(|| match body.resume() {
-                GeneratorState::Yielded(()) => GeneratorState::Yielded(()),
-                GeneratorState::Complete(end) => GeneratorState::Complete(end.finish()),
-            });
+            let resumed = body.resume(pump, generator.cast(), &desk.is_paused, cx);
             (*work).end_slice(cx);
             (generator, resumed)
         };
         let ended = match resumed {
             // SAFETY: as above.
-            Ok(GeneratorState::Yielded(())) => return unsafe { Self::go_on(generator, pump, cx) },
-            Ok(GeneratorState::Complete(end)) => end.map_err(Why::Failed),
+            Ok(Resumed::Paused) => return unsafe { Self::go_on(generator, pump, cx) },
+            Ok(Resumed::Waiting) => {
+                // SAFETY: as above.
+                return unsafe {
+                    let body = (*generator.as_ptr()).body.as_mut().expect("the body has not ended");
+                    Sleeper::sleep(body.sleeper(), pump, cx)
+                };
+            }
+            Ok(Resumed::Ended(end)) => end.map_err(Why::Failed),
             Err(message) => Err(Why::Panicked(message)),
         };
         // SAFETY: as above; what is left of the body goes, and then the pump arrives.

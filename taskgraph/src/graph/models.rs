@@ -3,6 +3,7 @@
 //! The values are cells that loom watches: reading one without having been told of the write is an error.
 
 use std::collections::VecDeque;
+use std::future::{Future, IntoFuture};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,15 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-use super::call::Task;
+use super::body::Unmarked;
+use super::call::{Fallible, Task, Value};
 use super::cx::{Cx, Host, Parked, Queued};
 use super::delayed::DC;
-use super::generator::{Yielder, generate};
+use super::desk::Yielder;
+use super::future::future;
+use super::generator::generate;
 use super::root::{Ending, root};
-use super::scope::{Home, Scope};
+use super::scope::{Home, Reactor, Scope, Surroundings};
 use super::window::Window;
 use crate::error::Error;
 
@@ -73,17 +77,21 @@ impl Ending<u32> for Outcome {
     }
 }
 
-struct Nowhere;
+/// Ready nodes for the threads of a model.
+#[derive(Default)]
+struct Ready(Mutex<VecDeque<Queued>>);
 
-impl Home for Nowhere {
-    fn inject(self: std::sync::Arc<Self>, _: Queued) {
-        unreachable!("there is one runtime");
+impl Home for Ready {
+    fn inject(self: std::sync::Arc<Self>, node: Queued) {
+        self.0.lock().unwrap().push_back(node);
     }
 }
 
-/// Ready nodes for the two threads of a model.
-#[derive(Default)]
-struct Ready(Mutex<VecDeque<Queued>>);
+impl Reactor for Ready {
+    fn enter(&self, poll: &mut dyn FnMut()) {
+        poll();
+    }
+}
 
 struct Worker<'a>(&'a Ready);
 
@@ -133,11 +141,11 @@ fn check(graph: fn(&Arc<AtomicUsize>) -> DC<u32>, expected: Result<u32, &'static
     model.preemption_bound = Some(3);
     model.check(move || {
         let alive = Arc::new(AtomicUsize::new(0));
+        let ready = std::sync::Arc::new(Ready::default());
         let outcome = std::sync::Arc::new(Outcome {
-            scope: Scope::of_run(std::sync::Arc::new(Nowhere)),
+            scope: Scope::of_run(Surroundings { home: ready.clone(), reactor: ready.clone() }),
             result: Mutex::new(None),
         });
-        let ready = Arc::new(Ready::default());
         let queued = root(graph(&alive), std::sync::Arc::clone(&outcome));
         {
             let worker = Worker(&ready);
@@ -150,7 +158,7 @@ fn check(graph: fn(&Arc<AtomicUsize>) -> DC<u32>, expected: Result<u32, &'static
             }
         }
         let thread = {
-            let ready = Arc::clone(&ready);
+            let ready = std::sync::Arc::clone(&ready);
             thread::spawn(move || work(&ready))
         };
         work(&ready);
@@ -164,6 +172,12 @@ fn check(graph: fn(&Arc<AtomicUsize>) -> DC<u32>, expected: Result<u32, &'static
         }
         assert_eq!(alive.load(Ordering::Relaxed), 0, "every value is dropped once");
     });
+}
+
+struct Named;
+
+impl Task for Named {
+    const NAME: &'static str = "named";
 }
 
 fn leaf(value: u32, alive: &Arc<AtomicUsize>) -> DC<Watched> {
@@ -241,21 +255,70 @@ fn an_attempt_catches_while_its_sibling_goes_on() {
 /// Children are taken while the body adds more to the same batch.
 #[test]
 fn a_generator_has_all_it_yields() {
-    struct Generated;
-    impl Task for Generated {
-        const NAME: &'static str = "generated";
-    }
     check(
         |alive| {
             let children = [leaf(1, alive), leaf(2, alive)];
-            let yields = |yielder: Yielder<Watched>| async move {
+            let yields = |yielder: Yielder<Watched, Unmarked>| async move {
                 for child in children {
                     yielder.pause(yielder.put(child)).await;
                 }
             };
-            generate::<Generated, Vec<Watched>, (), _, _>(yields).map(|all| all.iter().map(Watched::get).sum())
+            generate::<Named, Vec<Watched>, (), _, _>(yields).map(|all| all.iter().map(Watched::get).sum())
         },
         Ok(3),
+    );
+}
+
+/// A body falls asleep while what it awaits is done.
+#[test]
+fn a_body_is_woken_for_what_it_awaits() {
+    check(
+        |alive| {
+            let mut child = leaf(2, alive).into_future();
+            // What the body does while it is polled: the next poll comes after it.
+            let polls = Watched::new(0, alive);
+            future::<Named, Fallible, _>(std::future::poll_fn(move |context| {
+                let polled = std::pin::Pin::new(&mut child).poll(context).map_ok(|value| value.get());
+                // SAFETY: loom checks that nobody else is there.
+                polls.value.with_mut(|polls| unsafe { *polls += 1 });
+                polled
+            }))
+        },
+        Ok(2),
+    );
+}
+
+/// A body falls asleep for ever while its run fails.
+#[test]
+fn a_body_is_woken_when_its_run_fails() {
+    check(
+        |_| {
+            let failing = DC::<u32>::new(|| -> Result<u32, &str> { Err("no") }, ());
+            let asleep = future::<Named, Value, _>(std::future::pending::<u32>());
+            DC::new(|a: u32, b: u32| a + b, (failing, asleep))
+        },
+        Err("failed: no"),
+    );
+}
+
+/// A body is through with a child it has dropped, which still uses what is around it.
+#[test]
+fn a_task_waits_for_the_children_that_its_body_has_dropped() {
+    check(
+        |_| {
+            // Not a value that is watched: loom does not see what the count of an `Arc` orders.
+            let child = DC::new(|| 2, ());
+            future::<Named, Value, _>(async move {
+                let mut child = child.into_future();
+                std::future::poll_fn(|context| {
+                    let _ = std::pin::Pin::new(&mut child).poll(context);
+                    std::task::Poll::Ready(())
+                })
+                .await;
+                7
+            })
+        },
+        Ok(7),
     );
 }
 

@@ -1,4 +1,4 @@
-//! The root of a run: the consumer of the whole graph, which hands the result to whoever waits outside.
+//! The root of a run: the consumer of the whole graph, which hands the result to whoever waits outside of it.
 
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -8,8 +8,8 @@ use super::cx::{Cx, Queued};
 use super::delayed::DC;
 use super::launch::Launch;
 use super::memory;
-use super::node::{Abandoned, Described, Node, Ready, Table};
-use super::scope::Scope;
+use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
+use super::scope::{Scope, ScopePtr};
 use super::settle;
 use crate::error::Error;
 use crate::unwind;
@@ -20,6 +20,17 @@ pub(crate) trait Ending<T>: Send + Sync + 'static {
     fn scope(&self) -> &Scope;
     /// Nothing of the run is left. Called once.
     fn settle(&self, result: Result<T, Error>);
+    /// The task that waits for the end of the run, as for an input, if it is part of another one.
+    fn parent(&self) -> Option<Parent> {
+        None
+    }
+}
+
+/// A task with a run of its own in it, and the scope it belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct Parent {
+    pub(super) node: NonNull<Node>,
+    pub(super) scope: ScopePtr,
 }
 
 #[repr(C)]
@@ -32,13 +43,19 @@ struct Root<T, E> {
 /// Makes a graph a run: what is returned goes into a queue, and the ending hears of the result.
 #[track_caller]
 pub(crate) fn root<T: Send + 'static, E: Ending<T>>(graph: DC<T>, ending: Arc<E>) -> Queued {
+    // The scope lives in the ending, which the root keeps alive.
+    let scope = NonNull::from(ending.scope());
+    Queued::new(Ready(make(graph, ending)), scope)
+}
+
+/// A root, which is ready: it waits for nothing before it starts the graph.
+#[track_caller]
+pub(super) fn make<T: Send + 'static, E: Ending<T>>(graph: DC<T>, ending: Arc<E>) -> NonNull<Node> {
     let root = memory::allocate::<Root<T, E>>();
     let node = Node::new(Root::<T, E>::TABLE, Location::caller(), 0);
-    let scope = NonNull::from(ending.scope());
-    // SAFETY: the memory is room for a `Root`, which is ready: it waits for nothing before it starts the graph.
-    // The scope lives in the ending, which the root keeps alive.
+    // SAFETY: the memory is room for a `Root`.
     unsafe { root.write(Root { node, inner: Launch::new(graph), ending }) };
-    Queued::new(Ready(root.cast()), scope)
+    root.cast()
 }
 
 impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
@@ -59,16 +76,16 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
                 return Launch::start(&raw mut (*at).inner, node, cx);
             }
             let value = Launch::result(&raw mut (*at).inner).read();
-            Self::end(root, Ok(value));
+            let parent = Self::end(root, Ok(value), cx)?;
+            settle::arrive(Destination::signal(parent), cx)
         }
-        None
     }
 
     /// # Safety
     ///
     /// The node is one of these, its input is in if it was started, and it is the caller's.
     #[cold]
-    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+    unsafe fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Abandoned {
         let root = node.cast::<Self>();
         let at = root.as_ptr();
         // SAFETY: the node is ours; what it holds is dropped once.
@@ -78,15 +95,19 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
             }
             drop((*at).node.take_failed());
             let failure = (*at).ending.scope().failure();
-            Self::end(root, Err(failure));
+            match Self::end(root, Err(failure), cx) {
+                Some(parent) => Abandoned::Arrived(Destination::signal(parent)),
+                None => Abandoned::Caught(None),
+            }
         }
-        Abandoned::Caught(None)
     }
 
+    /// Gives the task that waits for this, whose scope is that of what follows.
+    ///
     /// # Safety
     ///
     /// The root is the caller's, and its result is moved out.
-    unsafe fn end(root: NonNull<Self>, result: Result<T, Error>) {
+    unsafe fn end(root: NonNull<Self>, result: Result<T, Error>, cx: &mut Cx<'_>) -> Option<NonNull<Node>> {
         // SAFETY: the caller's promise.
         let ending = unsafe {
             let ending = (&raw mut (*root.as_ptr()).ending).read();
@@ -94,10 +115,15 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
             memory::free(root);
             ending
         };
+        let parent = ending.parent();
+        if let Some(parent) = parent {
+            cx.enter(parent.scope);
+        }
         // This runs code of users: a waker, or the drop of a result that nobody waits for.
         unwind::drop_values(move || {
             ending.settle(result);
             drop(ending);
         });
+        parent.map(|parent| parent.node)
     }
 }

@@ -14,11 +14,13 @@ use std::collections::HashMap;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
+use super::alarm::Alarm;
 use super::cx::Queued;
 use super::node::Node;
 use crate::error::Error;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::sync::{Mutex, lock};
+use crate::weak_list::WeakList;
 
 pub(crate) struct Scope {
     stopped: AtomicBool,
@@ -27,7 +29,16 @@ pub(crate) struct Scope {
     /// The scope of the run that started it, and so says where it is queued; null for a run's own.
     run: AtomicPtr<Scope>,
     needed_by: NeededBy,
-    failure: Mutex<Option<Error>>,
+    kept: Mutex<Kept>,
+}
+
+/// What only matters when a scope stops.
+#[derive(Default)]
+struct Kept {
+    /// The first failure.
+    failure: Option<Error>,
+    /// Who sleeps in this scope, or in an attempt of this run.
+    asleep: Option<Box<WeakList<Alarm>>>,
 }
 
 /// A scope as nodes hold it. It outlives every node that belongs to it, since its owner waits for them all.
@@ -36,7 +47,7 @@ pub(crate) type ScopePtr = NonNull<Scope>;
 /// Who needs what a scope computes.
 enum NeededBy {
     /// Whoever holds the run, until it is cancelled.
-    Run(Arc<dyn Home>),
+    Run(Box<Surroundings>),
     /// The scope around an attempt, or around the attempts it is in.
     Around(AtomicPtr<Scope>),
     /// Those who wait for a shared result.
@@ -51,9 +62,21 @@ pub(super) struct Waiter {
     pub(super) scope: Cell<ScopePtr>,
 }
 
+/// What a run lives in.
+pub(crate) struct Surroundings {
+    pub(crate) home: Arc<dyn Home>,
+    pub(crate) reactor: Arc<dyn Reactor>,
+}
+
 /// Where the nodes of a run are queued.
 pub(crate) trait Home: Send + Sync {
     fn inject(self: Arc<Self>, node: Queued);
+}
+
+/// The timers and the I/O that the futures of a run find around them.
+pub(crate) trait Reactor: Send + Sync {
+    /// Calls `poll` with them around it.
+    fn enter(&self, poll: &mut dyn FnMut());
 }
 
 // SAFETY: the pointers are to what outlives the scope, and what they point to is shared by atomics.
@@ -69,10 +92,13 @@ loom::lazy_static! {
     static ref STOPS: AtomicU32 = AtomicU32::new(0);
 }
 
+/// Who sleeps inside of shared computations, which several runs may need: each looks around when any run stops.
+static ASLEEP_IN_SHARED: std::sync::Mutex<WeakList<Alarm>> = std::sync::Mutex::new(WeakList::new());
+
 impl Scope {
     /// The scope of a run.
-    pub(crate) fn of_run(home: Arc<dyn Home>) -> Self {
-        Self::new(NeededBy::Run(home))
+    pub(crate) fn of_run(surroundings: Surroundings) -> Self {
+        Self::new(NeededBy::Run(Box::new(surroundings)))
     }
 
     pub(super) fn of_attempt() -> Self {
@@ -91,7 +117,7 @@ impl Scope {
             needed_at: AtomicU32::new(0),
             run: AtomicPtr::new(ptr::null_mut()),
             needed_by,
-            failure: Mutex::new(None),
+            kept: Mutex::new(Kept::default()),
         }
     }
 
@@ -123,8 +149,12 @@ impl Scope {
 
     /// Where the nodes of this scope are queued.
     pub(super) fn home(&self) -> &Arc<dyn Home> {
+        &self.surroundings().home
+    }
+
+    pub(super) fn surroundings(&self) -> &Surroundings {
         match &self.run().needed_by {
-            NeededBy::Run(home) => home,
+            NeededBy::Run(surroundings) => surroundings,
             NeededBy::Around(_) | NeededBy::Waiters(_) => unreachable!("a scope that is started knows its run"),
         }
     }
@@ -203,26 +233,61 @@ impl Scope {
     /// Ends the scope early, without a failure of its own.
     pub(crate) fn stop(&self) {
         let was_stopped = self.stopped.swap(true, Ordering::Relaxed);
-        if !was_stopped && matches!(self.needed_by, NeededBy::Run(_)) {
+        if was_stopped {
+            return;
+        }
+        let is_run = matches!(self.needed_by, NeededBy::Run(_));
+        if is_run {
             // Release, pairs with the Acquire in `is_needed`.
             STOPS.fetch_add(1, Ordering::Release);
+        }
+        // Whoever adds himself after this finds the scope stopped, for he has the lock after us.
+        let asleep = lock(&self.kept).asleep.take();
+        asleep.iter().flat_map(|asleep| asleep.live()).for_each(|alarm| alarm.ring());
+        if is_run {
+            let asleep: Vec<_> = asleep_in_shared().live().collect();
+            asleep.iter().for_each(|alarm| alarm.ring());
+        }
+    }
+
+    /// Somebody of this scope is about to sleep: it is woken when the scope stops.
+    ///
+    /// It has to look whether it [is stopped](Self::is_stopped) after this.
+    #[cold]
+    pub(super) fn wake_when_stopped(&self, alarm: &Arc<Alarm>) {
+        let add = |kept: &mut Kept| kept.asleep.get_or_insert_default().add(Arc::downgrade(alarm));
+        add(&mut lock(&self.kept));
+        let base = match &self.needed_by {
+            // SAFETY: what is around an attempt waits for it.
+            NeededBy::Around(around) => unsafe { &*around.load(Ordering::Relaxed) },
+            NeededBy::Run(_) => return,
+            NeededBy::Waiters(_) => self,
+        };
+        match base.needed_by {
+            NeededBy::Run(_) => add(&mut lock(&base.kept)),
+            NeededBy::Waiters(_) => asleep_in_shared().add(Arc::downgrade(alarm)),
+            NeededBy::Around(_) => unreachable!("attempts in attempts know what is around all of them"),
         }
     }
 
     /// Keeps the scope's first failure, and stops it.
     #[cold]
     pub(super) fn fail(&self, failure: impl FnOnce() -> Error) {
-        let mut first = lock(&self.failure);
-        if first.is_none() {
-            *first = Some(failure());
+        let mut kept = lock(&self.kept);
+        if kept.failure.is_none() {
+            kept.failure = Some(failure());
         }
-        drop(first);
+        drop(kept);
         self.stop();
     }
 
     /// Why the scope has no result.
     #[cold]
     pub(super) fn failure(&self) -> Error {
-        lock(&self.failure).clone().unwrap_or_else(Error::cancelled)
+        lock(&self.kept).failure.clone().unwrap_or_else(Error::cancelled)
     }
+}
+
+fn asleep_in_shared() -> std::sync::MutexGuard<'static, WeakList<Alarm>> {
+    ASLEEP_IN_SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -11,6 +11,7 @@ use super::{Core, Live, Runtime, check_max_workers};
 use crate::control::{Control, Settings};
 use crate::error::Error;
 use crate::event::Steering;
+use crate::reactor::OwnReactor;
 use crate::scheduler::Scheduler;
 use crate::sync::{Condvar, Mutex};
 use crate::{CONTROL_PORT, MAX_WORKERS_LIMIT};
@@ -94,6 +95,7 @@ impl Builder {
         let (listen, token) = (self.control.or_from_environment()?, self.token.or_else(|| variable(TOKEN_VARIABLE)));
         let core = Arc::new(Core {
             scheduler: Scheduler::new(max_workers)?,
+            reactor: OwnReactor::new(),
             live: Mutex::new(Live::default()),
             none_live: Condvar::new(),
         });

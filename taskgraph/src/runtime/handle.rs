@@ -42,15 +42,15 @@ impl<T: Send + 'static> Handle<T> {
     ///
     /// If the handle was polled as a future and has given its result.
     pub fn join(self) -> Result<T, Error> {
-        if !self.run.is_settled() {
-            scheduler::blocking(|| self.run.wait());
+        if self.run.result.is_empty() {
+            scheduler::blocking(|| self.run.result.wait());
         }
-        self.run.take()
+        self.run.result.take()
     }
 
     /// Whether the result is there, so that [`join`](Self::join) would not wait.
     pub fn is_finished(&self) -> bool {
-        self.run.is_settled()
+        !self.run.result.is_empty()
     }
 
     /// Ends the run early: what is running ends its step, nothing more is started, and the result is an error that
@@ -64,7 +64,24 @@ impl<T: Send + 'static> Future for Handle<T> {
     type Output = Result<T, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.run.poll(context)
+        self.run.result.poll(context)
+    }
+}
+
+/// A run that ends with the interest in it.
+pub(super) struct CancelOnDrop<T: Send + 'static>(pub(super) Handle<T>);
+
+impl<T: Send + 'static> Future for CancelOnDrop<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T: Send + 'static> Drop for CancelOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 

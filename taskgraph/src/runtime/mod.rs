@@ -6,6 +6,7 @@ mod run;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -14,9 +15,11 @@ use crate::MAX_WORKERS_LIMIT;
 use crate::control::Control;
 use crate::error::Error;
 use crate::event::{Status, Steering};
-use crate::graph::{self, DC, Home};
+use crate::graph::{self, DC, Home, Reactor};
+use crate::reactor::{self, CallersReactor, OwnReactor};
 use crate::scheduler::{self, Scheduler};
 use crate::sync::{Condvar, Mutex, lock};
+use handle::CancelOnDrop;
 use run::{Cancel, Run};
 
 pub use builder::Builder;
@@ -25,7 +28,8 @@ pub use handle::Handle;
 /// Workers, and the control port through which their number changes while they run.
 ///
 /// Dropping it cancels the runs that have not settled, waits for the steps that are running, and ends all threads.
-/// Where a task drops it, that happens behind its back: one of the steps could be waiting for this one.
+/// Where a task drops it, that happens behind its back: one of the steps could be waiting for this one. So it does in
+/// async code, which must not wait.
 ///
 /// ```
 /// use taskgraph::{DC, Runtime};
@@ -45,6 +49,7 @@ pub struct Runtime {
 /// What runs and windows share of a runtime.
 struct Core {
     scheduler: Arc<Scheduler>,
+    reactor: Arc<OwnReactor>,
     live: Mutex<Live>,
     none_live: Condvar,
 }
@@ -79,9 +84,38 @@ impl Runtime {
     /// Starts a computation; the handle waits for it, or cancels it.
     #[track_caller]
     pub fn spawn<T: Send + 'static>(&self, delayed: DC<T>) -> Handle<T> {
-        let run = Run::start(&self.core);
-        Arc::clone(&self.core.scheduler).inject(graph::root(delayed, Arc::clone(&run)));
-        Handle::new(run)
+        self.core.start(delayed, Arc::clone(&self.core.reactor) as _)
+    }
+
+    /// Runs a computation for async code, which awaits the result.
+    ///
+    /// It starts at the first poll. Dropping the future cancels the run. Inside of tokio the run's own futures use the
+    /// timers and the I/O of the runtime that awaits it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), taskgraph::Error> {
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// assert_eq!(runtime.run_async(taskgraph::DC::new(|| 6 * 7, ())).await?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run_async<T: Send + 'static>(
+        &self,
+        delayed: DC<T>,
+    ) -> impl Future<Output = Result<T, Error>> + Send + use<T> {
+        let core = Arc::clone(&self.core);
+        async move {
+            let reactor = match CallersReactor::current() {
+                Some(callers) => callers as Arc<dyn Reactor>,
+                None => Arc::clone(&core.reactor) as _,
+            };
+            CancelOnDrop(core.start(delayed, reactor)).await
+        }
     }
 
     /// How many workers there may be now.
@@ -125,8 +159,9 @@ impl Drop for Runtime {
         let end = move || {
             core.wait_for_runs();
             core.scheduler.end();
+            core.reactor.end();
         };
-        if scheduler::is_in_task() && !runs.is_empty() {
+        if (scheduler::is_in_task() || reactor::is_around()) && !runs.is_empty() {
             // One of these runs may not settle before the task ends that this is in.
             if let Err(error) = thread::Builder::new().name("taskgraph-end".into()).spawn(end) {
                 tracing::error!("the threads of a runtime that one of its tasks dropped stay: {error}");
@@ -140,6 +175,13 @@ impl Drop for Runtime {
 }
 
 impl Core {
+    #[track_caller]
+    fn start<T: Send + 'static>(self: &Arc<Self>, delayed: DC<T>, reactor: Arc<dyn Reactor>) -> Handle<T> {
+        let run = Run::start(self, reactor);
+        Arc::clone(&self.scheduler).inject(graph::root(delayed, Arc::clone(&run)));
+        Handle::new(run)
+    }
+
     /// Adds a run; gives its key.
     fn add(&self, run: Arc<dyn Cancel>) -> u64 {
         let mut live = lock(&self.live);

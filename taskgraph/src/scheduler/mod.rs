@@ -34,6 +34,7 @@ use crate::error::Error;
 use crate::graph::{Home, Parked, Queued};
 use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Mutex, lock};
+use crate::weak_list::WeakList;
 use gate::{Gate, Permit, Suspended};
 use pool::Pool;
 use queues::Queues;
@@ -48,7 +49,7 @@ pub(crate) struct Scheduler {
     /// Held while the pool changes, so that pool and gate agree on how many there may be.
     resizing: Mutex<()>,
     /// Who may have more to do once there are more workers.
-    parked: Mutex<Vec<Weak<dyn Parked>>>,
+    parked: Mutex<WeakList<dyn Parked>>,
     call_due: AtomicBool,
 }
 
@@ -66,7 +67,7 @@ impl Scheduler {
             pool: Pool::new(max_workers, on_start)?,
             called: Mutex::new(None),
             resizing: Mutex::new(()),
-            parked: Mutex::new(Vec::new()),
+            parked: Mutex::new(WeakList::new()),
             call_due: AtomicBool::new(false),
         });
         home.get_or_init(|| Arc::downgrade(&scheduler));
@@ -102,7 +103,7 @@ impl Scheduler {
         drop(resizing);
         if before < max_workers {
             let parked = mem::take(&mut *lock(&self.parked));
-            for node in parked.iter().filter_map(Weak::upgrade).filter_map(|parked| parked.take_up()) {
+            for node in parked.live().filter_map(|parked| parked.take_up()) {
                 self.queues.inject(node);
             }
         }
@@ -112,14 +113,7 @@ impl Scheduler {
 
     /// Asks `parked` for more to do when the number of workers changes.
     fn remember(&self, parked: Weak<dyn Parked>) {
-        let mut all = lock(&self.parked);
-        if all.len() == all.capacity() {
-            // Before the list grows, those go that are gone.
-            all.retain(|parked| 0 < parked.strong_count());
-            let live = all.len();
-            all.reserve(live.max(16));
-        }
-        all.push(parked);
+        lock(&self.parked).add(parked);
     }
 
     /// Queues a node for whoever has nothing else to do.

@@ -1,0 +1,133 @@
+//! Alarms: how a body that waits for something outside of the graph is taken up again.
+//!
+//! ```text
+//! QUEUED --its step--> AWAKE --it waits--> ASLEEP --rung: whoever did queues the pump--> QUEUED
+//!                        |
+//!                        +--rung--> RUNG --it waits: its own step queues the pump--> QUEUED
+//! ```
+//!
+//! The step that polls such a body belongs to its *pump*. While that is asleep nobody has it: it comes into the hands of
+//! the one that rings first. Alarms live as long as somebody has them as a waker, longer than the pump. An alarm of which
+//! the pump is gone is never asleep again.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use super::cx::{Cx, Queued};
+use super::node::{Node, Ready};
+use super::scope::Home;
+use crate::sync::atomic::{AtomicU32, Ordering};
+
+pub(super) struct Alarm {
+    state: AtomicU32,
+    /// It knows its scope while it is asleep.
+    pump: NonNull<Node>,
+    home: Arc<dyn Home>,
+}
+
+const QUEUED: u32 = 0;
+const AWAKE: u32 = 1;
+const RUNG: u32 = 2;
+const ASLEEP: u32 = 3;
+
+// SAFETY: the pump is only touched by the one that the state gives it to, who may be anybody.
+unsafe impl Send for Alarm {}
+// SAFETY: as above.
+unsafe impl Sync for Alarm {}
+
+impl Alarm {
+    /// Something has changed that the body may be waiting for.
+    pub(super) fn ring(&self) {
+        let rung = |state| match state {
+            ASLEEP => Some(QUEUED),
+            AWAKE => Some(RUNG),
+            // Written all the same: whoever polls next sees what has changed.
+            QUEUED | RUNG => Some(state),
+            _ => unreachable!("an alarm has four states"),
+        };
+        // AcqRel: Release hands what has changed to the step that polls; Acquire takes the pump from the one that slept.
+        if self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, rung) == Ok(ASLEEP) {
+            // SAFETY: the pump was asleep with its scope, and is ours now.
+            let pump = unsafe { Queued::again(Ready(self.pump)) };
+            Arc::clone(&self.home).inject(pump);
+        }
+    }
+
+    fn wake_up(&self) {
+        // Acquire, pairs with the Release in `ring`.
+        self.state.swap(AWAKE, Ordering::AcqRel);
+    }
+
+    /// Unless somebody has rung meanwhile. If this gives true, the pump is not the caller's any more.
+    fn try_sleep(&self) -> bool {
+        // Release, pairs with the Acquire in `ring`: whoever has the pump then sees what its step did.
+        let slept = self.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if !slept {
+            // Relaxed: what the ringing handed over is taken when the body wakes up.
+            self.state.store(QUEUED, Ordering::Relaxed);
+        }
+        slept
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ring();
+    }
+}
+
+/// What a pump has of its alarm.
+pub(super) struct Sleeper {
+    alarm: Arc<Alarm>,
+    waker: Waker,
+    /// Whether the scope wakes it when it stops.
+    is_known: bool,
+}
+
+impl Sleeper {
+    /// Of a pump that is about to poll its body for the first time.
+    fn new(pump: NonNull<Node>, cx: &Cx<'_>) -> Self {
+        let home = Arc::clone(cx.scope().home());
+        let alarm = Arc::new(Alarm { state: AtomicU32::new(QUEUED), pump, home });
+        Self { waker: Waker::from(Arc::clone(&alarm)), alarm, is_known: false }
+    }
+
+    /// The pump's step is about to poll its body; gives the waker for that.
+    pub(super) fn wake_up<'a>(this: &'a mut Option<Self>, pump: NonNull<Node>, cx: &Cx<'_>) -> &'a Waker {
+        let sleeper = this.get_or_insert_with(|| Self::new(pump, cx));
+        sleeper.alarm.wake_up();
+        &sleeper.waker
+    }
+
+    /// The body waits. Gives the pump back if it is not to sleep.
+    ///
+    /// # Safety
+    ///
+    /// `this` is a part of what the pump keeps alive, and the pump is the caller's; both only until this is called.
+    pub(super) unsafe fn sleep(this: *mut Self, pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        // SAFETY: the pump is still ours.
+        let alarm = unsafe {
+            if !(*this).is_known {
+                cx.scope().wake_when_stopped(&(*this).alarm);
+                (*this).is_known = true;
+            }
+            Arc::as_ptr(&(*this).alarm)
+        };
+        if cx.scope().is_stopped() {
+            return Some(Ready(pump));
+        }
+        // Whoever rings does not know the scope.
+        let queued = Queued::new(Ready(pump), cx.scope_ptr());
+        // SAFETY: the alarm lives until somebody else has the pump, which is after the only look at it.
+        if !unsafe { &*alarm }.try_sleep() {
+            // It may ring without end, so others come first.
+            cx.host.defer(queued);
+        }
+        None
+    }
+}

@@ -1,0 +1,188 @@
+//! Awaiting: how the body of an `async` task gets the result of a computation, as `dc.await`.
+//!
+//! The computation becomes a *child* of the task: a graph under a [root](super::root) of its own, in a scope of its own,
+//! so that its failure is a value for the body. The task waits for the end of all its children, so they may use its scope
+//! and whatever is around that. Dropping the future stops the child.
+
+use std::cell::Cell;
+use std::future::{Future, IntoFuture};
+use std::mem;
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::cx::Cx;
+use super::delayed::DC;
+use super::links::List;
+use super::node::Node;
+use super::root::{self, Ending, Parent};
+use super::scope::Scope;
+use super::settle;
+use super::shared::Shared;
+use crate::error::Error;
+use crate::mailbox::Mailbox;
+use crate::unwind;
+
+/// The result of a computation, for the body of an `async` task: what `dc.await` waits for.
+///
+/// It starts when it is polled first. Dropping it ends the computation early, unless it has its result.
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Awaited<T>(State<T>);
+
+enum State<T> {
+    /// Not started.
+    Held(DC<T>),
+    Started(Arc<Child<T>>),
+    There(Result<T, Error>),
+    /// The result was given.
+    Over,
+}
+
+/// What a child and the future of its result share.
+struct Child<T> {
+    scope: Scope,
+    parent: Parent,
+    result: Mailbox<Result<T, Error>>,
+}
+
+// SAFETY: the parent is told by the child's root and by nobody else, and waits for it.
+unsafe impl<T: Send> Send for Child<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Child<T> {}
+
+thread_local! {
+    /// The task whose body is polled on this thread.
+    static POLLED: Cell<*mut Polled> = const { Cell::new(ptr::null_mut()) };
+}
+
+struct Polled {
+    node: NonNull<Node>,
+    /// That of the step, which does not use it meanwhile.
+    cx: *mut Cx<'static>,
+}
+
+/// Polls the body of `node`, which may start children, with what the run has around it; a panic comes back as its message.
+///
+/// # Safety
+///
+/// The body is an input of the node that has not arrived.
+pub(super) unsafe fn with_parent<R>(
+    node: NonNull<Node>,
+    cx: &mut Cx<'_>,
+    poll: impl FnOnce() -> R,
+) -> Result<R, String> {
+    struct Restore(*mut Polled);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            POLLED.set(self.0);
+        }
+    }
+    // SAFETY: the scope outlives the step, since its owner waits for the node.
+    let scope: &Scope = unsafe { cx.scope_ptr().as_ref() };
+    let mut polled = Polled { node, cx: ptr::from_mut(cx).cast() };
+    let _restore = Restore(POLLED.replace(&raw mut polled));
+    let mut poll = Some(poll);
+    let mut result = None;
+    unwind::catch(|| {
+        let mut poll = || result = poll.take().map(|poll| poll());
+        scope.surroundings().reactor.enter(&mut poll);
+    })?;
+    Ok(result.expect("a reactor polls"))
+}
+
+impl<T> Unpin for Awaited<T> {}
+
+impl<T: Send + 'static> Future for Awaited<T> {
+    type Output = Result<T, Error>;
+
+    /// # Panics
+    ///
+    /// If it has given its result.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match mem::replace(&mut self.0, State::Over) {
+            State::Held(delayed) => {
+                self.0 = start(delayed);
+                self.poll(context)
+            }
+            State::Started(child) => {
+                let polled = child.result.poll(context);
+                if polled.is_pending() {
+                    self.0 = State::Started(child);
+                }
+                polled
+            }
+            State::There(result) => Poll::Ready(result),
+            State::Over => panic!("a result was asked for again"),
+        }
+    }
+}
+
+/// Makes a computation the child of the task that is polled on this thread.
+fn start<T: Send + 'static>(delayed: DC<T>) -> State<T> {
+    // SAFETY: what `POLLED` points to lives as long as it does so.
+    let Some(&Polled { node: parent, cx }) = (unsafe { POLLED.get().as_ref() }) else {
+        let failure = Error::awaited_nowhere(delayed.task());
+        settle::drop_given_up(|| drop(delayed));
+        return State::There(Err(failure));
+    };
+    // SAFETY: the step has lent its `Cx` for the time of the poll that we are in.
+    let cx = unsafe { &mut *cx };
+    let outer = cx.scope_ptr();
+    let parent = Parent { node: parent, scope: outer };
+    let child = Arc::new(Child { scope: Scope::of_attempt(), parent, result: Mailbox::new() });
+    child.scope.start_in(cx.scope());
+    // SAFETY: the body of the parent is out. The root is ready, and what keeps its scope is with it.
+    unsafe {
+        parent.node.as_ref().expect_input();
+        let root = root::make(delayed, Arc::clone(&child));
+        cx.enter(NonNull::from(&child.scope));
+        cx.add_ready(List::of(root));
+        // Shows the child to all workers, since the body may go on for long.
+        cx.enter(outer);
+    }
+    State::Started(child)
+}
+
+impl<T: Send + 'static> Ending<T> for Child<T> {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn settle(&self, result: Result<T, Error>) {
+        self.result.put(result);
+    }
+
+    fn parent(&self) -> Option<Parent> {
+        Some(self.parent)
+    }
+}
+
+impl<T> Drop for Awaited<T> {
+    fn drop(&mut self) {
+        if let State::Started(child) = &self.0 {
+            child.scope.stop();
+        }
+    }
+}
+
+impl<T: Send + 'static> IntoFuture for DC<T> {
+    type Output = Result<T, Error>;
+    type IntoFuture = Awaited<T>;
+
+    /// The result, in the body of an `async` task: the failure is a value there, as with [`attempt`](Self::attempt).
+    ///
+    /// Anywhere else it is an error. Use [`run_async`](crate::run_async) to await a computation in a program of tokio's.
+    fn into_future(self) -> Awaited<T> {
+        Awaited(State::Held(self))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> IntoFuture for Shared<T> {
+    type Output = Result<T, Error>;
+    type IntoFuture = Awaited<T>;
+
+    fn into_future(self) -> Awaited<T> {
+        DC::from(self).into_future()
+    }
+}

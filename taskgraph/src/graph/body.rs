@@ -1,0 +1,165 @@
+//! How the body of a generator is resumed: it goes on until it pauses, waits, or ends.
+//!
+//! A body that cannot wait is driven by `genawaiter`, here and nowhere else. One that may await what it likes is polled,
+//! as that of an [`async` task](super::future) is; its pauses are marked, to be told from its waits.
+
+use std::future::{self, Future};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use genawaiter::GeneratorState;
+use genawaiter::sync::{Co, Gen};
+
+use super::alarm::Sleeper;
+use super::awaited;
+use super::cx::Cx;
+use super::node::Node;
+use crate::error::Cause;
+use crate::unwind;
+
+/// How the body of a generator may end.
+pub trait Finish: Send + 'static {
+    #[doc(hidden)]
+    fn finish(self) -> Result<(), Cause>;
+}
+
+impl Finish for () {
+    fn finish(self) -> Result<(), Cause> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Cause> + Send + 'static> Finish for Result<(), E> {
+    fn finish(self) -> Result<(), Cause> {
+        self.map_err(Into::into)
+    }
+}
+
+/// What a body has come to.
+pub(super) enum Resumed {
+    /// There are enough children for now.
+    Paused,
+    /// Until the alarm of its pump is rung.
+    Waiting,
+    Ended(Result<(), Cause>),
+}
+
+/// A body, of either kind.
+pub(super) trait Body: Send + 'static {
+    /// Goes on with the body, which is that of `pump` and an input of `node`; a panic comes back as its message.
+    ///
+    /// # Safety
+    ///
+    /// It stays where it is, is the caller's, and has not ended.
+    unsafe fn resume(
+        &mut self,
+        pump: NonNull<Node>,
+        node: NonNull<Node>,
+        is_paused: &AtomicBool,
+        cx: &mut Cx<'_>,
+    ) -> Result<Resumed, String>;
+
+    /// What it sleeps with while it is waiting.
+    fn sleeper(&mut self) -> &mut Sleeper {
+        unreachable!("a body that cannot wait does not sleep")
+    }
+}
+
+/// How a body pauses.
+pub trait Pausing: Send + Sync + 'static {
+    /// Returns when the body is resumed. One that may wait, too, marks in `is_paused` that it does not.
+    fn pause(&self, is_paused: &AtomicBool) -> impl Future<Output = ()> + Send;
+}
+
+/// A body that cannot wait.
+pub(super) struct Plain<F: Future>(Gen<(), (), F>);
+
+impl<F: Future> Plain<F> {
+    pub(super) fn new(body: impl FnOnce(Co<()>) -> F) -> Self {
+        Self(Gen::new(body))
+    }
+}
+
+/// How it pauses.
+pub(super) type Unmarked = Co<()>;
+
+impl Pausing for Unmarked {
+    fn pause(&self, _: &AtomicBool) -> impl Future<Output = ()> + Send {
+        self.yield_(())
+    }
+}
+
+impl<F: Future<Output: Finish> + Send + 'static> Body for Plain<F> {
+    unsafe fn resume(
+        &mut self,
+        _: NonNull<Node>,
+        _: NonNull<Node>,
+        _: &AtomicBool,
+        _: &mut Cx<'_>,
+    ) -> Result<Resumed, String> {
+        unwind::catch(|| match self.0.resume() {
+            GeneratorState::Yielded(()) => Resumed::Paused,
+            GeneratorState::Complete(end) => Resumed::Ended(end.finish()),
+        })
+    }
+}
+
+/// A body that may wait.
+pub(super) struct Polled<F> {
+    body: F,
+    sleeper: Option<Sleeper>,
+}
+
+impl<F> Polled<F> {
+    pub(super) fn new(body: F) -> Self {
+        Self { body, sleeper: None }
+    }
+}
+
+/// How it pauses.
+pub struct Marked;
+
+impl Pausing for Marked {
+    async fn pause(&self, is_paused: &AtomicBool) {
+        let mut is_first = true;
+        future::poll_fn(|_| {
+            if !is_first {
+                return Poll::Ready(());
+            }
+            is_first = false;
+            // Relaxed: the step that polls us reads it.
+            is_paused.store(true, Ordering::Relaxed);
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl<F: Future<Output: Finish> + Send + 'static> Body for Polled<F> {
+    unsafe fn resume(
+        &mut self,
+        pump: NonNull<Node>,
+        node: NonNull<Node>,
+        is_paused: &AtomicBool,
+        cx: &mut Cx<'_>,
+    ) -> Result<Resumed, String> {
+        let waker = Sleeper::wake_up(&mut self.sleeper, pump, cx);
+        // SAFETY: the caller's promise.
+        let polled = unsafe {
+            let body = Pin::new_unchecked(&mut self.body);
+            awaited::with_parent(node, cx, || body.poll(&mut Context::from_waker(waker)))?
+        };
+        match polled {
+            Poll::Ready(end) => unwind::catch(|| Resumed::Ended(end.finish())),
+            // Relaxed: as above.
+            Poll::Pending if is_paused.swap(false, Ordering::Relaxed) => Ok(Resumed::Paused),
+            Poll::Pending => Ok(Resumed::Waiting),
+        }
+    }
+
+    fn sleeper(&mut self) -> &mut Sleeper {
+        self.sleeper.as_mut().expect("it was woken up")
+    }
+}

@@ -1,0 +1,234 @@
+//! The desk: where the body of a generator works.
+//!
+//! What the body yields it puts there: each child into a [batch](super::batch), with a slot for its result. The desk is
+//! the pump's, and with it the body's while that is resumed; after the body's end it is the generator's.
+
+use std::cell::UnsafeCell;
+use std::mem;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::arg::IntoArg;
+use super::batch::OpenBatch;
+use super::body::Pausing;
+use super::call::Outcome;
+use super::cx::{Cx, Parked, Queued};
+use super::delayed::Opened;
+use super::input::Slot;
+use super::node::{FailedInputs, Node, Ready};
+use super::segment::Segment;
+use super::shared::Shared;
+use super::window::{SLICE_LEN_MAX, Window};
+
+const SEGMENT_LEN_MIN: usize = 16;
+const SEGMENT_LEN_MAX: usize = 1 << 16;
+
+/// Whether the body is to be suspended for a while.
+#[must_use]
+pub struct Pause(bool);
+
+/// Through this a body yields.
+pub struct Yielder<T, P> {
+    desk: Arc<Desk<T>>,
+    pausing: P,
+}
+
+impl<T: Send + 'static, P: Pausing> Yielder<T, P> {
+    pub(super) fn new(desk: &Arc<Desk<T>>, pausing: P) -> Self {
+        Self { desk: Arc::clone(desk), pausing }
+    }
+
+    /// Hands `item` out; the body goes on at once, or is suspended for a while.
+    #[track_caller]
+    pub fn put<A: IntoArg<T>>(&self, item: A) -> Pause {
+        Pause(self.desk.hand_out(item.into_outcome()))
+    }
+
+    /// As [`put`](Self::put), and the body can use the result, too.
+    #[track_caller]
+    pub fn put_shared<A: IntoArg<T>>(&self, item: A) -> (Shared<T>, Pause)
+    where
+        T: Clone + Sync,
+    {
+        let shared = item.into_dc().shared();
+        let pause = self.put(shared.clone());
+        (shared, pause)
+    }
+
+    /// Suspends the body if `put` says so. Not a part of it, because a future would hold the type of the item, and an
+    /// error about that would be told twice.
+    pub async fn pause(&self, pause: Pause) {
+        if pause.0 {
+            self.pausing.pause(&self.desk.is_paused).await;
+        }
+    }
+}
+
+/// What outlives a parked pump, and the place the body works at.
+pub(super) struct Desk<T> {
+    pub(super) window: Window,
+    pub(super) pump: NonNull<Node>,
+    /// Of a body that has suspended itself: to be resumed, not to wait.
+    pub(super) is_paused: AtomicBool,
+    pub(super) work: UnsafeCell<Work<T>>,
+}
+
+// SAFETY: only the step that resumes the body touches its work, through the pump or through the body's `Yielder`,
+// which generated code neither gives away nor uses from elsewhere. After the body's end only the collecting step does.
+unsafe impl<T: Send> Send for Desk<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Desk<T> {}
+
+impl<T: Send> Parked for Desk<T> {
+    fn take_up(&self) -> Option<Queued> {
+        // SAFETY: whoever takes the pump up has it; it was parked with its scope.
+        self.window.take_up().then(|| unsafe { Queued::again(Ready(self.pump)) })
+    }
+}
+
+/// What the body works on while it is resumed, and the pump between that.
+pub(super) struct Work<T> {
+    generator: NonNull<Node>,
+    /// That of the step that resumes the body; null at other times.
+    cx: *mut Cx<'static>,
+    segments: Vec<Segment<T>>,
+    /// Where in the last segment the next result goes, and the end of that segment.
+    next_slot: usize,
+    slots_end: usize,
+    batch: Option<OpenBatch>,
+    batch_len_max: u32,
+    /// How much more the body may hand out before it is suspended, and how much of that one child is.
+    left: u32,
+    child: u32,
+}
+
+impl<T: Send + 'static> Desk<T> {
+    pub(super) fn new(generator: NonNull<Node>, pump: NonNull<Node>) -> Arc<Self> {
+        let work = Work {
+            generator,
+            cx: ptr::null_mut(),
+            segments: Vec::new(),
+            next_slot: 0,
+            slots_end: 0,
+            batch: None,
+            batch_len_max: 1,
+            left: 0,
+            child: 1,
+        };
+        let is_paused = AtomicBool::new(false);
+        Arc::new(Self { window: Window::new(), pump, is_paused, work: UnsafeCell::new(work) })
+    }
+
+    /// Hands out what the body has just yielded; whether the body is to be suspended now.
+    #[inline]
+    fn hand_out(&self, item: Outcome<T>) -> bool {
+        // SAFETY: the body is being resumed, or it could not yield; so the desk is ours.
+        let work = unsafe { &mut *self.work.get() };
+        assert!(!work.cx.is_null(), "a body yields while it is resumed");
+        // SAFETY: the step that resumes the body has lent its `Cx`, and does not use it meanwhile.
+        let cx = unsafe { &mut *work.cx };
+        let slot = work.take_slot();
+        match item {
+            // SAFETY: the slot is ours to fill.
+            Outcome::Value(value) => unsafe { slot.cast::<T>().write(value) },
+            Outcome::Delayed(delayed) | Outcome::Generated(delayed) => match delayed.open() {
+                // SAFETY: as above.
+                Opened::Done(value) => unsafe { value.move_to(slot.cast()) },
+                Opened::Graph(node, leaves) => {
+                    work.left = work.left.saturating_sub(work.child - 1);
+                    // SAFETY: the graph is ours, and the slot is the child's.
+                    unsafe { work.batch(self, cx).add(node, leaves, slot.cast(), cx) };
+                }
+            },
+            Outcome::Failed(_) => unreachable!("an item is a value or a computation"),
+        }
+        work.left = work.left.saturating_sub(1);
+        work.left == 0 || cx.scope().is_stopped()
+    }
+}
+
+impl<T> Work<T> {
+    /// The body is resumed for a slice: for so many children, or as many values as the longest has children.
+    pub(super) fn begin_slice(&mut self, window: &Window, cx: &mut Cx<'_>) {
+        self.batch_len_max = window.batch_len();
+        self.child = SLICE_LEN_MAX / window.slice_len();
+        self.left = SLICE_LEN_MAX;
+        self.cx = ptr::from_mut(cx).cast();
+    }
+
+    /// The body is suspended.
+    pub(super) fn end_slice(&mut self, cx: &mut Cx<'_>) {
+        self.cx = ptr::null_mut();
+        if let Some(batch) = self.batch.take() {
+            batch.close(cx);
+        }
+    }
+
+    /// The batch for the next child.
+    #[inline(always)]
+    fn batch(&mut self, desk: &Desk<T>, cx: &mut Cx<'_>) -> &mut OpenBatch {
+        if self.batch.as_ref().is_none_or(|batch| batch.len() == self.batch_len_max) {
+            self.next_batch(desk, cx);
+        }
+        self.batch.as_mut().expect("one is open")
+    }
+
+    #[cold]
+    fn next_batch(&mut self, desk: &Desk<T>, cx: &mut Cx<'_>) {
+        let next = OpenBatch::new(self.generator, &desk.window, desk.pump, cx);
+        if let Some(full) = self.batch.replace(next) {
+            full.close(cx);
+        }
+    }
+
+    #[inline(always)]
+    fn take_slot(&mut self) -> *mut Slot<T> {
+        if self.next_slot == self.slots_end {
+            self.open_segment();
+        }
+        let i = self.next_slot;
+        self.next_slot += 1;
+        self.segments.last_mut().expect("one is open").slot(i)
+    }
+
+    #[cold]
+    fn open_segment(&mut self) {
+        let capacity = (2 * self.slots_end).clamp(SEGMENT_LEN_MIN, SEGMENT_LEN_MAX);
+        let segment = Segment::with_capacity(capacity);
+        (self.next_slot, self.slots_end) = (0, segment.capacity());
+        self.segments.push(segment);
+    }
+
+    /// The segments, each with how much of it was handed out: all but the last are full.
+    fn take_segments(&mut self) -> impl Iterator<Item = (Segment<T>, usize)> + use<T> {
+        let segments = mem::take(&mut self.segments);
+        let (last, last_len) = (segments.len().saturating_sub(1), self.next_slot);
+        segments.into_iter().enumerate().map(move |(i, segment)| {
+            let len = if i == last { last_len } else { segment.capacity() };
+            (segment, len)
+        })
+    }
+
+    /// The results, in the order of the yields.
+    ///
+    /// # Safety
+    ///
+    /// Everything that was handed out has arrived with its value, and the desk is not used again.
+    pub(super) unsafe fn take(&mut self) -> Vec<Vec<T>> {
+        // SAFETY: the caller's promise.
+        self.take_segments().map(|(mut segment, len)| unsafe { segment.take(len) }).collect()
+    }
+
+    /// Drops the results that are there.
+    ///
+    /// # Safety
+    ///
+    /// Everything that was handed out has arrived, and the desk is not used again.
+    pub(super) unsafe fn discard(&mut self, failed: &FailedInputs) {
+        for (mut segment, len) in self.take_segments() {
+            // SAFETY: the caller's promise.
+            unsafe { segment.discard(len, failed) }
+        }
+    }
+}

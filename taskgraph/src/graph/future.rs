@@ -1,0 +1,200 @@
+//! Futures: a body that may wait for what is outside of the graph, and for computations that it makes itself.
+//!
+//! ```text
+//! Async (the result)  <-- pump: one input, until the body has ended; its steps poll the body
+//!    ^-- child ..         each computation that the body awaits, until nothing of it is left
+//! ```
+//!
+//! While the body waits its pump is [asleep](super::alarm), and no worker has it. The node itself is through when the
+//! body has ended and all children have: what a body has dropped without waiting for it is stopped, but runs to the end
+//! of its steps, in scopes inside of this one.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use super::alarm::Sleeper;
+use super::awaited;
+use super::call::{self, Outcome, Returns, Task};
+use super::cx::Cx;
+use super::delayed::DC;
+use super::links::List;
+use super::memory;
+use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
+use super::settle::{self, Why};
+use crate::unwind;
+
+#[repr(C)]
+struct Async<N, R: Returns<F::Output>, F: Future> {
+    node: Node,
+    pump: Node,
+    /// Until it has ended.
+    body: Option<F>,
+    sleeper: Option<Sleeper>,
+    /// From then on, unless it has failed.
+    outcome: Option<Outcome<R::Value>>,
+    name: PhantomData<N>,
+}
+
+/// A task whose body is a future.
+#[track_caller]
+pub fn future<N, R, F>(body: F) -> DC<R::Value>
+where
+    N: Task,
+    R: Returns<F::Output>,
+    R::Value: Send + 'static,
+    F: Future + Send + 'static,
+{
+    let future = memory::allocate::<Async<N, R, F>>();
+    let node = Node::new(Async::<N, R, F>::TABLE, Location::caller(), 1);
+    let pump = Node::new(Async::<N, R, F>::PUMP, Location::caller(), 0);
+    pump.attach(Destination::signal(future.cast()));
+    // SAFETY: the memory is room for an `Async`, whose only leaf is its pump.
+    unsafe {
+        future.write(Async { node, pump, body: Some(body), sleeper: None, outcome: None, name: PhantomData });
+        let pump = NonNull::new_unchecked(&raw mut (*future.as_ptr()).pump);
+        DC::from_parts(future.cast(), List::of(pump))
+    }
+}
+
+impl<N, R, F> Async<N, R, F>
+where
+    N: Task,
+    R: Returns<F::Output>,
+    R::Value: Send + 'static,
+    F: Future + Send + 'static,
+{
+    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
+    const PUMP: &'static Table = &Table { step: Self::poll, abandon: Self::stop, describe: |_| Described::Plumbing };
+
+    /// # Safety
+    ///
+    /// The node is alive.
+    unsafe fn describe(node: NonNull<Node>) -> Described {
+        // SAFETY: the caller's promise.
+        Described::Task(call::name::<N>(unsafe { node.as_ref() }.origin()))
+    }
+
+    /// # Safety
+    ///
+    /// The node is the pump of one of these.
+    unsafe fn of_pump(pump: NonNull<Node>) -> NonNull<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { pump.byte_sub(mem::offset_of!(Self, pump)).cast() }
+    }
+
+    /// Polls the body.
+    ///
+    /// # Safety
+    ///
+    /// The node is the pump of one of these, ready, and the caller's.
+    unsafe fn poll(pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        // SAFETY: the pump is an input that has not arrived, so the node is alive, and the body is ours. It stays where
+        // it is until it is dropped.
+        let (node, at, polled) = unsafe {
+            let this = Self::of_pump(pump);
+            let at = this.as_ptr();
+            let waker = Sleeper::wake_up(&mut (*at).sleeper, pump, cx);
+            let body = Pin::new_unchecked((*at).body.as_mut().expect("the body has not ended"));
+            let polled = awaited::with_parent(this.cast(), cx, || body.poll(&mut Context::from_waker(waker)));
+            (this.cast::<Node>(), at, polled)
+        };
+        let ended = match polled {
+            Ok(Poll::Pending) => {
+                // SAFETY: as above; after this the pump may be somebody else's.
+                return unsafe {
+                    let sleeper = (*at).sleeper.as_mut().expect("it was woken up");
+                    Sleeper::sleep(sleeper, pump, cx)
+                };
+            }
+            Ok(Poll::Ready(returned)) => unwind::catch(|| R::outcome(returned)),
+            Err(message) => Err(message),
+        };
+        // SAFETY: as above; what is left of the body goes, and then the pump arrives.
+        unsafe {
+            let why = match ended {
+                Ok(Outcome::Failed(cause)) => Some(Why::Failed(cause)),
+                Err(message) => Some(Why::Panicked(message)),
+                Ok(outcome) => {
+                    (*at).outcome = Some(outcome);
+                    None
+                }
+            };
+            let drop_body = || (*at).body = None;
+            match why {
+                None => {
+                    unwind::drop_values(drop_body);
+                    settle::arrive(Destination::signal(node), cx)
+                }
+                Some(why) => {
+                    settle::blame(call::name::<N>(node.as_ref().origin()), why, node.as_ref().destination(), cx);
+                    settle::drop_given_up(drop_body);
+                    settle::fail(Destination::signal(node), cx)
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The node is the pump of one of these, and the caller's.
+    #[cold]
+    unsafe fn stop(pump: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+        // SAFETY: the body is the pump's until it has arrived.
+        unsafe {
+            let at = Self::of_pump(pump).as_ptr();
+            settle::drop_given_up(|| (*at).body = None);
+            Abandoned::Failed(pump.as_ref().destination())
+        }
+    }
+
+    /// The body has ended, and so have its children.
+    ///
+    /// # Safety
+    ///
+    /// The node is one of these, all in, and the caller's.
+    unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let this = node.cast::<Self>();
+        let at = this.as_ptr();
+        // SAFETY: the node is ours; the outcome is moved out, the rest is dropped, then the memory goes.
+        let (outcome, to, origin) = unsafe {
+            let outcome = (*at).outcome.take().expect("the body has ended well");
+            let (to, origin) = ((*at).node.destination(), (*at).node.origin());
+            this.drop_in_place();
+            memory::free(this);
+            (outcome, to, origin)
+        };
+        match outcome {
+            // SAFETY: the destination is that of this node, whose result is this value.
+            Outcome::Value(value) => unsafe { settle::deliver(to, value, cx) },
+            // SAFETY: as above; the computation has this node's result.
+            Outcome::Delayed(delayed) => unsafe { delayed.replace(to, cx) },
+            Outcome::Generated(generator) => {
+                generator.set_origin(origin);
+                // SAFETY: as above.
+                unsafe { generator.replace(to, cx) }
+            }
+            Outcome::Failed(_) => unreachable!("failures are told at once"),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for `step`, but the body may have failed, or not have ended.
+    #[cold]
+    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+        let this = node.cast::<Self>();
+        // SAFETY: the node is ours; what it holds is dropped once, then its memory goes.
+        unsafe {
+            let to = node.as_ref().destination();
+            drop(node.as_ref().take_failed());
+            settle::drop_given_up(|| this.drop_in_place());
+            memory::free(this);
+            Abandoned::Failed(to)
+        }
+    }
+}

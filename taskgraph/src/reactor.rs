@@ -1,0 +1,89 @@
+//! What futures inside of tasks find around them: tokio's timers and I/O, on a thread that starts when the first of them
+//! is polled.
+//!
+//! Somebody who awaits a run from within tokio has a runtime already, and that one serves. Who blocks a thread for the
+//! result might block the very thread that would drive it, and gets one of ours.
+
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::graph::Reactor;
+use crate::sync::{Mutex, lock};
+
+/// One of our own, for all runs of a runtime.
+pub(crate) struct OwnReactor {
+    started: OnceLock<Handle>,
+    thread: Mutex<Option<Running>>,
+}
+
+struct Running {
+    end: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl OwnReactor {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { started: OnceLock::new(), thread: Mutex::new(None) })
+    }
+
+    fn start(&self) -> Handle {
+        let runtime = Builder::new_current_thread().enable_all().thread_name("taskgraph-blocking").build();
+        // What is polled has no other way to fail than a panic, which is that task's.
+        let runtime =
+            runtime.unwrap_or_else(|error| panic!("cannot open what tokio needs for timers and I/O: {error}"));
+        let handle = runtime.handle().clone();
+        let (end, ended) = oneshot::channel();
+        let drive = move || {
+            let _ = runtime.block_on(ended);
+            // What the users left there does not hold the runtime up.
+            runtime.shutdown_background();
+        };
+        let thread = thread::Builder::new().name("taskgraph-reactor".into()).spawn(drive);
+        let thread =
+            thread.unwrap_or_else(|error| panic!("cannot start the thread that drives timers and I/O: {error}"));
+        *lock(&self.thread) = Some(Running { end, thread });
+        handle
+    }
+
+    /// Ends the thread. No body is polled any more.
+    pub(crate) fn end(&self) {
+        if let Some(Running { end, thread }) = lock(&self.thread).take() {
+            let _ = end.send(());
+            if thread.thread().id() != thread::current().id() {
+                thread.join().expect("the reactor's thread catches what panics there");
+            }
+        }
+    }
+}
+
+impl Reactor for OwnReactor {
+    fn enter(&self, poll: &mut dyn FnMut()) {
+        let _entered = self.started.get_or_init(|| self.start()).enter();
+        poll();
+    }
+}
+
+/// That of whoever awaits the run.
+pub(crate) struct CallersReactor(Handle);
+
+impl CallersReactor {
+    /// If this thread is inside of tokio.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        Handle::try_current().ok().map(|handle| Arc::new(Self(handle)))
+    }
+}
+
+impl Reactor for CallersReactor {
+    fn enter(&self, poll: &mut dyn FnMut()) {
+        let _entered = self.0.enter();
+        poll();
+    }
+}
+
+/// Whether this thread is inside of tokio, where nobody should block.
+pub(crate) fn is_around() -> bool {
+    Handle::try_current().is_ok()
+}
