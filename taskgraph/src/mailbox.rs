@@ -11,25 +11,32 @@ pub(crate) struct Mailbox<T> {
 }
 
 enum Content<T> {
-    /// Nothing yet; who polls for it.
-    Empty(Option<Waker>),
+    Empty(Waiting),
     Full(T),
     Taken,
 }
 
+#[derive(Default)]
+struct Waiting {
+    poller: Option<Waker>,
+    /// Whether a thread waits, too; telling one that is not there would still cost a system call.
+    thread: bool,
+}
+
 impl<T> Mailbox<T> {
     pub(crate) fn new() -> Self {
-        Self { content: Mutex::new(Content::Empty(None)), full: Condvar::new() }
+        Self { content: Mutex::new(Content::Empty(Waiting::default())), full: Condvar::new() }
     }
 
     /// The result is there. Once.
     pub(crate) fn put(&self, result: T) {
         let before = mem::replace(&mut *lock(&self.content), Content::Full(result));
-        self.full.notify_all();
-        match before {
-            Content::Empty(Some(waker)) => waker.wake(),
-            Content::Empty(None) => {}
-            Content::Full(_) | Content::Taken => unreachable!("a result is there once"),
+        let Content::Empty(waiting) = before else { unreachable!("a result is there once") };
+        if waiting.thread {
+            self.full.notify_all();
+        }
+        if let Some(waker) = waiting.poller {
+            waker.wake();
         }
     }
 
@@ -40,7 +47,8 @@ impl<T> Mailbox<T> {
     /// Waits for the result.
     pub(crate) fn wait(&self) {
         let mut content = lock(&self.content);
-        while matches!(*content, Content::Empty(_)) {
+        while let Content::Empty(waiting) = &mut *content {
+            waiting.thread = true;
             content = self.full.wait(content).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
     }
@@ -65,7 +73,7 @@ impl<T> Mailbox<T> {
         // Wakers are code of users: they are cloned and dropped while nothing is locked.
         let waker = context.waker().clone();
         let before = match &mut *lock(&self.content) {
-            Content::Empty(before) => before.replace(waker),
+            Content::Empty(waiting) => waiting.poller.replace(waker),
             Content::Full(_) | Content::Taken => None,
         };
         drop(before);

@@ -10,7 +10,8 @@
 //! the one that rings first. Alarms live as long as somebody has them as a waker, longer than the pump. An alarm of which
 //! the pump is gone is never asleep again.
 
-use std::ptr::NonNull;
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
@@ -50,7 +51,9 @@ impl Alarm {
         if self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, rung) == Ok(ASLEEP) {
             // SAFETY: the pump was asleep with its scope, and is ours now.
             let pump = unsafe { Queued::again(Ready(self.pump)) };
-            Arc::clone(&self.home).inject(pump);
+            if let Err(pump) = give_to_listener(&self.home, pump) {
+                Arc::clone(&self.home).inject(pump);
+            }
         }
     }
 
@@ -79,6 +82,40 @@ impl Wake for Alarm {
     fn wake_by_ref(self: &Arc<Self>) {
         self.ring();
     }
+}
+
+thread_local! {
+    static LISTENER: Cell<Listener> = const { Cell::new(Listener::Nobody) };
+}
+
+/// A step that rings, and will go on with what it has woken.
+enum Listener {
+    Nobody,
+    /// For pumps of this home.
+    Listening(*const dyn Home),
+    Woke(Queued),
+}
+
+/// Gives the pump of this home that `ring` wakes first on this thread: it is to go on here, at once.
+pub(super) fn woken_by(home: &Arc<dyn Home>, ring: impl FnOnce()) -> Option<Queued> {
+    let before = LISTENER.replace(Listener::Listening(Arc::as_ptr(home)));
+    ring();
+    match LISTENER.replace(before) {
+        Listener::Woke(pump) => Some(pump),
+        Listener::Listening(_) => None,
+        Listener::Nobody => unreachable!("a listener stays until it has heard something"),
+    }
+}
+
+fn give_to_listener(home: &Arc<dyn Home>, pump: Queued) -> Result<(), Queued> {
+    // Whoever rings from a destructor at the end of its thread has no listener.
+    let listener = LISTENER.try_with(|listener| listener.replace(Listener::Nobody)).unwrap_or(Listener::Nobody);
+    let (given, listener) = match listener {
+        Listener::Listening(listening) if ptr::addr_eq(listening, Arc::as_ptr(home)) => (Ok(()), Listener::Woke(pump)),
+        listener => (Err(pump), listener),
+    };
+    let _ = LISTENER.try_with(|cell| cell.set(listener));
+    given
 }
 
 /// What a pump has of its alarm.

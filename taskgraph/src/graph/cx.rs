@@ -77,6 +77,13 @@ impl<'h> Cx<'h> {
         Ready(queued.0)
     }
 
+    /// Goes on with a node that was on its way to a queue, of whatever scope.
+    pub(super) fn go_on_with(&mut self, queued: Queued) -> Ready {
+        // SAFETY: as in `take`.
+        self.enter(unsafe { queued.0.as_ref() }.scope());
+        Ready(queued.0)
+    }
+
     /// Makes a node fit for a queue: the one that the last step returned.
     pub(crate) fn put_back(&self, ready: Ready) -> Queued {
         Queued::new(ready, self.scope)

@@ -4,9 +4,11 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use super::alarm;
 use super::cx::{Cx, Queued};
 use super::delayed::DC;
 use super::launch::Launch;
+use super::links::List;
 use super::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::scope::{Scope, ScopePtr};
@@ -76,8 +78,13 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
                 return Launch::start(&raw mut (*at).inner, node, cx);
             }
             let value = Launch::result(&raw mut (*at).inner).read();
-            let parent = Self::end(root, Ok(value), cx)?;
-            settle::arrive(Destination::signal(parent), cx)
+            let (parent, woken) = Self::end(root, Ok(value), cx);
+            let through = parent.and_then(|parent| settle::arrive(Destination::signal(parent), cx));
+            let Some(woken) = woken else { return through };
+            if let Some(through) = through {
+                cx.add_ready(List::of(through.0));
+            }
+            Some(cx.go_on_with(woken))
         }
     }
 
@@ -95,19 +102,27 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
             }
             drop((*at).node.take_failed());
             let failure = (*at).ending.scope().failure();
-            match Self::end(root, Err(failure), cx) {
+            let (parent, woken) = Self::end(root, Err(failure), cx);
+            if let Some(woken) = woken {
+                cx.host.defer(woken);
+            }
+            match parent {
                 Some(parent) => Abandoned::Arrived(Destination::signal(parent)),
                 None => Abandoned::Caught(None),
             }
         }
     }
 
-    /// Gives the task that waits for this, whose scope is that of what follows.
+    /// Gives the task that waits for this, whose scope is that of what follows; and what was woken by the result.
     ///
     /// # Safety
     ///
     /// The root is the caller's, and its result is moved out.
-    unsafe fn end(root: NonNull<Self>, result: Result<T, Error>, cx: &mut Cx<'_>) -> Option<NonNull<Node>> {
+    unsafe fn end(
+        root: NonNull<Self>,
+        result: Result<T, Error>,
+        cx: &mut Cx<'_>,
+    ) -> (Option<NonNull<Node>>, Option<Queued>) {
         // SAFETY: the caller's promise.
         let ending = unsafe {
             let ending = (&raw mut (*root.as_ptr()).ending).read();
@@ -115,15 +130,13 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
             memory::free(root);
             ending
         };
-        let parent = ending.parent();
-        if let Some(parent) = parent {
-            cx.enter(parent.scope);
-        }
         // This runs code of users: a waker, or the drop of a result that nobody waits for.
-        unwind::drop_values(move || {
-            ending.settle(result);
-            drop(ending);
-        });
-        parent.map(|parent| parent.node)
+        let end = move |ending: Arc<E>| unwind::drop_values(move || ending.settle(result));
+        let Some(parent) = ending.parent() else {
+            end(ending);
+            return (None, None);
+        };
+        cx.enter(parent.scope);
+        (Some(parent.node), alarm::woken_by(cx.scope().home(), || end(ending)))
     }
 }
