@@ -51,9 +51,9 @@ mod run;
 pub mod __private;
 
 pub use error::{Error, Task};
-pub use graph::{Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, all, each};
+pub use graph::{Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, Stream, all, each, stream};
 pub use run::{run, run_async};
-pub use runtime::{Builder, Handle, Runtime};
+pub use runtime::{Builder, Handle, IntoStream, Results, Runtime};
 pub use taskgraph_macros::delayed;
 
 /// The most workers a runtime may have.

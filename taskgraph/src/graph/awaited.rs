@@ -91,6 +91,20 @@ pub(super) unsafe fn with_parent<R>(
     Ok(result.expect("a reactor polls"))
 }
 
+impl<T> Awaited<T> {
+    pub(super) fn has_started(&self) -> bool {
+        !matches!(self.0, State::Held(_))
+    }
+
+    /// The computation, if it has not started.
+    pub(super) fn into_delayed(mut self) -> Option<DC<T>> {
+        match mem::replace(&mut self.0, State::Over) {
+            State::Held(delayed) => Some(delayed),
+            State::Started(_) | State::There(_) | State::Over => None,
+        }
+    }
+}
+
 impl<T> Unpin for Awaited<T> {}
 
 impl<T: Send + 'static> Future for Awaited<T> {

@@ -80,6 +80,12 @@ impl<T> Small<T> {
         // SAFETY: it was made of a `T`, and is not used again.
         unsafe { to.copy_from_nonoverlapping(self.0.as_ptr().cast::<T>(), 1) }
     }
+
+    #[inline(always)]
+    pub(super) fn into_value(self) -> T {
+        // SAFETY: as above.
+        unsafe { self.0.as_ptr().cast::<T>().read() }
+    }
 }
 
 // SAFETY: a graph that has not run is owned by this handle alone, and all that it holds is `Send`: every constructor

@@ -9,6 +9,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::alarm::Sleeper;
 use super::arg::IntoArg;
 use super::batch::OpenBatch;
 use super::body::Pausing;
@@ -17,8 +18,10 @@ use super::cx::{Cx, Parked, Queued};
 use super::delayed::Opened;
 use super::input::Slot;
 use super::node::{FailedInputs, Node, Ready};
+use super::outlet::{self, Outlet};
 use super::segment::Segment;
 use super::shared::Shared;
+use super::stream;
 use super::window::{SLICE_LEN_MAX, Window};
 
 const SEGMENT_LEN_MIN: usize = 16;
@@ -92,6 +95,10 @@ pub(super) struct Work<T> {
     generator: NonNull<Node>,
     /// That of the step that resumes the body; null at other times.
     cx: *mut Cx<'static>,
+    /// Whether the body was resumed before.
+    has_begun: bool,
+    /// If the items go into an outlet.
+    feeding: Option<Feeding<T>>,
     segments: Vec<Segment<T>>,
     /// Where in the last segment the next result goes, and the end of that segment.
     next_slot: usize,
@@ -103,11 +110,29 @@ pub(super) struct Work<T> {
     child: u32,
 }
 
+/// What feeds an outlet.
+struct Feeding<T> {
+    outlet: Arc<Outlet<T>>,
+    /// The place of the next item.
+    place: u64,
+    /// With which the pump waits for room.
+    sleeper: Option<Sleeper>,
+}
+
+impl<T> Feeding<T> {
+    fn next_place(&mut self) -> u64 {
+        self.place += 1;
+        self.place - 1
+    }
+}
+
 impl<T: Send + 'static> Desk<T> {
     pub(super) fn new(generator: NonNull<Node>, pump: NonNull<Node>) -> Arc<Self> {
         let work = Work {
             generator,
             cx: ptr::null_mut(),
+            has_begun: false,
+            feeding: None,
             segments: Vec::new(),
             next_slot: 0,
             slots_end: 0,
@@ -128,29 +153,56 @@ impl<T: Send + 'static> Desk<T> {
         assert!(!work.cx.is_null(), "a body yields while it is resumed");
         // SAFETY: the step that resumes the body has lent its `Cx`, and does not use it meanwhile.
         let cx = unsafe { &mut *work.cx };
-        let slot = work.take_slot();
-        match item {
-            // SAFETY: the slot is ours to fill.
-            Outcome::Value(value) => unsafe { slot.cast::<T>().write(value) },
+        let child = match item {
+            Outcome::Value(value) => Err(value),
             Outcome::Delayed(delayed) | Outcome::Generated(delayed) => match delayed.open() {
-                // SAFETY: as above.
-                Opened::Done(value) => unsafe { value.move_to(slot.cast()) },
-                Opened::Graph(node, leaves) => {
-                    work.left = work.left.saturating_sub(work.child - 1);
-                    // SAFETY: the graph is ours, and the slot is the child's.
-                    unsafe { work.batch(self, cx).add(node, leaves, slot.cast(), cx) };
-                }
+                Opened::Done(value) => Err(value.into_value()),
+                Opened::Graph(node, leaves) => Ok((node, leaves)),
             },
             Outcome::Failed(_) => unreachable!("an item is a value or a computation"),
+        };
+        match child {
+            Err(value) => work.put(value),
+            Ok((node, leaves)) => {
+                work.left = work.left.saturating_sub(work.child - 1);
+                // SAFETY: the graph is ours, and the slot is the child's.
+                unsafe {
+                    let (node, slot) = work.place(node);
+                    work.batch(self, cx).add(node, leaves, slot, cx);
+                }
+            }
         }
         work.left = work.left.saturating_sub(1);
         work.left == 0 || cx.scope().is_stopped()
     }
+
+    /// Before the body goes on: if it is far ahead of the consumer of its items, the pump sleeps. Then gives what the step
+    /// comes to.
+    ///
+    /// # Safety
+    ///
+    /// The pump is the caller's, who is not resuming the body. What this gives, the step has to return.
+    pub(super) unsafe fn wait_for_room(&self, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
+        // SAFETY: so the desk is the caller's, too.
+        let feeding = unsafe { (*self.work.get()).feeding.as_mut()? };
+        let waker = Sleeper::wake_up(&mut feeding.sleeper, self.pump, cx);
+        if !feeding.outlet.is_ahead(self.window.items_max(cx.host.max_workers()), waker) {
+            return None;
+        }
+        let sleeper = feeding.sleeper.as_mut().expect("it was woken up");
+        // SAFETY: the caller's promise.
+        Some(unsafe { Sleeper::sleep(sleeper, self.pump, cx) })
+    }
 }
 
-impl<T> Work<T> {
+impl<T: Send + 'static> Work<T> {
     /// The body is resumed for a slice: for so many children, or as many values as the longest has children.
     pub(super) fn begin_slice(&mut self, window: &Window, cx: &mut Cx<'_>) {
+        if !mem::replace(&mut self.has_begun, true) {
+            // SAFETY: the generator waits for its body, and collects this type of items.
+            let outlet = unsafe { stream::outlet_above(self.generator) };
+            self.feeding = outlet.map(|outlet| Feeding { outlet, place: 0, sleeper: None });
+        }
         self.batch_len_max = window.batch_len();
         self.child = SLICE_LEN_MAX / window.slice_len();
         self.left = SLICE_LEN_MAX;
@@ -179,6 +231,36 @@ impl<T> Work<T> {
         let next = OpenBatch::new(self.generator, &desk.window, desk.pump, cx);
         if let Some(full) = self.batch.replace(next) {
             full.close(cx);
+        }
+    }
+
+    /// The next item is there.
+    #[inline(always)]
+    fn put(&mut self, value: T) {
+        match &mut self.feeding {
+            // SAFETY: the slot is ours to fill.
+            None => unsafe { self.take_slot().cast::<T>().write(value) },
+            Some(feeding) => {
+                let place = feeding.next_place();
+                feeding.outlet.put(place, value);
+            }
+        }
+    }
+
+    /// What of the next item goes into a batch, and the slot for it; `child` computes it.
+    ///
+    /// # Safety
+    ///
+    /// The child is the caller's.
+    #[inline(always)]
+    unsafe fn place(&mut self, child: NonNull<Node>) -> (NonNull<Node>, *mut ()) {
+        match &mut self.feeding {
+            None => (child, self.take_slot().cast()),
+            Some(feeding) => {
+                let place = feeding.next_place();
+                // SAFETY: the caller's promise; the generator waits for its batches, and has the outlet.
+                (unsafe { outlet::parcel(&feeding.outlet, place, child) }, ptr::null_mut())
+            }
         }
     }
 

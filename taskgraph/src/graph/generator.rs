@@ -169,10 +169,14 @@ where
     ///
     /// The pump is that of the generator, and the caller's.
     unsafe fn go_on(generator: NonNull<Self>, pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
-        // Whoever takes the pump up may not know its scope.
-        let queued = Queued::new(Ready(pump), cx.scope_ptr());
         // SAFETY: the caller's promise.
         let desk = unsafe { &(*generator.as_ptr()).desk };
+        // SAFETY: as above.
+        if let Some(asleep) = unsafe { desk.wait_for_room(cx) } {
+            return asleep;
+        }
+        // Whoever takes the pump up may not know its scope.
+        let queued = Queued::new(Ready(pump), cx.scope_ptr());
         let max_workers = || cx.host.max_workers();
         if desk.window.is_full(max_workers()) {
             let desk = Arc::clone(desk);

@@ -30,8 +30,10 @@ mod batch;
 mod awaited;
 mod future;
 mod body;
+mod outlet;
 mod desk;
 mod generator;
+mod stream;
 mod arg;
 mod dc;
 
@@ -54,6 +56,8 @@ pub use future::future;
 pub use generator::{generate, generate_async};
 pub use input::Input;
 pub use shared::Shared;
+pub(crate) use stream::Items;
+pub use stream::{Stream, stream};
 
 #[cfg(all(test, taskgraph_loom))]
 mod models;

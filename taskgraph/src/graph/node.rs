@@ -28,10 +28,12 @@
 //! 4. The consumer of a node lives until the node has arrived there, since it waits for it. So does every consumer
 //!    further up.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
 use super::cx::Cx;
 use super::scope::ScopePtr;
@@ -71,6 +73,8 @@ pub(super) enum Described {
     Label(Cow<'static, str>),
     /// Where a failure of what is below ends.
     Attempt(Task),
+    /// Where items go that a generator need not collect: an `Arc` of their outlet.
+    Drain(Arc<dyn Any + Send + Sync>),
     /// Nothing that anybody wrote.
     Plumbing,
 }
@@ -322,7 +326,7 @@ impl Node {
         match described {
             Described::Task(task) | Described::Attempt(task) => Some(task),
             Described::Label(label) => Some(Task { name: Cow::Borrowed(""), label: Some(label), origin }),
-            Described::Plumbing => None,
+            Described::Drain(_) | Described::Plumbing => None,
         }
     }
 

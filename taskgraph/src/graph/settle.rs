@@ -117,7 +117,7 @@ fn named(task: Option<Task>, to: Destination) -> impl Iterator<Item = Task> {
     iter::from_fn(move || {
         let mut task = described.find_map(|described| match described {
             Described::Task(task) => Some(task),
-            Described::Label(_) | Described::Attempt(_) | Described::Plumbing => None,
+            Described::Label(_) | Described::Attempt(_) | Described::Drain(_) | Described::Plumbing => None,
         })?;
         while let Some(Described::Label(label)) = described.next_if(|next| matches!(next, Described::Label(_))) {
             task.label = Some(label);
@@ -127,7 +127,7 @@ fn named(task: Option<Task>, to: Destination) -> impl Iterator<Item = Task> {
 }
 
 /// What is above, up to where a failure would be caught.
-fn consumers(to: Destination) -> impl Iterator<Item = Described> {
+pub(super) fn consumers(to: Destination) -> impl Iterator<Item = Described> {
     let mut next = to.consumer;
     let nodes = iter::from_fn(move || {
         let node = next?;

@@ -65,6 +65,11 @@ impl Window {
         slices_max(max_workers) * (self.slice_len() / BATCH_LEN_MAX).max(1)
     }
 
+    /// How many items may wait for a consumer.
+    pub(super) fn items_max(&self, max_workers: usize) -> usize {
+        (slices_max(max_workers) * self.slice_len()) as usize
+    }
+
     /// The pump opens a batch.
     pub(super) fn open_batch(&self) {
         // Relaxed: the batch is not in anybody's hands yet.

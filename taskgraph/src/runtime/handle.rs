@@ -81,7 +81,9 @@ impl<T: Send + 'static> Future for CancelOnDrop<T> {
 
 impl<T: Send + 'static> Drop for CancelOnDrop<T> {
     fn drop(&mut self) {
-        self.0.cancel();
+        if !self.0.is_finished() {
+            self.0.cancel();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod builder;
 mod handle;
+mod results;
 mod run;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use run::{Cancel, Run};
 
 pub use builder::Builder;
 pub use handle::Handle;
+pub use results::{IntoStream, Results};
 
 /// Workers, and the control port through which their number changes while they run.
 ///
@@ -116,6 +118,30 @@ impl Runtime {
             };
             CancelOnDrop(core.start(delayed, reactor)).await
         }
+    }
+
+    /// Starts computations, and gives their results as they come: from `source`, that is any number of computations, or a
+    /// [`Stream`](crate::Stream).
+    ///
+    /// Of computations each result comes as soon as it is there; one that fails is a failure among them. They are taken
+    /// from `source` as there is room for their results: who consumes slowly slows them down.
+    ///
+    /// ```
+    /// use taskgraph::{DC, Runtime};
+    ///
+    /// let runtime = Runtime::builder().no_control().build()?;
+    /// let squares = (0..10_000u64).map(|x| DC::new(|x| x * x, (x,)));
+    /// let mut sum = 0;
+    /// for square in runtime.stream(squares) {
+    ///     sum += square?;
+    /// }
+    /// assert_eq!(sum, 333_283_335_000);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn stream<T: Send + 'static>(&self, source: impl IntoStream<T>) -> Results<T> {
+        let (items, maker) = source.into_stream().into_parts();
+        Results::new(items, CancelOnDrop(self.spawn(maker)))
     }
 
     /// How many workers there may be now.

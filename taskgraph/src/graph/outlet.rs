@@ -1,0 +1,237 @@
+//! Outlets: how items leave a generator while it runs, and how far it may be ahead of whoever takes them.
+//!
+//! ```text
+//! child --result--> Parcel --item--> Outlet --> Feed, where a consumer polls
+//!                     |                 |
+//!                     +--> its batch    +--there is room again--> the pump of a generator that is ahead
+//! ```
+//!
+//! Each child of such a generator goes into a *parcel*, a node that puts the result into the outlet as soon as it is there.
+//! An outlet hands its items out in the order in which they were yielded, or in which they are completed.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::cx::Cx;
+use super::input::Slot;
+use super::memory;
+use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
+use super::settle;
+use crate::error::Error;
+use crate::sync::{Mutex, lock};
+use crate::unwind;
+
+pub(super) struct Outlet<T>(Mutex<State<T>>);
+
+struct State<T> {
+    order: Order,
+    /// From the item that is to be taken next; empty where one is still to come.
+    items: VecDeque<Option<T>>,
+    /// The place of the first of them among all.
+    first: u64,
+    /// How many of them are there.
+    len: usize,
+    consumer: Option<Waker>,
+    /// Who is ahead, and is to go on once no more than this many items are there.
+    producer: Option<(Waker, usize)>,
+}
+
+/// In which order items are handed out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Yielded,
+    Completed,
+}
+
+impl<T> Outlet<T> {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State {
+            order: Order::Yielded,
+            items: VecDeque::new(),
+            first: 0,
+            len: 0,
+            consumer: None,
+            producer: None,
+        })))
+    }
+
+    /// Before anything is put there.
+    pub(super) fn set_order(&self, order: Order) {
+        lock(&self.0).order = order;
+    }
+
+    /// Item `place` of all is there.
+    pub(super) fn put(&self, place: u64, item: T) {
+        let mut state = lock(&self.0);
+        match state.order {
+            Order::Completed => state.items.push_back(Some(item)),
+            Order::Yielded => {
+                let i = usize::try_from(place - state.first).expect("the items fit into memory");
+                if state.items.len() <= i {
+                    state.items.resize_with(i + 1, || None);
+                }
+                state.items[i] = Some(item);
+            }
+        }
+        state.len += 1;
+        let consumer = if state.items[0].is_some() { state.consumer.take() } else { None };
+        drop(state);
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
+    }
+
+    /// Whether so many items are there that whoever makes them has to wait; `waker` is woken when half of them are taken.
+    pub(super) fn is_ahead(&self, len_max: usize, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let mut state = lock(&self.0);
+        let is_ahead = len_max <= state.len;
+        if is_ahead {
+            state.producer = Some((waker, len_max / 2));
+        }
+        is_ahead
+    }
+
+    /// Moves what can be taken to `taken`; if that is nothing, the consumer is woken when there is something.
+    fn poll_take(&self, taken: &mut VecDeque<T>, context: &Context<'_>) -> Poll<()> {
+        let waker = context.waker().clone();
+        let mut state = lock(&self.0);
+        while let Some(Some(_)) = state.items.front() {
+            taken.extend(state.items.pop_front().flatten());
+            state.first += 1;
+            state.len -= 1;
+        }
+        if taken.is_empty() {
+            let before = state.consumer.replace(waker);
+            drop(state);
+            drop(before);
+            return Poll::Pending;
+        }
+        let len = state.len;
+        let producer = state.producer.take_if(|(_, len_low)| len <= *len_low);
+        drop(state);
+        if let Some((producer, _)) = producer {
+            producer.wake();
+        }
+        Poll::Ready(())
+    }
+}
+
+#[repr(C)]
+struct Parcel<T> {
+    node: Node,
+    place: u64,
+    outlet: NonNull<Outlet<T>>,
+    slot: Slot<T>,
+}
+
+/// Item `place` of an outlet is the result of `child`, which then waits for nothing but the consumer of the parcel.
+///
+/// # Safety
+///
+/// The child is the caller's and has a result of type `T`. The outlet outlives the consumer of the parcel.
+pub(super) unsafe fn parcel<T: Send + 'static>(outlet: &Outlet<T>, place: u64, child: NonNull<Node>) -> NonNull<Node> {
+    let parcel = memory::allocate::<Parcel<T>>();
+    let at = parcel.as_ptr();
+    // SAFETY: the memory is room for a `Parcel`, whose slot is the child's from here on; the child is the caller's.
+    unsafe {
+        (&raw mut (*at).node).write(Node::new(Parcel::<T>::TABLE, Location::caller(), 1));
+        (&raw mut (*at).place).write(place);
+        (&raw mut (*at).outlet).write(NonNull::from(outlet));
+        child.as_ref().attach(Destination { consumer: Some(parcel.cast()), slot: (&raw mut (*at).slot).cast() });
+    }
+    parcel.cast()
+}
+
+impl<T: Send + 'static> Parcel<T> {
+    const TABLE: &'static Table =
+        &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
+
+    /// # Safety
+    ///
+    /// The node is one of these, ready, and the caller's.
+    unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let parcel = node.cast::<Self>();
+        let at = parcel.as_ptr();
+        // SAFETY: the child has arrived; its result is moved out before the memory goes. The consumer waits for us, so
+        // the outlet is there.
+        unsafe {
+            let item = (&raw mut (*at).slot).cast::<T>().read();
+            let (place, outlet, to) = ((*at).place, (*at).outlet, (*at).node.destination());
+            memory::free(parcel);
+            // Who waits may be anybody's waker.
+            unwind::drop_values(|| outlet.as_ref().put(place, item));
+            settle::arrive(to, cx)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The node is one of these, its child is in, and it is the caller's.
+    #[cold]
+    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+        let parcel = node.cast::<Self>();
+        let at = parcel.as_ptr();
+        // SAFETY: the node is ours; what is in its slot is dropped once, then the memory goes.
+        unsafe {
+            let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
+            if !failed.contains(&raw mut (*at).slot) {
+                settle::drop_given_up(|| (&raw mut (*at).slot).cast::<T>().drop_in_place());
+            }
+            memory::free(parcel);
+            Abandoned::Failed(to)
+        }
+    }
+}
+
+/// A consumer's end of an outlet.
+pub(crate) struct Feed<T> {
+    outlet: Arc<Outlet<T>>,
+    taken: VecDeque<T>,
+    end: End,
+}
+
+enum End {
+    ToCome,
+    Failed(Error),
+    Told,
+}
+
+impl<T> Feed<T> {
+    pub(super) fn new(outlet: Arc<Outlet<T>>) -> Self {
+        Self { outlet, taken: VecDeque::new(), end: End::ToCome }
+    }
+
+    pub(super) fn outlet(&self) -> &Outlet<T> {
+        &self.outlet
+    }
+
+    /// The next item; none after the last one, or after the failure, which comes last. `poll_end` tells of the end, after
+    /// which nothing is put into the outlet any more.
+    pub(crate) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        poll_end: impl FnOnce(&mut Context<'_>) -> Poll<Result<(), Error>>,
+    ) -> Poll<Option<Result<T, Error>>> {
+        if self.taken.is_empty()
+            && matches!(self.end, End::ToCome)
+            && self.outlet.poll_take(&mut self.taken, context).is_pending()
+        {
+            let Poll::Ready(ended) = poll_end(context) else { return Poll::Pending };
+            self.end = ended.map_or_else(End::Failed, |()| End::Told);
+            // What came between the two looks.
+            let _ = self.outlet.poll_take(&mut self.taken, context);
+        }
+        if let Some(item) = self.taken.pop_front() {
+            return Poll::Ready(Some(Ok(item)));
+        }
+        match mem::replace(&mut self.end, End::Told) {
+            End::Failed(failure) => Poll::Ready(Some(Err(failure))),
+            End::Told | End::ToCome => Poll::Ready(None),
+        }
+    }
+}

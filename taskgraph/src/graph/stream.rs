@@ -1,0 +1,341 @@
+//! Streams: what a generator yields, consumed while it runs.
+//!
+//! ```text
+//! generator --its collection, which is empty--> Drain --> the end of the stream
+//!     +-- its items --> Outlet --> whoever polls the stream
+//! ```
+//!
+//! A drain is what consumes the collection. A generator that finds one above itself puts its items into the drain's
+//! [outlet](super::outlet) instead of collecting them. What is computed by something else becomes items when it is there.
+
+use std::any::Any;
+use std::future::{self, Future, IntoFuture};
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::awaited::Awaited;
+use super::call::{self, Fallible, Task};
+use super::cx::Cx;
+use super::delayed::DC;
+use super::desk::Yielder;
+use super::future::future;
+use super::generator::generate;
+use super::input::{FailedSlots, Input, Placing, Slot};
+use super::memory;
+use super::node::{Abandoned, Described, Node, Ready, Table};
+use super::outlet::{Feed, Order, Outlet};
+use super::settle::{self, Why};
+use crate::error::Error;
+use crate::unwind;
+
+/// Items that are made while they are consumed: what [`DC::into_stream`] makes of a generator.
+///
+/// It is lazy. Consume it in the graph, with [`fold`](Self::fold), [`for_each`](Self::for_each), or [`next`](Self::next)
+/// in the body of an `async` task; or outside, with [`Runtime::stream`](crate::Runtime::stream). Items come in the order
+/// of the yields, or [as they are completed](Self::as_completed).
+///
+/// Neither side runs far ahead: a generator is suspended while many items wait to be consumed. The stream ends after the
+/// first failure. Dropping it stops what makes the items.
+///
+/// ```
+/// use taskgraph::delayed;
+///
+/// #[delayed]
+/// fn square(x: u64) -> u64 { x * x }
+/// #[delayed]
+/// fn squares(n: u64) -> Vec<u64> {
+///     for x in 0..n {
+///         yield_!(square(x));
+///     }
+/// }
+///
+/// let sum = squares(1_000).into_stream().fold(0, |sum, square| sum + square); // never more than some are in memory
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(sum)?, 332_833_500);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[must_use = "a stream does nothing unless it is consumed"]
+pub struct Stream<T> {
+    items: Items<T>,
+    /// The computation that makes them.
+    maker: Awaited<()>,
+}
+
+/// Where the items come out.
+pub(crate) enum Items<T> {
+    Plain(Feed<T>),
+    /// Failures among them are not the end.
+    Attempts(Feed<Result<T, Error>>),
+}
+
+/// Many computations, each of which runs when there is room for its result: a stream of those.
+///
+/// They are taken from `delayed` while the stream is consumed. Unlike with [`DC::into_stream`], one that fails is a failure
+/// among the results, and the others go on.
+///
+/// ```
+/// use taskgraph::DC;
+///
+/// let parse = |text: &'static str| DC::<u32>::new(|text: &str| text.parse::<u32>(), (text,));
+/// let sum = taskgraph::stream(["1", "20", "300"].map(parse)).fold(0, |sum, x| sum + x);
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(sum)?, 321);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[track_caller]
+pub fn stream<I, T>(delayed: I) -> Stream<T>
+where
+    I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
+    T: Send + 'static,
+{
+    struct Stream;
+    impl Task for Stream {
+        const NAME: &'static str = "stream";
+    }
+    let delayed = delayed.into_iter();
+    let yields = |yielder: Yielder<Result<T, Error>, _>| async move {
+        for delayed in delayed {
+            yielder.pause(yielder.put(delayed.attempt())).await;
+        }
+    };
+    let (items, maker) = parts(generate::<Stream, Vec<Result<T, Error>>, (), _, _>(yields));
+    self::Stream { items: Items::Attempts(items), maker }
+}
+
+#[track_caller]
+fn parts<C>(collection: DC<C>) -> (Feed<C::Item>, Awaited<()>)
+where
+    C: IntoIterator<Item: Send + 'static> + Send + 'static,
+{
+    let outlet = Outlet::new();
+    let maker = drain(collection, Arc::clone(&outlet)).into_future();
+    (Feed::new(outlet), maker)
+}
+
+impl<C> DC<C>
+where
+    C: IntoIterator<Item: Send + 'static> + Send + 'static,
+{
+    /// The items of the collection, as they are made.
+    ///
+    /// Where a generator makes it, possibly through others whose place it takes, the collection itself stays empty.
+    #[track_caller]
+    pub fn into_stream(self) -> Stream<C::Item> {
+        let (items, maker) = parts(self);
+        Stream { items: Items::Plain(items), maker }
+    }
+}
+
+impl<T: Send + 'static> Stream<T> {
+    /// Items come as soon as each is computed, whatever was yielded before it.
+    ///
+    /// # Panics
+    ///
+    /// If items were asked for before.
+    pub fn as_completed(self) -> Self {
+        assert!(!self.maker.has_started(), "the order of a stream that has begun cannot change");
+        match &self.items {
+            Items::Plain(feed) => feed.outlet().set_order(Order::Completed),
+            Items::Attempts(feed) => feed.outlet().set_order(Order::Completed),
+        }
+        self
+    }
+
+    /// One value of all items, taken one after the other.
+    #[track_caller]
+    pub fn fold<A: Send + 'static>(self, init: A, f: impl FnMut(A, T) -> A + Send + 'static) -> DC<A> {
+        struct Fold;
+        impl Task for Fold {
+            const NAME: &'static str = "fold";
+        }
+        let (mut stream, mut f) = (self, f);
+        future::<Fold, Fallible, _>(async move {
+            let mut folded = init;
+            while let Some(item) = stream.next().await {
+                folded = f(folded, item?);
+            }
+            Ok::<A, Error>(folded)
+        })
+    }
+
+    /// Does something with each item, one after the other.
+    #[track_caller]
+    pub fn for_each(self, f: impl FnMut(T) + Send + 'static) -> DC<()> {
+        let mut f = f;
+        self.fold((), move |(), item| f(item))
+    }
+
+    /// The next item, for the body of an `async` task: none after the last one. A failure comes last.
+    ///
+    /// ```
+    /// # use taskgraph::{Error, delayed};
+    /// #[delayed]
+    /// fn numbers() -> Vec<u32> {
+    ///     for x in 1.. {
+    ///         yield_!(x);
+    ///     }
+    /// }
+    ///
+    /// #[delayed]
+    /// async fn first_above(limit: u32) -> Result<Option<u32>, Error> {
+    ///     let mut numbers = numbers().into_stream();
+    ///     while let Some(x) = numbers.next().await {
+    ///         let x = x?;
+    ///         if limit < x {
+    ///             return Ok(Some(x)); // the rest is not made
+    ///         }
+    ///     }
+    ///     Ok(None)
+    /// }
+    /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(first_above(41))?, Some(42));
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub async fn next(&mut self) -> Option<Result<T, Error>> {
+        future::poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
+        self.items.poll_next(context, |context| Pin::new(&mut self.maker).poll(context))
+    }
+
+    /// Where the items come out, and the computation that makes them.
+    ///
+    /// # Panics
+    ///
+    /// If items were asked for before.
+    pub(crate) fn into_parts(self) -> (Items<T>, DC<()>) {
+        let maker = self.maker.into_delayed().expect("a stream that has begun is consumed where it has");
+        (self.items, maker)
+    }
+}
+
+impl<T> Items<T> {
+    /// The next item, as [`Feed::poll_next`] has it.
+    pub(crate) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        poll_end: impl FnOnce(&mut Context<'_>) -> Poll<Result<(), Error>>,
+    ) -> Poll<Option<Result<T, Error>>> {
+        match self {
+            Self::Plain(feed) => feed.poll_next(context, poll_end),
+            Self::Attempts(feed) => feed.poll_next(context, poll_end).map(|item| item.map(Result::flatten)),
+        }
+    }
+}
+
+impl<T> Unpin for Stream<T> {}
+
+impl<T: Send + 'static> futures_core::Stream for Stream<T> {
+    type Item = Result<T, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll(context)
+    }
+}
+
+#[repr(C)]
+struct Drain<C: IntoIterator> {
+    node: Node,
+    outlet: ManuallyDrop<Arc<Outlet<C::Item>>>,
+    slot: Slot<C>,
+}
+
+struct IntoStream;
+
+impl Task for IntoStream {
+    const NAME: &'static str = "into_stream";
+}
+
+#[track_caller]
+fn drain<C>(collection: DC<C>, outlet: Arc<Outlet<C::Item>>) -> DC<()>
+where
+    C: IntoIterator<Item: Send + 'static> + Send + 'static,
+{
+    let drain = memory::allocate::<Drain<C>>();
+    let at = drain.as_ptr();
+    let mut placing = Placing::new(drain.cast());
+    // SAFETY: the memory is room for a `Drain`; every field of it is written here, by its own type.
+    unsafe {
+        collection.place(&raw mut (*at).slot, &mut placing);
+        (&raw mut (*at).outlet).write(ManuallyDrop::new(outlet));
+        (&raw mut (*at).node).write(Node::new(Drain::<C>::TABLE, Location::caller(), placing.missing()));
+        DC::from_parts(drain.cast(), placing.finish())
+    }
+}
+
+impl<C> Drain<C>
+where
+    C: IntoIterator<Item: Send + 'static> + Send + 'static,
+{
+    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
+
+    /// # Safety
+    ///
+    /// The node is one of these, and alive.
+    unsafe fn describe(node: NonNull<Node>) -> Described {
+        // SAFETY: the caller's promise.
+        let outlet = unsafe { Arc::clone(&node.cast::<Self>().as_ref().outlet) };
+        Described::Drain(outlet as Arc<dyn Any + Send + Sync>)
+    }
+
+    /// What was collected after all becomes items.
+    ///
+    /// # Safety
+    ///
+    /// The node is one of these, ready, and the caller's.
+    unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let drain = node.cast::<Self>();
+        let at = drain.as_ptr();
+        // SAFETY: the input has arrived; everything is moved out before the memory goes.
+        let (collection, outlet, to, origin) = unsafe {
+            let collection = <DC<C> as Input>::take(&raw mut (*at).slot);
+            let outlet = ManuallyDrop::take(&mut (*at).outlet);
+            let (to, origin) = ((*at).node.destination(), (*at).node.origin());
+            memory::free(drain);
+            (collection, outlet, to, origin)
+        };
+        let put_all = || (0..).zip(collection).for_each(|(place, item)| outlet.put(place, item));
+        match unwind::catch(put_all) {
+            // SAFETY: the destination is that of this node, whose result is nothing.
+            Ok(()) => unsafe { settle::deliver(to, (), cx) },
+            Err(message) => {
+                settle::blame(call::name::<IntoStream>(origin), Why::Panicked(message), to, cx);
+                settle::fail(to, cx)
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The node is one of these, its input is in, and it is the caller's.
+    #[cold]
+    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+        let drain = node.cast::<Self>();
+        let at = drain.as_ptr();
+        // SAFETY: the node is ours; what it holds is dropped once, then its memory goes.
+        unsafe {
+            let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
+            settle::drop_given_up(|| DC::<C>::discard(&raw mut (*at).slot, &FailedSlots(&failed)));
+            settle::drop_given_up(|| ManuallyDrop::drop(&mut (*at).outlet));
+            memory::free(drain);
+            Abandoned::Failed(to)
+        }
+    }
+}
+
+/// The outlet of the drain that consumes the collection of `generator`, if one does.
+///
+/// # Safety
+///
+/// The generator is waiting, and collects items of type `T`.
+pub(super) unsafe fn outlet_above<T: Send + 'static>(generator: NonNull<Node>) -> Option<Arc<Outlet<T>>> {
+    // SAFETY: the caller's promise.
+    let to = unsafe { generator.as_ref() }.destination();
+    let above = settle::consumers(to).find(|described| !matches!(described, Described::Label(_)));
+    match above {
+        Some(Described::Drain(outlet)) => outlet.downcast().ok(),
+        _ => None,
+    }
+}

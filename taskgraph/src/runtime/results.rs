@@ -1,0 +1,103 @@
+//! The items of a stream, outside of the graph.
+
+use std::fmt;
+use std::future::{self, Future};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use super::handle::CancelOnDrop;
+use crate::error::Error;
+use crate::graph::{self, DC, Items, Stream};
+use crate::scheduler;
+
+/// What [`Runtime::stream`](crate::Runtime::stream) takes: computations, or a [`Stream`].
+pub trait IntoStream<T> {
+    #[doc(hidden)]
+    #[track_caller]
+    fn into_stream(self) -> Stream<T>;
+}
+
+impl<T: Send + 'static> IntoStream<T> for Stream<T> {
+    fn into_stream(self) -> Stream<T> {
+        self
+    }
+}
+
+impl<I, T> IntoStream<T> for I
+where
+    I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
+    T: Send + 'static,
+{
+    fn into_stream(self) -> Stream<T> {
+        graph::stream(self).as_completed()
+    }
+}
+
+/// Results as they come, of a run that was started with [`Runtime::stream`](crate::Runtime::stream): an iterator, which
+/// blocks, and a `futures::Stream`.
+///
+/// Dropping it cancels the run.
+#[must_use = "dropping the results cancels the run"]
+pub struct Results<T> {
+    items: Items<T>,
+    run: CancelOnDrop<()>,
+}
+
+impl<T: Send + 'static> Results<T> {
+    pub(super) fn new(items: Items<T>, run: CancelOnDrop<()>) -> Self {
+        Self { items, run }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
+        self.items.poll_next(context, |context| Pin::new(&mut self.run).poll(context))
+    }
+}
+
+impl<T> Unpin for Results<T> {}
+
+impl<T: Send + 'static> Iterator for Results<T> {
+    type Item = Result<T, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(item) = self.poll(&mut context) {
+            return item;
+        }
+        scheduler::blocking(|| block_on(future::poll_fn(|context| self.poll(context))))
+    }
+}
+
+impl<T: Send + 'static> futures_core::Stream for Results<T> {
+    type Item = Result<T, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll(context)
+    }
+}
+
+impl<T> fmt::Debug for Results<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Results")
+    }
+}
+
+/// Blocks this thread until the future is through.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        thread::park();
+    }
+}
