@@ -5,7 +5,7 @@
 
 use std::mem;
 use std::ptr::NonNull;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::links::List;
@@ -17,21 +17,15 @@ use super::settle;
 pub(crate) trait Host {
     /// Makes nodes that are ready visible to all workers while a step goes on.
     fn publish(&self, cx: &mut Cx<'_>);
-    /// Queues a node for whoever has nothing else to do.
+    /// Queues a node for whoever has nothing of its own to do.
     fn defer(&self, node: Queued);
+    /// Queues a node for whoever would go idle without it.
+    fn defer_until_idle(&self, node: Queued);
     /// How many workers there may be.
     fn max_workers(&self) -> usize;
-    /// Whom to ask for more to do when that number has changed.
-    fn remember(&self, parked: Weak<dyn Parked>);
     /// Whether nodes of that home are queued here.
     fn is_home(&self, home: &Arc<dyn Home>) -> bool;
     fn now(&self) -> Instant;
-}
-
-/// Something that holds back what could be done, since the workers there are have enough.
-pub(crate) trait Parked: Send + Sync {
-    /// What there is to do, if it is still held back.
-    fn take_up(&self) -> Option<Queued>;
 }
 
 pub(crate) struct Cx<'h> {

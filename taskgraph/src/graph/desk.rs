@@ -14,7 +14,7 @@ use super::arg::IntoArg;
 use super::batch::OpenBatch;
 use super::body::Pausing;
 use super::call::Outcome;
-use super::cx::{Cx, Parked, Queued};
+use super::cx::Cx;
 use super::delayed::Opened;
 use super::input::Slot;
 use super::node::{FailedInputs, Node, Ready};
@@ -68,7 +68,7 @@ impl<T: Send + 'static, P: Pausing> Yielder<T, P> {
     }
 }
 
-/// What outlives a parked pump, and the place the body works at.
+/// What the body shares with the generator.
 pub(super) struct Desk<T> {
     pub(super) window: Window,
     pub(super) pump: NonNull<Node>,
@@ -82,13 +82,6 @@ pub(super) struct Desk<T> {
 unsafe impl<T: Send> Send for Desk<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Desk<T> {}
-
-impl<T: Send> Parked for Desk<T> {
-    fn take_up(&self) -> Option<Queued> {
-        // SAFETY: whoever takes the pump up has it; it was parked with its scope.
-        self.window.take_up().then(|| unsafe { Queued::again(Ready(self.pump)) })
-    }
-}
 
 /// What the body works on while it is resumed, and the pump between that.
 pub(super) struct Work<T> {

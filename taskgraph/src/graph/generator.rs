@@ -10,7 +10,7 @@
 //! by whoever has nothing else to do, and makes children of its own. So what a worker makes it mostly takes itself while
 //! it is in its cache.
 //!
-//! Not more than a [`Window`] of batches is in flight.
+//! Not more than a [window](super::window) of batches is in flight.
 //!
 //! The [body](super::body) itself may be an `async` one, which awaits other things, too.
 
@@ -19,18 +19,19 @@ use std::marker::PhantomData;
 use std::mem;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::alarm::Sleeper;
 use super::body::{Body, Finish, Marked, Plain, Polled, Resumed, Unmarked};
 use super::call::{self, Task};
-use super::cx::{Cx, Parked, Queued};
+use super::cx::{Cx, Queued};
 use super::delayed::DC;
 use super::desk::{Desk, Yielder};
 use super::links::List;
 use super::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::settle::{self, Why};
+use super::window::Room;
 use crate::unwind;
 
 /// A generator whose body has not started.
@@ -175,17 +176,12 @@ where
         if let Some(asleep) = unsafe { desk.wait_for_room(cx) } {
             return asleep;
         }
-        // Whoever takes the pump up may not know its scope.
-        let queued = Queued::new(Ready(pump), cx.scope_ptr());
-        let max_workers = || cx.host.max_workers();
-        if desk.window.is_full(max_workers()) {
-            let desk = Arc::clone(desk);
-            let tell = || cx.host.remember(Arc::downgrade(&desk) as Weak<dyn Parked>);
-            if desk.window.park_if_full(max_workers, tell) {
-                return None;
-            }
+        match desk.window.room(cx.host.max_workers()) {
+            Room::Plenty => cx.host.defer(Queued::new(Ready(pump), cx.scope_ptr())),
+            Room::Little => cx.host.defer_until_idle(Queued::new(Ready(pump), cx.scope_ptr())),
+            Room::None if desk.window.park_if_full() => {}
+            Room::None => return Some(Ready(pump)),
         }
-        cx.host.defer(queued);
         None
     }
 

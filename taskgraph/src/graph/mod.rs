@@ -37,7 +37,7 @@ mod stream;
 mod arg;
 mod dc;
 
-pub(crate) use cx::{Cx, Host, Parked, Queued};
+pub(crate) use cx::{Cx, Host, Queued};
 pub(crate) use memory::{settle as settle_memory, trim};
 pub(crate) use node::Ready;
 pub(crate) use root::{Ending, root};

@@ -14,7 +14,7 @@ use loom::thread;
 
 use super::body::Unmarked;
 use super::call::{Fallible, Task, Value};
-use super::cx::{Cx, Host, Parked, Queued};
+use super::cx::{Cx, Host, Queued};
 use super::delayed::DC;
 use super::desk::Yielder;
 use super::future::future;
@@ -108,7 +108,9 @@ impl Host for Worker<'_> {
         2
     }
 
-    fn remember(&self, _: std::sync::Weak<dyn Parked>) {}
+    fn defer_until_idle(&self, node: Queued) {
+        self.defer(node);
+    }
 
     fn is_home(&self, _: &std::sync::Arc<dyn Home>) -> bool {
         true
@@ -322,30 +324,6 @@ fn a_task_waits_for_the_children_that_its_body_has_dropped() {
     );
 }
 
-/// A body is parked for want of workers while there come more: one of them notices the other.
-#[test]
-fn a_body_that_is_parked_does_not_miss_that_there_are_more_workers() {
-    loom::model(|| {
-        let shared = Arc::new((Window::new(), AtomicUsize::new(1)));
-        (0..4).for_each(|_| shared.0.open_batch());
-        // The list of windows is behind a lock in the scheduler, too.
-        let known = Arc::new(Mutex::new(false));
-        let resize = {
-            let (shared, known) = (Arc::clone(&shared), Arc::clone(&known));
-            thread::spawn(move || {
-                shared.1.store(100, Ordering::Relaxed);
-                let is_known = *known.lock().unwrap();
-                is_known && shared.0.take_up()
-            })
-        };
-        let (window, max_workers) = &*shared;
-        let tell = || *known.lock().unwrap() = true;
-        let parked = window.park_if_full(|| max_workers.load(Ordering::Relaxed), tell);
-        let taken_up = resize.join().unwrap();
-        assert_eq!(taken_up, parked, "it is parked for good, or was taken up twice");
-    });
-}
-
 #[test]
 fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
     let mut model = loom::model::Builder::new();
@@ -354,7 +332,7 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
         let window = Arc::new(Window::new());
         // What the body did before it was parked: whoever takes it up must see it.
         let body = Arc::new(UnsafeCell::new(0));
-        (0..4).for_each(|_| window.open_batch());
+        (0..window.batches_max()).for_each(|_| window.open_batch());
         let chunks: Vec<_> = (0..2)
             .map(|_| {
                 let (window, body) = (Arc::clone(&window), Arc::clone(&body));
@@ -370,7 +348,7 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
             .collect();
         // SAFETY: as above.
         body.with_mut(|body| unsafe { *body += 1 });
-        let parked = window.park_if_full(|| 1, || ());
+        let parked = window.park_if_full();
         let taken_up = chunks.into_iter().map(|chunk| chunk.join().unwrap()).filter(|ready| *ready).count();
         assert_eq!(taken_up, usize::from(parked));
     });

@@ -11,6 +11,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub(crate) struct Scope {
     /// The scope of the run that started it, and so says where it is queued; null for a run's own.
     run: AtomicPtr<Scope>,
     needed_by: NeededBy,
-    kept: Mutex<Kept>,
+    kept: Mutex<Option<Box<Kept>>>,
 }
 
 /// What only matters when a scope stops.
@@ -38,7 +39,7 @@ struct Kept {
     /// The first failure.
     failure: Option<Error>,
     /// Who sleeps in this scope, or in an attempt of this run.
-    asleep: Option<Box<WeakList<Alarm>>>,
+    asleep: WeakList<Alarm>,
 }
 
 /// A scope as nodes hold it. It outlives every node that belongs to it, since its owner waits for them all.
@@ -117,7 +118,7 @@ impl Scope {
             needed_at: AtomicU32::new(0),
             run: AtomicPtr::new(ptr::null_mut()),
             needed_by,
-            kept: Mutex::new(Kept::default()),
+            kept: Mutex::new(None),
         }
     }
 
@@ -242,8 +243,8 @@ impl Scope {
             STOPS.fetch_add(1, Ordering::Release);
         }
         // Whoever adds himself after this finds the scope stopped, for he has the lock after us.
-        let asleep = lock(&self.kept).asleep.take();
-        asleep.iter().flat_map(|asleep| asleep.live()).for_each(|alarm| alarm.ring());
+        let asleep = lock(&self.kept).as_mut().map(|kept| mem::take(&mut kept.asleep));
+        asleep.iter().flat_map(WeakList::live).for_each(|alarm| alarm.ring());
         if is_run {
             let asleep: Vec<_> = asleep_in_shared().live().collect();
             asleep.iter().for_each(|alarm| alarm.ring());
@@ -255,8 +256,8 @@ impl Scope {
     /// It has to look whether it [is stopped](Self::is_stopped) after this.
     #[cold]
     pub(super) fn wake_when_stopped(&self, alarm: &Arc<Alarm>) {
-        let add = |kept: &mut Kept| kept.asleep.get_or_insert_default().add(Arc::downgrade(alarm));
-        add(&mut lock(&self.kept));
+        let add = |scope: &Self| lock(&scope.kept).get_or_insert_default().asleep.add(Arc::downgrade(alarm));
+        add(self);
         let base = match &self.needed_by {
             // SAFETY: what is around an attempt waits for it.
             NeededBy::Around(around) => unsafe { &*around.load(Ordering::Relaxed) },
@@ -264,7 +265,7 @@ impl Scope {
             NeededBy::Waiters(_) => self,
         };
         match base.needed_by {
-            NeededBy::Run(_) => add(&mut lock(&base.kept)),
+            NeededBy::Run(_) => add(base),
             NeededBy::Waiters(_) => asleep_in_shared().add(Arc::downgrade(alarm)),
             NeededBy::Around(_) => unreachable!("attempts in attempts know what is around all of them"),
         }
@@ -273,18 +274,14 @@ impl Scope {
     /// Keeps the scope's first failure, and stops it.
     #[cold]
     pub(super) fn fail(&self, failure: impl FnOnce() -> Error) {
-        let mut kept = lock(&self.kept);
-        if kept.failure.is_none() {
-            kept.failure = Some(failure());
-        }
-        drop(kept);
+        lock(&self.kept).get_or_insert_default().failure.get_or_insert_with(failure);
         self.stop();
     }
 
     /// Why the scope has no result.
     #[cold]
     pub(super) fn failure(&self) -> Error {
-        lock(&self.kept).failure.clone().unwrap_or_else(Error::cancelled)
+        lock(&self.kept).as_ref().and_then(|kept| kept.failure.clone()).unwrap_or_else(Error::cancelled)
     }
 }
 

@@ -5,10 +5,10 @@
 use std::cell::Cell;
 use std::iter;
 use std::ptr::NonNull;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::cx::{Cx, Host, Parked, Queued};
+use super::cx::{Cx, Host, Queued};
 use super::links::List;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready};
 use super::scope::Home;
@@ -220,11 +220,11 @@ impl Host for Nobody {
     fn defer(&self, _: Queued) {
         unreachable!("giving a graph up that never ran defers nothing");
     }
+    fn defer_until_idle(&self, _: Queued) {
+        unreachable!("giving a graph up that never ran defers nothing");
+    }
     fn max_workers(&self) -> usize {
         1
-    }
-    fn remember(&self, _: Weak<dyn Parked>) {
-        unreachable!("giving a graph up parks nothing");
     }
     fn is_home(&self, _: &Arc<dyn Home>) -> bool {
         unreachable!("giving a graph up that never ran tells nobody of a shared result");

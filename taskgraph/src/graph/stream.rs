@@ -9,6 +9,7 @@
 //! [outlet](super::outlet) instead of collecting them. What is computed by something else becomes items when it is there.
 
 use std::any::Any;
+use std::convert::identity;
 use std::future::{self, Future, IntoFuture};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
@@ -220,7 +221,9 @@ impl<T> Items<T> {
     ) -> Poll<Option<Result<T, Error>>> {
         match self {
             Self::Plain(feed) => feed.poll_next(context, poll_end),
-            Self::Attempts(feed) => feed.poll_next(context, poll_end).map(|item| item.map(Result::flatten)),
+            Self::Attempts(feed) => {
+                feed.poll_next(context, poll_end).map(|item| item.map(|item| item.and_then(identity)))
+            }
         }
     }
 }

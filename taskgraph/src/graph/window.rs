@@ -1,16 +1,16 @@
 //! How much of a generator may be in flight, and when its body goes on.
 //!
-//! The body is resumed for one *slice* after the other, each of so many children, in batches. When the window is full of
-//! batches the pump is parked, and belongs to them: the one that leaves the window half empty makes it ready again. So
-//! does a change of the number of workers, which may need more to do at once.
+//! The body is resumed for one *slice* after the other, each of so many children, in batches. When a few slices for each
+//! worker are in flight it only goes on for a worker that would be idle otherwise: if what is in flight waits for timers
+//! or for other computations there is room for more. When very much is in flight the pump is parked, and belongs to the
+//! batches: the one that leaves the window half empty makes it ready again.
 //!
-//! A slice is a few children at first, so that the window holds no more than some for each worker, which bounds the
-//! memory of heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay
-//! for this.
+//! A slice is a few children at first, so that no more than some for each worker are in flight, which bounds the memory of
+//! heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for this.
 
 use std::time::Duration;
 
-use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// Longer slices gain nothing.
 pub(super) const SLICE_LEN_MAX: u32 = 256;
@@ -23,6 +23,8 @@ const FIRST_SLICE_LEN: u32 = 8;
 const SETTLED_SOON: Duration = Duration::from_micros(200);
 /// A batch that takes this long holds more than it needs to.
 const SETTLED_LATE: Duration = Duration::from_millis(2);
+/// So many children in flight are enough, whatever they wait for.
+const IN_FLIGHT_MAX: u32 = if cfg!(taskgraph_loom) { 32 } else { 1 << 14 };
 /// Set in `in_flight` while the pump is parked.
 const PARKED: u32 = 1 << 31;
 
@@ -32,8 +34,14 @@ pub(super) struct Window {
     /// The pump becomes ready again when no more than this many batches are in flight.
     low: AtomicU32,
     slice_len: AtomicU32,
-    /// Whether those who change the number of workers know of this window.
-    known: AtomicBool,
+}
+
+/// How much more may be in flight.
+pub(super) enum Room {
+    Plenty,
+    /// Enough to keep a worker from going idle.
+    Little,
+    None,
 }
 
 /// How many slices may be in flight with so many workers: enough for each to have one and to find the next.
@@ -43,12 +51,7 @@ fn slices_max(max_workers: usize) -> u32 {
 
 impl Window {
     pub(super) fn new() -> Self {
-        Self {
-            in_flight: AtomicU32::new(0),
-            low: AtomicU32::new(0),
-            slice_len: AtomicU32::new(FIRST_SLICE_LEN),
-            known: AtomicBool::new(false),
-        }
+        Self { in_flight: AtomicU32::new(0), low: AtomicU32::new(0), slice_len: AtomicU32::new(FIRST_SLICE_LEN) }
     }
 
     /// How many children the next slice should have.
@@ -59,10 +62,6 @@ impl Window {
     /// How many children the next batch should have.
     pub(super) fn batch_len(&self) -> u32 {
         self.slice_len().min(BATCH_LEN_MAX)
-    }
-
-    fn batches_max(&self, max_workers: usize) -> u32 {
-        slices_max(max_workers) * (self.slice_len() / BATCH_LEN_MAX).max(1)
     }
 
     /// How many items may wait for a consumer.
@@ -76,31 +75,28 @@ impl Window {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn is_full(&self, max_workers: usize) -> bool {
-        self.batches_max(max_workers) <= self.in_flight.load(Ordering::Relaxed)
+    pub(super) fn room(&self, max_workers: usize) -> Room {
+        let in_flight = self.in_flight.load(Ordering::Relaxed);
+        if in_flight < slices_max(max_workers) * (self.slice_len() / BATCH_LEN_MAX).max(1) {
+            Room::Plenty
+        } else if in_flight < self.batches_max() {
+            Room::Little
+        } else {
+            Room::None
+        }
     }
 
-    /// Parks the pump if the window is full. If this gives true, the pump is not the caller's any more.
-    ///
-    /// `tell` lets those who change the number of workers know of this window; they call [`take_up`](Self::take_up).
-    pub(super) fn park_if_full(&self, max_workers: impl Fn() -> usize, tell: impl FnOnce()) -> bool {
-        let full = self.batches_max(max_workers());
-        if self.in_flight.load(Ordering::Relaxed) < full {
-            return false;
-        }
-        if !self.known.swap(true, Ordering::Relaxed) {
-            tell();
-        }
+    pub(super) fn batches_max(&self) -> u32 {
+        IN_FLIGHT_MAX / self.batch_len()
+    }
+
+    /// Parks the pump if there is no room. If this gives true, the pump is not the caller's any more.
+    pub(super) fn park_if_full(&self) -> bool {
+        let full = self.batches_max();
         self.low.store(full / 2, Ordering::Relaxed);
-        // Release: whoever takes the pump up sees what it did, `low` included.
+        // Release: whoever gets the pump sees what it did, `low` included.
         let park = |in_flight: u32| (full <= in_flight).then_some(in_flight | PARKED);
-        if self.in_flight.fetch_update(Ordering::Release, Ordering::Relaxed, park).is_err() {
-            return false;
-        }
-        // SeqCst, pairs with the fence in `take_up`: either we see the new number of workers here, or whoever changed
-        // it sees the mark.
-        fence(Ordering::SeqCst);
-        self.batches_max(max_workers()) <= full || !self.unpark()
+        self.in_flight.fetch_update(Ordering::Release, Ordering::Relaxed, park).is_ok()
     }
 
     /// A batch has settled after this time; whether the pump is ready because of that, and the caller's.
@@ -109,21 +105,8 @@ impl Window {
         // Acquire, pairs with the Release in `park_if_full`.
         let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
         let half_empty = before & PARKED != 0 && (before & !PARKED) - 1 <= self.low.load(Ordering::Relaxed);
-        half_empty && self.unpark()
-    }
-
-    /// The number of workers has changed; whether the pump is ready because of that, and the caller's.
-    pub(super) fn take_up(&self) -> bool {
-        self.known.store(false, Ordering::Relaxed);
-        // SeqCst: see `park_if_full`.
-        fence(Ordering::SeqCst);
-        self.unpark()
-    }
-
-    /// Several may try this at once: the one that clears the mark has the pump.
-    fn unpark(&self) -> bool {
-        // Acquire, pairs with the Release in `park_if_full`.
-        self.in_flight.fetch_and(!PARKED, Ordering::Acquire) & PARKED != 0
+        // Several may see it half empty: the one that clears the mark has the pump.
+        half_empty && self.in_flight.fetch_and(!PARKED, Ordering::Acquire) & PARKED != 0
     }
 
     /// Suits the length of the next slices to the time this batch took.
@@ -144,27 +127,23 @@ mod tests {
     #[test]
     fn a_full_window_parks_until_it_is_half_empty() {
         let window = Window::new();
-        for _ in 0..slices_max(1) {
-            assert!(!window.park_if_full(|| 1, || ()));
+        while !matches!(window.room(1), Room::None) {
+            assert!(!window.park_if_full());
             window.open_batch();
         }
-        assert!(window.park_if_full(|| 1, || ()));
-        let ready: Vec<_> = (0..slices_max(1)).map(|_| window.batch_settled(SETTLED_LATE)).collect();
+        let full = window.batches_max();
+        assert!(window.park_if_full());
+        let ready: Vec<_> = (0..full).map(|_| window.batch_settled(SETTLED_SOON)).collect();
         assert_eq!(ready.iter().position(|ready| *ready), Some(ready.len() / 2 - 1));
-        assert_eq!(ready.iter().filter(|ready| **ready).count(), 1, "the pump is taken up once");
+        assert_eq!(ready.iter().filter(|ready| **ready).count(), 1, "the pump is made ready once");
     }
 
     #[test]
-    fn more_workers_take_up_what_is_parked() {
+    fn there_is_plenty_of_room_for_some_slices_and_more_with_more_workers() {
         let window = Window::new();
         (0..slices_max(1)).for_each(|_| window.open_batch());
-        let mut told = 0;
-        assert!(window.park_if_full(|| 1, || told += 1));
-        assert!(window.take_up());
-        assert!(!window.take_up());
-        assert!(!window.park_if_full(|| 100, || told += 1), "there is room for a hundred");
-        assert!(window.park_if_full(|| 1, || told += 1));
-        assert_eq!(told, 2, "whoever took it up forgot it");
+        assert!(matches!(window.room(1), Room::Little));
+        assert!(matches!(window.room(2), Room::Plenty));
     }
 
     #[test]

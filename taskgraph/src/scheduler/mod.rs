@@ -26,15 +26,13 @@ mod pool;
 mod worker;
 
 use std::hint;
-use std::mem;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::graph::{Home, Parked, Queued};
+use crate::graph::{Home, Queued};
 use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Mutex, lock};
-use crate::weak_list::WeakList;
 use gate::{Gate, Permit, Suspended};
 use pool::Pool;
 use queues::Queues;
@@ -48,8 +46,6 @@ pub(crate) struct Scheduler {
     called: Mutex<Option<(Suspended, u16)>>,
     /// Held while the pool changes, so that pool and gate agree on how many there may be.
     resizing: Mutex<()>,
-    /// Who may have more to do once there are more workers.
-    parked: Mutex<WeakList<dyn Parked>>,
     call_due: AtomicBool,
 }
 
@@ -67,7 +63,6 @@ impl Scheduler {
             pool: Pool::new(max_workers, on_start)?,
             called: Mutex::new(None),
             resizing: Mutex::new(()),
-            parked: Mutex::new(WeakList::new()),
             call_due: AtomicBool::new(false),
         });
         home.get_or_init(|| Arc::downgrade(&scheduler));
@@ -101,24 +96,23 @@ impl Scheduler {
             self.gate.set_max(max_workers);
         })?;
         drop(resizing);
-        if before < max_workers {
-            let parked = mem::take(&mut *lock(&self.parked));
-            for node in parked.live().filter_map(|parked| parked.take_up()) {
-                self.queues.inject(node);
-            }
-        }
         self.call_worker();
         Ok(())
     }
 
-    /// Asks `parked` for more to do when the number of workers changes.
-    fn remember(&self, parked: Weak<dyn Parked>) {
-        lock(&self.parked).add(parked);
-    }
-
-    /// Queues a node for whoever has nothing else to do.
+    /// Queues a node for whoever has nothing of its own to do.
     fn offer(self: &Arc<Self>, node: Queued) {
         self.queues.inject(node);
+        self.call_for_injected();
+    }
+
+    /// Queues a node for whoever would go idle without it.
+    fn offer_spare(self: &Arc<Self>, node: Queued) {
+        self.queues.inject_spare(node);
+        self.call_for_injected();
+    }
+
+    fn call_for_injected(self: &Arc<Self>) {
         // SeqCst, pairs with the gate's: see "Why no work is overlooked".
         fence(Ordering::SeqCst);
         if self.gate.state().wants_worker() {

@@ -17,6 +17,8 @@ use crate::sync::{Mutex, lock};
 
 pub(crate) struct Queues {
     injector: Injector<Queued>,
+    /// For those who would go idle.
+    spare: Injector<Queued>,
     deques: Mutex<Deques>,
     /// How many deques there are; none ever goes.
     len: AtomicUsize,
@@ -38,12 +40,17 @@ pub(crate) struct Claim<'q> {
 impl Queues {
     pub(crate) fn new() -> Self {
         let deques = Deques { unclaimed: Vec::new(), stealers: Arc::from([]) };
-        Self { injector: Injector::new(), deques: Mutex::new(deques), len: AtomicUsize::new(0) }
+        Self { injector: Injector::new(), spare: Injector::new(), deques: Mutex::new(deques), len: AtomicUsize::new(0) }
     }
 
     /// Queues a node from outside.
     pub(crate) fn inject(&self, node: Queued) {
         self.injector.push(node);
+    }
+
+    /// Queues a node behind everything else.
+    pub(crate) fn inject_spare(&self, node: Queued) {
+        self.spare.push(node);
     }
 
     /// A deque for a new worker; the one that was left last, or another one if all are claimed.
@@ -63,7 +70,9 @@ impl Queues {
 
     /// Whether anything is queued anywhere.
     pub(crate) fn any(&self) -> bool {
-        !self.injector.is_empty() || lock(&self.deques).stealers.iter().any(|stealer| !stealer.is_empty())
+        !self.injector.is_empty()
+            || !self.spare.is_empty()
+            || lock(&self.deques).stealers.iter().any(|stealer| !stealer.is_empty())
     }
 }
 
@@ -81,20 +90,10 @@ impl Claim<'_> {
 
     /// The oldest node from outside.
     pub(crate) fn take_injected(&self) -> Option<Queued> {
-        // Much cheaper than to try.
-        if self.queues.injector.is_empty() {
-            return None;
-        }
-        loop {
-            match self.queues.injector.steal() {
-                Steal::Success(node) => return Some(node),
-                Steal::Empty => return None,
-                Steal::Retry => {}
-            }
-        }
+        take(&self.queues.injector)
     }
 
-    /// Something from outside, or the oldest node of another worker.
+    /// Something from outside, the oldest node of another worker, or what nobody else wants.
     pub(crate) fn steal(&self) -> Option<Queued> {
         if let Some(node) = self.take_injected() {
             return Some(node);
@@ -114,11 +113,26 @@ impl Claim<'_> {
                 }
             }
         }
-        None
+        take(&self.queues.spare)
     }
 
     /// Leaves the deque to the next worker.
     pub(crate) fn release(self) {
         lock(&self.queues.deques).unclaimed.push((self.worker_idx, self.own));
+    }
+}
+
+/// The oldest node there.
+fn take(injector: &Injector<Queued>) -> Option<Queued> {
+    // Much cheaper than to try.
+    if injector.is_empty() {
+        return None;
+    }
+    loop {
+        match injector.steal() {
+            Steal::Success(node) => return Some(node),
+            Steal::Empty => return None,
+            Steal::Retry => {}
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::Scheduler;
 use super::gate::{Gate, Permit, State};
 use super::queues::Claim;
-use crate::graph::{self, Cx, Host, Parked, Queued, Ready};
+use crate::graph::{self, Cx, Host, Queued, Ready};
 
 /// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
 /// calling a worker costs.
@@ -254,12 +254,12 @@ impl Host for Worker<'_> {
         self.scheduler.offer(node);
     }
 
-    fn max_workers(&self) -> usize {
-        self.gate.state().max()
+    fn defer_until_idle(&self, node: Queued) {
+        self.scheduler.offer_spare(node);
     }
 
-    fn remember(&self, parked: Weak<dyn Parked>) {
-        self.scheduler.remember(parked);
+    fn max_workers(&self) -> usize {
+        self.gate.state().max()
     }
 
     fn is_home(&self, home: &Arc<dyn graph::Home>) -> bool {
