@@ -2,8 +2,8 @@
 
 use crate::graph::{self, DC, IntoArg, IntoRef};
 pub use crate::graph::{
-    Fallible, FallibleGrowing, Finish, Generating, Growing, Held, Input, Returns, Task, Value, Yielder, future,
-    generate, generate_async,
+    Fallible, FallibleGrowing, Finish, Generating, Given, Growing, Held, Input, Lender, Lent, Optional, Returns, Task,
+    Value, Yielder, future, generate, generate_async,
 };
 
 /// An owned argument as an input.
@@ -24,6 +24,44 @@ where
     B: ?Sized + Send + Sync + 'static, // borrowed by several workers at once: take it by value, or `Mutex` for `RefCell`
 {
     argument.into_input()
+}
+
+/// An owned argument, for a call that is still to be made.
+#[inline(always)]
+#[track_caller]
+pub fn given<T, A: IntoArg<T>>(argument: A) -> Given<T>
+where
+    T: Send + 'static, // arguments move between workers, and nothing borrows: `Arc` for `Rc`, `Mutex` for `RefCell`
+{
+    argument.into_given()
+}
+
+/// An argument that the body borrows, for a call that is still to be made.
+#[inline(always)]
+#[track_caller]
+pub fn lent<B, A: IntoRef<B>>(argument: A) -> Lent<B>
+where
+    B: ?Sized + Send + Sync + 'static, // borrowed by several workers at once: take it by value, or `Mutex` for `RefCell`
+{
+    argument.into_lent()
+}
+
+/// An argument whose call is made here, as an input.
+#[inline(always)]
+#[track_caller]
+pub fn called<T>(given: Given<T>) -> Given<T> {
+    given.called();
+    given
+}
+
+/// As [`called`], where the argument may not have been given.
+#[inline(always)]
+#[track_caller]
+pub fn called_optional<T>(given: Option<Given<T>>) -> Optional<T> {
+    if let Some(given) = &given {
+        given.called();
+    }
+    Optional(given)
 }
 
 /// A type that is a `Result`, to be asked for its value.

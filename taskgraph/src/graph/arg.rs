@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::all;
-use super::call::{self, Outcome, Task, Value};
 use super::delayed::DC;
+use super::given::{self, Given, Held, Lender, Lent};
 use super::input::{Input, Plain};
 use super::list::Listed;
 use super::shared::Shared;
@@ -46,16 +46,12 @@ pub trait IntoArg<T> {
     /// The value if it is there, else a computation of it.
     #[doc(hidden)]
     #[track_caller]
-    fn into_outcome(self) -> Outcome<T>
+    fn into_given(self) -> Given<T>
     where
         Self: Sized,
         T: Send + 'static,
     {
-        struct Collect;
-        impl Task for Collect {
-            const NAME: &'static str = "collect";
-        }
-        Outcome::Delayed(call::call::<Collect, Value, _, _, _>((self.into_input(),), |(value,)| value))
+        given::collected(self.into_input(), |value| value)
     }
 
     /// A computation of the value.
@@ -66,11 +62,7 @@ pub trait IntoArg<T> {
         Self: Sized,
         T: Send + 'static,
     {
-        match self.into_outcome() {
-            Outcome::Value(value) => DC::value(value),
-            Outcome::Delayed(delayed) | Outcome::Generated(delayed) => delayed,
-            Outcome::Failed(_) => unreachable!("an argument is a value or a computation"),
-        }
+        self.into_given().into_dc()
     }
 }
 
@@ -83,8 +75,8 @@ impl<T: Send + 'static> IntoArg<T> for T {
     }
 
     #[inline(always)]
-    fn into_outcome(self) -> Outcome<T> {
-        Outcome::Value(self)
+    fn into_given(self) -> Given<T> {
+        Given::value(self)
     }
 }
 
@@ -97,8 +89,8 @@ impl<T: Send + 'static> IntoArg<T> for DC<T> {
     }
 
     #[inline(always)]
-    fn into_outcome(self) -> Outcome<T> {
-        Outcome::Delayed(self)
+    fn into_given(self) -> Given<T> {
+        Given::delayed(self)
     }
 }
 
@@ -218,12 +210,17 @@ pub trait IntoRef<B: ?Sized> {
 
     #[doc(hidden)]
     fn into_input(self) -> Self::Input;
-}
 
-/// What is kept for the time of a call whose parameter is a `&B`.
-pub trait Held<B: ?Sized> {
+    /// What lends it if that is there, else a computation of it.
     #[doc(hidden)]
-    fn get(&self) -> &B;
+    #[track_caller]
+    fn into_lent(self) -> Lent<B>
+    where
+        Self: Sized,
+        B: 'static,
+    {
+        given::collected(self.into_input(), Lender::new)
+    }
 }
 
 impl<T> Held<T> for T {

@@ -23,6 +23,8 @@ pub trait Task: 'static {
     const NAME: &'static str;
     /// What the attribute's `name` option says.
     const LABEL: Option<&'static str> = None;
+    /// Nothing that anybody wrote: errors do not tell that it needed what failed.
+    const IS_PLUMBING: bool = false;
 
     #[doc(hidden)]
     fn name() -> &'static str {
@@ -166,6 +168,9 @@ where
     ///
     /// The node is alive.
     unsafe fn describe(node: NonNull<Node>) -> Described {
+        if N::IS_PLUMBING {
+            return Described::Plumbing;
+        }
         // SAFETY: the caller's promise.
         Described::Task(name::<N>(unsafe { node.as_ref() }.origin()))
     }

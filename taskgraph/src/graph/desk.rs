@@ -13,9 +13,9 @@ use super::alarm::Sleeper;
 use super::arg::IntoArg;
 use super::batch::OpenBatch;
 use super::body::Pausing;
-use super::call::Outcome;
 use super::cx::Cx;
 use super::delayed::Opened;
+use super::given::{Given, Kind};
 use super::input::Slot;
 use super::node::{FailedInputs, Node, Ready};
 use super::outlet::{self, Outlet};
@@ -45,7 +45,7 @@ impl<T: Send + 'static, P: Pausing> Yielder<T, P> {
     /// Hands `item` out; the body goes on at once, or is suspended for a while.
     #[track_caller]
     pub fn put<A: IntoArg<T>>(&self, item: A) -> Pause {
-        Pause(self.desk.hand_out(item.into_outcome()))
+        Pause(self.desk.hand_out(item.into_given()))
     }
 
     /// As [`put`](Self::put), and the body can use the result, too.
@@ -140,19 +140,18 @@ impl<T: Send + 'static> Desk<T> {
 
     /// Hands out what the body has just yielded; whether the body is to be suspended now.
     #[inline]
-    fn hand_out(&self, item: Outcome<T>) -> bool {
+    fn hand_out(&self, item: Given<T>) -> bool {
         // SAFETY: the body is being resumed, or it could not yield; so the desk is ours.
         let work = unsafe { &mut *self.work.get() };
         assert!(!work.cx.is_null(), "a body yields while it is resumed");
         // SAFETY: the step that resumes the body has lent its `Cx`, and does not use it meanwhile.
         let cx = unsafe { &mut *work.cx };
-        let child = match item {
-            Outcome::Value(value) => Err(value),
-            Outcome::Delayed(delayed) | Outcome::Generated(delayed) => match delayed.open() {
+        let child = match item.0 {
+            Kind::Value(value) => Err(value),
+            Kind::Delayed(delayed) | Kind::Collected(delayed) => match delayed.open() {
                 Opened::Done(value) => Err(value.into_value()),
                 Opened::Graph(node, leaves) => Ok((node, leaves)),
             },
-            Outcome::Failed(_) => unreachable!("an item is a value or a computation"),
         };
         match child {
             Err(value) => work.put(value),

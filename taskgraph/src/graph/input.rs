@@ -26,6 +26,15 @@ pub unsafe trait Input: Send + 'static {
     /// What the body gets.
     type Value;
 
+    /// The value, if it is there and nothing has to be waited for.
+    #[inline(always)]
+    fn now(self) -> Result<Self::Value, Self>
+    where
+        Self: Sized,
+    {
+        Err(self)
+    }
+
     /// Fills the slot, or attaches the graph that will.
     ///
     /// # Safety
@@ -150,6 +159,11 @@ unsafe impl<T: Send + 'static> Input for Plain<T> {
     type Value = T;
 
     #[inline(always)]
+    fn now(self) -> Result<T, Self> {
+        Ok(self.0)
+    }
+
+    #[inline(always)]
     unsafe fn place(self, slot: *mut T, _: &mut Placing) {
         // SAFETY: the caller's promise.
         unsafe { slot.write(self.0) }
@@ -175,7 +189,7 @@ unsafe impl<T: Send + 'static> Input for Plain<T> {
 
 // SAFETY: `place` fills the slot, or attaches the node that does before it arrives; if that fails, its slot is among the
 // failed.
-unsafe impl<T: Send + 'static> Input for DC<T> {
+unsafe impl<T: 'static> Input for DC<T> {
     type Slot = Slot<T>;
     type Held = T;
     type Value = T;
