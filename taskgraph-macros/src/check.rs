@@ -2,10 +2,12 @@
 
 mod borrows;
 mod generator;
+mod named;
 mod parameters;
 mod qualifiers;
 mod result;
 
+pub(crate) use named::is_method;
 pub(crate) use parameters::can_be_passed;
 
 use crate::complaints::Complaints;
@@ -15,6 +17,7 @@ use crate::model::Delayed;
 pub(crate) fn check(delayed: &Delayed, complaints: &mut Complaints) {
     qualifiers::check(delayed, complaints);
     parameters::check(delayed, complaints);
+    named::check(delayed, complaints);
     result::check(delayed, complaints);
     generator::check(delayed, complaints);
 }
@@ -93,6 +96,65 @@ mod tests {
             let found = complaints("", function);
             assert!(matches!(&found[..], [one] if one.starts_with(expected)), "`{function}` gives {found:#?}");
         }
+    }
+
+    #[test]
+    fn named_arguments_may_be_given_in_these_ways() {
+        let fine = [
+            "fn f() {}",
+            "fn f(#[builder(start_fn)] (a, _): (u8, u8), b: &str, mut c: u8, _d: Option<&'static str>) {}",
+            "fn f(#[builder(default)] a: u8, #[builder(default = b(1, c::<u8, u8>()))] b: &u8) {}",
+            "fn f(#[builder(required, default = Some(1))] a: Option<u8>, #[builder(required)] b: (Option<u8>)) {}",
+            "fn f(/** The first. */ #[builder(name = a, default)] (x, y): (u8, u8), #[builder(name = r#type)] b: u8) {}",
+            "fn f() { struct S; impl S { fn new() -> Self { Self } } }",
+        ];
+        for function in fine {
+            assert_eq!(complaints("named", function), [""; 0], "about `{function}`");
+        }
+    }
+
+    #[test]
+    fn every_mistake_about_named_arguments_is_complained_about_once() {
+        let cases = [
+            ("fn f(self, a: u8) {}", "a method cannot have named arguments"),
+            ("fn f(a: u8) -> Self { a }", "a method cannot have named arguments"),
+            ("fn f(a: u8) { let b = Self::B; }", "a method cannot have named arguments"),
+            ("fn f((a, _): (u8, u8)) {}", "a named argument needs a name"),
+            ("fn f(_: u8) {}", "a named argument needs a name"),
+            ("fn f(dc: u8) {}", "an argument cannot be called `dc`"),
+            ("fn f(#[builder(name = dc)] a: u8) {}", "an argument cannot be called `dc`"),
+            ("fn f(a: u8, _a: u8) {}", "two arguments are called `a`"),
+            ("fn f(a: u8, #[builder(name = a)] b: u8) {}", "two arguments are called `a`"),
+            ("fn f(a: u8, #[builder(start_fn)] b: u8) {}", "positional arguments come first"),
+            ("fn f(#[builder(start_fn, default)] a: u8) {}", "a positional argument is always given"),
+            ("fn f(#[builder(start_fn, name = b)] a: u8) {}", "a positional argument is always given"),
+            ("fn f(#[builder(start_fn, required)] a: Option<u8>) {}", "a positional argument is always given"),
+            ("fn f(/** Doc. */ #[builder(start_fn)] a: u8) {}", "a positional argument is always given"),
+            ("fn f(#[builder(required)] a: u8) {}", "only an `Option` can be left out"),
+            ("fn f(#[builder(default)] a: Option<u8>) {}", "an `Option` that is not given is `None`"),
+            ("fn f(#[builder] a: u8) {}", "`#[builder]` says nothing here"),
+            ("fn f(#[builder()] a: u8) {}", "`#[builder]` says nothing here"),
+            ("fn f(#[builder(into)] a: u8) {}", "`#[delayed(named)]` does not know `into` of `#[builder(..)]`"),
+            ("fn f(#[builder(start_fn(x))] a: u8) {}", "`#[delayed(named)]` does not know `start_fn` of"),
+            ("fn f(#[builder(start_fn = 1)] a: u8) {}", "`start_fn` takes no value"),
+            ("fn f(#[builder(name = \"b\")] a: u8) {}", "`name` takes the name of a method"),
+            ("fn f(#[builder(name)] a: u8) {}", "`name` takes the name of a method"),
+            ("fn f(#[builder(name = b, name = c)] a: u8) {}", "`name` is given twice"),
+            ("fn f(#[builder(default)] #[builder(default = 1)] a: u8) {}", "`default` is given twice"),
+            ("fn f(#[builder(default = )] a: u8) {}", "unexpected end of input"),
+        ];
+        for (function, expected) in cases {
+            let found = complaints("named", function);
+            assert!(matches!(&found[..], [one] if one.starts_with(expected)), "`{function}` gives {found:#?}");
+        }
+    }
+
+    #[test]
+    fn without_named_there_is_no_builder() {
+        let found = complaints("", "fn f(#[builder(start_fn)] a: u8, #[builder(nonsense)] b: u8) {}");
+        assert_eq!(found, ["`#[builder(..)]` is about an argument that is given by its name"; 2]);
+        assert_eq!(complaints("named = 1", "fn f() {}"), ["`named` takes no value"]);
+        assert_eq!(complaints("named, named", "fn f() {}"), ["`named` is given twice"]);
     }
 
     #[test]

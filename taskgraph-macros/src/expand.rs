@@ -3,6 +3,7 @@
 mod body;
 mod caret;
 mod inputs;
+mod named;
 mod signature;
 
 use proc_macro2::{Ident, TokenStream};
@@ -15,6 +16,8 @@ use crate::names::here;
 use crate::parse::last_type;
 use caret::start_of;
 
+pub(crate) use inputs::taken;
+pub(crate) use named::{Kept, named};
 pub(crate) use signature::{braced, signature};
 
 /// ```text
@@ -34,13 +37,17 @@ pub(crate) use signature::{braced, signature};
 /// The body is a closure and not a function, so that `Self`, `self` and the generics of an `impl` around it, which an
 /// attribute cannot see, mean in it what they mean to the user.
 pub(crate) fn expand(delayed: &Delayed) -> TokenStream {
-    let signature = signature(delayed, delayed.inputs.iter().map(inputs::parameter));
     let task = task(delayed);
     let WrittenBody::Block(brace, statements) = &delayed.function.body else {
         unreachable!("a function without a body is complained about")
     };
     let call = call(delayed, *brace, statements);
-    let body = braced(*brace, quote!(#task #call));
+    let body = quote!(#task #call);
+    if delayed.options.named.is_some() {
+        return named(delayed, *brace, &delayed.inputs.iter().map(Kept::of).collect::<Vec<_>>(), &body);
+    }
+    let signature = signature(delayed, delayed.inputs.iter().map(inputs::parameter));
+    let body = braced(*brace, body);
     // All it does is to write a node.
     let inline = (!delayed.function.attrs.iter().any(|attr| attr.path().is_ident("inline")))
         .then(|| quote_spanned!(here()=> #[inline]));

@@ -3,16 +3,19 @@
 //! The stub has the name and the shape that callers expect, so that they get no errors of their own and editors keep
 //! working.
 
+use std::collections::HashSet;
+
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::token::Brace;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Lifetime, Type, TypeReference, parse_quote};
 
-use crate::check::can_be_passed;
+use crate::check::{can_be_passed, is_method};
 use crate::complaints::Complaints;
-use crate::expand::{braced, signature};
-use crate::model::{Delayed, Input, Passing, WrittenBody};
-use crate::names::here;
+use crate::expand::{self, Kept, braced, named, signature};
+use crate::model::{Delayed, Giving, Input, WrittenBody};
+use crate::names::{FINISH, here};
 use crate::parse;
 
 /// For what is not a function: the item as it was.
@@ -34,6 +37,12 @@ pub(crate) fn stub(mut delayed: Delayed, complaints: Complaints) -> TokenStream 
     delayed.function.attrs.retain(|attr| !attr.path().is_ident("expect"));
 
     let complaints = complaints.into_tokens();
+    if let (Some(_), WrittenBody::Block(brace, _)) = (&delayed.options.named, &delayed.function.body)
+        && !is_method(&delayed)
+    {
+        let named = named_stub(&delayed, *brace);
+        return quote!(#complaints #named);
+    }
     let signature = signature(&delayed, delayed.inputs.iter().map(parameter));
     let body = match &delayed.function.body {
         WrittenBody::Block(brace, _) => braced(*brace, quote_spanned!(here()=> ::core::unreachable!())),
@@ -42,14 +51,41 @@ pub(crate) fn stub(mut delayed: Delayed, complaints: Complaints) -> TokenStream 
     quote!(#complaints #signature #body)
 }
 
-/// Takes what a caller may pass; where the type is a mistake, that is anything.
+/// A builder with the setters that callers expect; it forgets what it is given.
+fn named_stub(delayed: &Delayed, brace: Brace) -> TokenStream {
+    let mut setters = HashSet::new();
+    let mut inputs: Vec<_> = delayed.inputs.iter().collect();
+    inputs.retain(|input| {
+        let setter = input.setter().filter(|setter| setter != FINISH);
+        input.is_positional() || setter.is_some_and(|setter| setters.insert(setter.to_string()))
+    });
+    inputs.sort_by_key(|input| !input.is_positional());
+    let arguments: Vec<_> = inputs.into_iter().map(forgotten).collect();
+    let names = arguments.iter().map(|argument| &argument.input.name);
+    let body = quote_spanned! {here()=>
+        let _ = (#(#names,)*);
+        ::core::unreachable!()
+    };
+    named(delayed, brace, &arguments, &body)
+}
+
+fn forgotten(input: &Input) -> Kept<'_> {
+    let name = &input.name;
+    let kept = match input.giving() {
+        Giving::Always => quote!(()),
+        Giving::Optional(_) | Giving::Default(_) => quote_spanned!(here()=> ::core::option::Option<()>),
+    };
+    Kept { input, taken: taken(input), kept, keep: quote_spanned!(here()=> ::core::mem::drop(#name)) }
+}
+
 fn parameter(input: &Input) -> TokenStream {
-    let written = &input.written;
-    match &input.passing {
-        _ if !can_be_passed(input) => quote_spanned!(here()=> _: impl ::core::marker::Sized),
-        Passing::Owned => quote_spanned!(here()=> _: impl ::taskgraph::IntoArg<#written>),
-        Passing::Borrowed(borrowed) => quote_spanned!(here()=> _: impl ::taskgraph::IntoRef<#borrowed>),
-    }
+    let taken = taken(input);
+    quote_spanned!(here()=> _: #taken)
+}
+
+/// What a caller may pass; where the type is a mistake, that is anything.
+fn taken(input: &Input) -> TokenStream {
+    if can_be_passed(input) { expand::taken(input) } else { quote_spanned!(here()=> impl ::core::marker::Sized) }
 }
 
 /// Makes a return type one that compiles without the body.

@@ -68,6 +68,31 @@ use crate::complaints::Complaints;
 /// | option | meaning |
 /// |---|---|
 /// | `name = ".."` | the name shown in errors, traces and pictures, instead of the function's |
+/// | `named` | arguments are given by their names; only for functions outside of an `impl` or a `trait` |
+///
+/// # Named arguments
+///
+/// ```text
+/// #[delayed(named)]
+/// fn resize(#[builder(start_fn)] image: Image, width: u32, #[builder(default = 1)] passes: u32) -> Image { .. }
+///
+/// resize(image).width(640).dc()   // a `DC<Image>`
+/// ```
+///
+/// The function starts a call, `.dc()` ends it: errors name that line. A parameter says in the words of the
+/// [`bon`](https://docs.rs/bon) crate, which makes the setters, how its argument is given:
+///
+/// | written | meaning |
+/// |---|---|
+/// | `x: T` | by its name, and always: `.x(..)` |
+/// | `x: Option<T>` | `.x(..)` takes what a parameter of type `T` takes, `.maybe_x(..)` an `Option` of that; else it is `None` |
+/// | `#[builder(start_fn)]` | by position, where the call starts; such parameters come first |
+/// | `#[builder(default = ..)]` | by its name, or the default. That is made in the task, and may use earlier arguments |
+/// | `#[builder(default)]` | by its name, or the default of its type |
+/// | `#[builder(required)]` | always, though it is an `Option` |
+/// | `#[builder(name = ..)]` | by another name |
+///
+/// A doc comment on a parameter goes to its setter.
 #[proc_macro_attribute]
 pub fn delayed(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     transform(options.into(), item.into()).into()

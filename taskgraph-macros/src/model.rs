@@ -59,6 +59,8 @@ pub(crate) struct Delayed {
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
+    /// `named`: arguments are given by their names, through a builder.
+    pub(crate) named: Option<Ident>,
 }
 
 /// A parameter other than `self`.
@@ -70,6 +72,31 @@ pub(crate) struct Input {
     pub(crate) name: Ident,
     pub(crate) written: Type,
     pub(crate) passing: Passing,
+    /// Only of a function with `named`.
+    pub(crate) words: Option<Words>,
+}
+
+/// What a parameter of a function with `named` says about how it is given.
+#[derive(Default)]
+pub(crate) struct Words {
+    pub(crate) docs: Vec<Attribute>,
+    /// `start_fn`: by position, where the call starts.
+    pub(crate) start_fn: Option<Ident>,
+    /// `default` or `default = ..`
+    pub(crate) default: Option<(Ident, Option<Expr>)>,
+    /// `required`: an `Option` like any other type.
+    pub(crate) required: Option<Ident>,
+    /// `name = ..`: the setter's.
+    pub(crate) name: Option<Ident>,
+}
+
+/// Whether a caller has to give an argument.
+pub(crate) enum Giving<'a> {
+    Always,
+    /// `x: Option<T>`, which is `None` if it is not given; holds the `T`.
+    Optional(&'a Type),
+    /// With what there is else, if that is not the type's own default.
+    Default(Option<&'a Expr>),
 }
 
 /// How the body gets an argument.

@@ -20,6 +20,26 @@ pub(crate) fn here_at(place: Span) -> Span {
     place.resolved_at(Span::mixed_site())
 }
 
+/// The method that ends a call with named arguments.
+pub(crate) const FINISH: &str = "dc";
+
+/// The function that makes the builder of `function`, and the one that it calls at the end.
+pub(crate) fn start_and_call(function: &Ident) -> (Ident, Ident) {
+    let (name, span) = (function.unraw(), here_at(function.span()));
+    (format_ident!("__start_{name}", span = span), format_ident!("__call_{name}", span = span))
+}
+
+/// `ResizeImageBuilder` for `resize_image`.
+pub(crate) fn builder(function: &Ident) -> Ident {
+    let mut name = String::new();
+    for word in function.unraw().to_string().split('_') {
+        let mut chars = word.chars();
+        name.extend(chars.next().into_iter().flat_map(char::to_uppercase));
+        name.push_str(chars.as_str());
+    }
+    format_ident!("{name}Builder", span = here_at(function.span()))
+}
+
 /// The variable through which a generator yields, as it is written at `place`.
 pub(crate) fn yielder(place: Span) -> Ident {
     Ident::new("__yielder", here_at(place))
@@ -50,7 +70,8 @@ impl ParameterNames {
     }
 }
 
-fn plain_name(pattern: &Pat) -> Option<&Ident> {
+/// `x` of `mut x`.
+pub(crate) fn plain_name(pattern: &Pat) -> Option<&Ident> {
     match pattern {
         Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => Some(&name.ident),
         Pat::Paren(pattern) => plain_name(&pattern.pat),

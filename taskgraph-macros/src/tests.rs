@@ -4,7 +4,13 @@ use proc_macro2::TokenStream;
 
 #[track_caller]
 fn check(function: &str, expected: &str) {
-    let tokens = crate::transform(TokenStream::new(), function.parse().expect("the test is written in Rust"));
+    check_with("", function, expected);
+}
+
+#[track_caller]
+fn check_with(options: &str, function: &str, expected: &str) {
+    let options: TokenStream = options.parse().expect("the test is written in Rust");
+    let tokens = crate::transform(options, function.parse().expect("the test is written in Rust"));
     let found = prettyplease::unparse(&syn::parse2(tokens).expect("what comes out is Rust, too"));
     // Without the paths it can be read.
     let found = found.replace("::taskgraph::__private::", "").replace("::taskgraph::", "");
@@ -141,5 +147,140 @@ unsafe fn f(
     ::core::unreachable!()
 }
 "#,
+    );
+}
+
+#[test]
+fn a_function_with_named_arguments_becomes_a_start_and_a_builder() {
+    check_with(
+        "named",
+        "/// docs\n#[must_use = \"x\"] pub fn f<T: Send>(#[builder(start_fn)] (a, _): (T, u8), /** Doc. */ name: &str, \
+         #[builder(default = 1)] _n: u32, #[builder(name = y)] x: Option<u8>) -> T where T: 'static { a }",
+        r##"
+/// docs
+#[inline]
+pub fn f<T: Send>(__arg0: impl IntoArg<(T, u8)>) -> FBuilder<T>
+where
+    T: 'static,
+{
+    __start_f(given::<(T, u8), _>(__arg0))
+}
+#[bon::builder(
+    crate = bon,
+    start_fn(name = __start_f, vis = ""),
+    builder_type(
+        name = FBuilder,
+        vis = "pub",
+        doc{#[doc = " The arguments of a call of [`f()`]. Ends with [`dc()`](Self::dc())."]}
+    ),
+    finish_fn(
+        name = dc,
+        doc{#[doc = " The delayed computation of `f` with these arguments. Runs nothing."]}
+    ),
+)]
+#[track_caller]
+#[must_use = "x"]
+fn __call_f<T: Send>(
+    #[builder(start_fn)]
+    __arg0: Given<(T, u8)>,
+    /// Doc.
+    #[builder(
+        with = |name:implIntoRef<str>|lent::<str,
+        _>(name)
+    )]
+    name: Lent<str>,
+    ///
+    /// Default: `1`.
+    #[builder(
+        name = n,
+        with = |_n:implIntoArg<u32>|given::<u32,
+        _>(_n)
+    )]
+    _n: ::core::option::Option<Given<u32>>,
+    #[builder(
+        name = y,
+        with = |x:implIntoArg<u8>|given::<u8,
+        _>(x)
+    )]
+    x: ::core::option::Option<Given<u8>>,
+) -> DC<T>
+where
+    T: 'static,
+{
+    TASK
+    call::<
+        __Task,
+        Value,
+        T,
+        _,
+        _,
+        _,
+    >(
+        (
+            called(__arg0),
+            called(name),
+            called_optional(_n),
+            called_optional(x),
+        ),
+        move |(__arg0, name, _n, x)| -> T {
+            let (a, _): (T, u8) = __arg0;
+            let name: &str = Held::<str>::get(&name);
+            let _n: u32 = match _n {
+                ::core::option::Option::Some(_n) => _n,
+                ::core::option::Option::None => (|| -> u32 { 1 })(),
+            };
+            let x: Option<u8> = x;
+            {
+                const _: () = ();
+                a
+            }
+        },
+    )
+}
+"##,
+    );
+}
+
+#[test]
+fn a_function_with_named_arguments_and_mistakes_becomes_a_builder_too() {
+    check_with(
+        "named",
+        "fn f(a: &str, b: Option<u8>, #[builder(start_fn)] c: &mut u8) { x }",
+        r##"
+::core::compile_error! {
+    "a `#[delayed]` function cannot borrow mutably: it runs later, when the borrow may be over\nhelp: take the value as `mut x: T`, and return it"
+}
+::core::compile_error! {
+    "positional arguments come first\nhelp: move this one to the front"
+}
+#[inline]
+fn f(c: impl ::core::marker::Sized) -> FBuilder {
+    __start_f(::core::mem::drop(c))
+}
+#[bon::builder(
+    crate = bon,
+    start_fn(name = __start_f, vis = ""),
+    builder_type(
+        name = FBuilder,
+        doc{#[doc = " The arguments of a call of [`f()`]. Ends with [`dc()`](Self::dc())."]}
+    ),
+    finish_fn(
+        name = dc,
+        doc{#[doc = " The delayed computation of `f` with these arguments. Runs nothing."]}
+    ),
+)]
+#[track_caller]
+fn __call_f(
+    #[builder(start_fn)]
+    c: (),
+    #[builder(with = |a:implIntoRef<str>|::core::mem::drop(a))]
+    a: (),
+    #[builder(with = |b:implIntoArg<u8>|::core::mem::drop(b))]
+    b: ::core::option::Option<()>,
+) -> DC<()> {
+    let _ = (c, a, b);
+    ::core::unreachable!()
+}
+"##,
     );
 }

@@ -5,6 +5,8 @@ pub use crate::graph::{
     Fallible, FallibleGrowing, Finish, Generating, Given, Growing, Held, Input, Lender, Lent, Optional, Returns, Task,
     Value, Yielder, future, generate, generate_async,
 };
+/// Writes the builder of a function with named arguments.
+pub use bon;
 
 /// An owned argument as an input.
 #[inline(always)]

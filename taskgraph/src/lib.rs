@@ -54,6 +54,34 @@ pub use error::{Error, Task};
 pub use graph::{Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, Stream, all, each, stream};
 pub use run::{run, run_async};
 pub use runtime::{Builder, Handle, IntoStream, Results, Runtime};
+/// Delayed functions, here with [named arguments](#named-arguments), of which some may be left out; below is all of it.
+///
+/// ```
+/// use taskgraph::delayed;
+///
+/// #[delayed]
+/// fn load(path: &str) -> String { format!("the text of {path}") }
+///
+/// #[delayed(named)]
+/// fn wrap(
+///     #[builder(start_fn)] text: &str,
+///     /// The length of a line.
+///     width: usize,
+///     #[builder(default = width / 2)] indent: usize,
+///     title: Option<String>,
+/// ) -> String {
+///     format!("{text} in lines of {width}, {indent} to the right, below {title:?}")
+/// }
+///
+/// let both = taskgraph::all([
+///     wrap("this").width(80).indent(2).dc(),
+///     wrap(load("a.txt")).width(40).title("that").dc(), // any argument may be delayed or shared
+/// ]);
+/// let [this, that] = taskgraph::Runtime::builder().no_control().build()?.run(both)?.try_into().unwrap();
+/// assert_eq!(this, "this in lines of 80, 2 to the right, below None");
+/// assert_eq!(that, "the text of a.txt in lines of 40, 20 to the right, below Some(\"that\")");
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
 pub use taskgraph_macros::delayed;
 
 /// The most workers a runtime may have.

@@ -24,11 +24,12 @@ const TESTS: [&str; 2] = ["tests.rs", "models.rs"];
 /// What the crate's root holds beside rooms: constants.
 const OF_THE_ROOT: [&str; 2] = ["MAX_WORKERS_LIMIT", "CONTROL_PORT"];
 /// A foreign crate, and the only places that name it: one room each.
-const FOREIGN: [(&str, &[&str]); 4] = [
+const FOREIGN: [(&str, &[&str]); 5] = [
     ("rayon", &["scheduler/pool.rs"]),
     ("crossbeam_deque", &["scheduler/queues.rs"]),
     ("genawaiter", &["graph/body.rs"]),
     ("tokio", &["control/", "reactor.rs"]),
+    ("bon", &["__private.rs"]),
 ];
 const LINES_MAX: usize = 500;
 /// Longer files, each with the reason why it is one.

@@ -126,9 +126,17 @@ fn check_whole(reference: &TypeReference, complaints: &mut Complaints) {
 fn check_attributes(attrs: &[Attribute], complaints: &mut Complaints) {
     const LINTS: [&str; 6] = ["allow", "cfg_attr", "deny", "expect", "forbid", "warn"];
     for attr in attrs {
-        if !LINTS.iter().any(|lint| attr.path().is_ident(lint)) {
+        if attr.path().is_ident("builder") {
+            let what = "`#[builder(..)]` is about an argument that is given by its name";
+            complaints.about(attr.path(), what, "write `#[delayed(named)]`, or remove this one");
+        } else if !LINTS.iter().any(|lint| attr.path().is_ident(lint)) {
             let what = "a parameter of a `#[delayed]` function takes only `#[cfg]` and lint attributes";
-            complaints.about(attr, what, "remove this one; document the parameter at the function");
+            let help = if attr.path().is_ident("doc") {
+                "document the parameter at the function; or write `#[delayed(named)]`, where each has a setter"
+            } else {
+                "remove this one"
+            };
+            complaints.about(attr, what, help);
         }
     }
 }

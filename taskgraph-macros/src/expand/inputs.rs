@@ -6,31 +6,87 @@
 //! input       owned::<T, _>(x)           borrowed::<T, _>(x)
 //! variable    let x: T = x;              let x: &T = Held::<T>::get(&x);
 //! ```
+//!
+//! With `named`, each waits for the call in the builder:
+//!
+//! ```text
+//! written     x: T                 x: &T                x: Option<T>            #[builder(default = y)] x: T
+//! kept        given::<T, _>(x)     lent::<T, _>(x)      given::<T, _>(x)        given::<T, _>(x)
+//! as          Given<T>             Lent<T>              Option<Given<T>>        Option<Given<T>>
+//! input       called(x)            called(x)            called_optional(x)      called_optional(x)
+//! variable    as above             as above             let x: Option<T> = x;   let x: T = x, or else y;
+//! ```
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
-use syn::Pat;
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{Pat, Type};
 
 use super::caret::{end_of, start_of};
-use crate::model::{Input, Passing};
+use crate::model::{Giving, Input, Passing};
 use crate::names::here;
 
-/// The parameter of the constructor. A caller's wrong argument is shown with the user's type.
+/// The parameter of the constructor.
 pub(super) fn parameter(input: &Input) -> TokenStream {
-    let Input { name, written, .. } = input;
-    let (start, end) = (start_of(written), end_of(written));
-    let (into, passed) = match &input.passing {
-        Passing::Owned => (quote_spanned!(start=> ::taskgraph::IntoArg<), written),
-        Passing::Borrowed(borrowed) => (quote_spanned!(start=> ::taskgraph::IntoRef<), &**borrowed),
+    let (name, taken) = (&input.name, taken(input));
+    quote_spanned!(here()=> #name: #taken)
+}
+
+/// What a caller may give. A wrong argument is shown with the user's type.
+pub(crate) fn taken(input: &Input) -> TokenStream {
+    let (start, end) = (start_of(&input.written), end_of(&input.written));
+    let into = match &input.passing {
+        Passing::Owned => quote_spanned!(start=> ::taskgraph::IntoArg<),
+        Passing::Borrowed(_) => quote_spanned!(start=> ::taskgraph::IntoRef<),
     };
+    let passed = passed(input);
     let close = quote_spanned!(end=> >);
-    quote_spanned!(here()=> #name: impl #into #passed #close)
+    quote_spanned!(here()=> impl #into #passed #close)
+}
+
+/// The type that a caller gives: what is borrowed, what is optional.
+fn passed(input: &Input) -> &Type {
+    match (&input.passing, input.giving()) {
+        (_, Giving::Optional(inside)) => inside,
+        (Passing::Borrowed(borrowed), _) => borrowed,
+        (Passing::Owned, _) => &input.written,
+    }
+}
+
+/// The argument, as it is kept for a call; what cannot go to another thread is told here, at the user's type.
+pub(super) fn keep(input: &Input) -> TokenStream {
+    let (name, passed) = (&input.name, passed(input));
+    let caret = start_of(&input.written);
+    match &input.passing {
+        Passing::Owned => quote_spanned!(caret=> ::taskgraph::__private::given::<#passed, _>(#name)),
+        Passing::Borrowed(_) => quote_spanned!(caret=> ::taskgraph::__private::lent::<#passed, _>(#name)),
+    }
+}
+
+/// The type as which it is kept.
+pub(super) fn kept(input: &Input) -> TokenStream {
+    let passed = passed(input);
+    let given = match &input.passing {
+        Passing::Owned => quote_spanned!(here()=> ::taskgraph::__private::Given<#passed>),
+        Passing::Borrowed(_) => quote_spanned!(here()=> ::taskgraph::__private::Lent<#passed>),
+    };
+    match input.giving() {
+        Giving::Always => given,
+        Giving::Optional(_) | Giving::Default(_) => quote_spanned!(here()=> ::core::option::Option<#given>),
+    }
 }
 
 /// The argument, as the call takes it. What cannot go to another thread is told here, at the user's type.
 pub(super) fn input(input: &Input) -> TokenStream {
     let Input { name, written, .. } = input;
     let caret = start_of(written);
+    if input.words.is_some() {
+        return match input.giving() {
+            Giving::Always => quote_spanned!(caret=> ::taskgraph::__private::called(#name)),
+            Giving::Optional(_) | Giving::Default(_) => {
+                quote_spanned!(caret=> ::taskgraph::__private::called_optional(#name))
+            }
+        };
+    }
     match &input.passing {
         Passing::Owned => quote_spanned!(caret=> ::taskgraph::__private::owned::<#written, _>(#name)),
         Passing::Borrowed(borrowed) => {
@@ -42,6 +98,10 @@ pub(super) fn input(input: &Input) -> TokenStream {
 /// The variable the body sees: the user's pattern and type, so that warnings about them are the user's.
 pub(super) fn variable(input: &Input) -> TokenStream {
     let Input { attrs, pattern, name, written, .. } = input;
+    if let Giving::Default(default) = input.giving() {
+        let value = or_default(input, default);
+        return quote_spanned!(here()=> #(#attrs)* let #pattern: #written = #value;);
+    }
     let value = match &input.passing {
         // A call, because clippy finds no use in `let _x = x;`.
         Passing::Owned if is_unused(pattern) => quote_spanned!(here()=> ::core::convert::identity(#name)),
@@ -51,6 +111,29 @@ pub(super) fn variable(input: &Input) -> TokenStream {
         }
     };
     quote_spanned!(here()=> #(#attrs)* let #pattern: #written = #value;)
+}
+
+/// What was given, or the default. That is a closure's result, because it is no place to `return` from.
+fn or_default(input: &Input, default: Option<&syn::Expr>) -> TokenStream {
+    let Input { name, written, .. } = input;
+    let start = start_of(written);
+    let default = default.map_or_else(
+        || quote_spanned!(start=> <#written as ::core::default::Default>::default()),
+        ToTokens::to_token_stream,
+    );
+    let (place, given) = match &input.passing {
+        Passing::Owned => (quote!(#name), quote!(#name)),
+        Passing::Borrowed(borrowed) => (
+            quote_spanned!(here()=> &#name),
+            quote_spanned!(here()=> ::taskgraph::__private::Held::<#borrowed>::get(#name)),
+        ),
+    };
+    quote_spanned! {here()=>
+        match #place {
+            ::core::option::Option::Some(#name) => #given,
+            ::core::option::Option::None => (|| -> #written { #default })(),
+        }
+    }
 }
 
 /// `_x`

@@ -51,7 +51,7 @@ fn end(sig: &Signature) -> Span {
 }
 
 /// The type of the delayed computation, `DC<T>`: the user's own tokens where it is written out.
-fn computed(delayed: &Delayed) -> TokenStream {
+pub(super) fn computed(delayed: &Delayed) -> TokenStream {
     let output = &delayed.output;
     match &output.shape {
         Shape::Growing => output.written.to_token_stream(),

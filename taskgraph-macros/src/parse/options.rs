@@ -10,9 +10,9 @@ use crate::complaints::Complaints;
 use crate::model::Options;
 
 /// How each option is written.
-const KNOWN: [&str; 1] = ["name = \"..\""];
+const KNOWN: [&str; 2] = ["name = \"..\"", "named"];
 
-/// `key = value`; the value is read when the key is known.
+/// `key` or `key = value`; the value is read when the key is known.
 struct Written {
     key: Ident,
     value: TokenStream,
@@ -44,6 +44,7 @@ pub(crate) fn options(tokens: TokenStream, complaints: &mut Complaints) -> Optio
     for option in written {
         match option.key.to_string().as_str() {
             "name" => text(&mut options.name, &option, complaints),
+            "named" => flag(&mut options.named, option, complaints),
             unknown => complaints.about(&option.key, format!("`#[delayed]` has no option `{unknown}`"), known()),
         }
     }
@@ -62,6 +63,17 @@ fn text(place: &mut Option<LitStr>, option: &Written, complaints: &mut Complaint
         Ok(_) if place.is_some() => complaints.about(key, format!("`{key}` is given twice"), "keep one of them"),
         Ok(literal) => *place = Some(literal),
     }
+}
+
+/// Reads `key` into its place.
+fn flag(place: &mut Option<Ident>, option: Written, complaints: &mut Complaints) {
+    let Written { key, value } = option;
+    if !value.is_empty() {
+        complaints.about(&key, format!("`{key}` takes no value"), format!("write `{key}`"));
+    } else if place.is_some() {
+        complaints.about(&key, format!("`{key}` is given twice"), "keep one of them");
+    }
+    place.get_or_insert(key);
 }
 
 fn known() -> String {

@@ -77,17 +77,17 @@ pub trait Pausing: Send + Sync + 'static {
 pub(super) struct Plain<F: Future>(Gen<(), (), F>);
 
 impl<F: Future> Plain<F> {
-    pub(super) fn new(body: impl FnOnce(Co<()>) -> F) -> Self {
-        Self(Gen::new(body))
+    pub(super) fn new(body: impl FnOnce(Unmarked) -> F) -> Self {
+        Self(Gen::new(|co| body(Unmarked(co))))
     }
 }
 
 /// How it pauses.
-pub(super) type Unmarked = Co<()>;
+pub struct Unmarked(Co<()>);
 
 impl Pausing for Unmarked {
     fn pause(&self, _: &AtomicBool) -> impl Future<Output = ()> + Send {
-        self.yield_(())
+        self.0.yield_(())
     }
 }
 

@@ -58,7 +58,9 @@ impl<T: Send + 'static, P: Pausing> Yielder<T, P> {
         let pause = self.put(shared.clone());
         (shared, pause)
     }
+}
 
+impl<T, P: Pausing> Yielder<T, P> {
     /// Suspends the body if `put` says so. Not a part of it, because a future would hold the type of the item, and an
     /// error about that would be told twice.
     pub async fn pause(&self, pause: Pause) {

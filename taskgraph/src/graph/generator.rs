@@ -44,7 +44,7 @@ where
     F: FnOnce(Yielder<C::Item, Unmarked>) -> B,
     B: Future<Output = R> + Send + 'static,
 {
-    generator::<N, C, _>(|desk| Plain::new(|co| body(Yielder::new(desk, co))))
+    generator::<N, C, _>(|desk| Plain::new(|pausing| body(Yielder::new(desk, pausing))))
 }
 
 /// As [`generate`], with a body that may await.
