@@ -8,6 +8,8 @@ pub use crate::graph::{
 /// Writes the builder of a function with named arguments.
 pub use bon;
 
+pub use crate::join::Join;
+
 /// An owned argument as an input.
 #[inline(always)]
 #[track_caller]

@@ -58,6 +58,8 @@ enum Kind {
     Cancelled,
     #[error("was awaited where no task is: await it in an `async` task, or give it to `taskgraph::run_async`")]
     AwaitedNowhere,
+    #[error("the run cannot go on: all that is left waits, and nothing will wake it")]
+    Stalled,
     #[error("max_workers is {0}, and must be from 1 to {MAX_WORKERS_LIMIT}")]
     MaxWorkers(usize),
     #[error("cannot start {workers} worker threads: {source}; ask for fewer workers")]
@@ -91,6 +93,11 @@ impl Error {
     #[cold]
     pub(crate) fn cancelled() -> Self {
         Self::of_setup(Kind::Cancelled)
+    }
+
+    #[cold]
+    pub(crate) fn stalled() -> Self {
+        Self::of_setup(Kind::Stalled)
     }
 
     /// A computation, by its name if it has one, was awaited outside of a task.
@@ -214,7 +221,12 @@ impl Error {
             Kind::Failed(cause) => cause.downcast_ref(),
             Kind::Threads { source, .. } => source.downcast_ref(),
             Kind::Control { source, .. } => (source.as_ref() as &dyn StdError).downcast_ref(),
-            Kind::Panicked(_) | Kind::Cancelled | Kind::AwaitedNowhere | Kind::MaxWorkers(_) | Kind::Setting(_) => None,
+            Kind::Panicked(_)
+            | Kind::Cancelled
+            | Kind::AwaitedNowhere
+            | Kind::Stalled
+            | Kind::MaxWorkers(_)
+            | Kind::Setting(_) => None,
         }
     }
 }
@@ -250,7 +262,12 @@ impl StdError for Error {
             Kind::Failed(cause) => Some(cause.as_ref()),
             Kind::Threads { source, .. } => Some(source.as_ref()),
             Kind::Control { source, .. } => Some(source.as_ref()),
-            Kind::Panicked(_) | Kind::Cancelled | Kind::AwaitedNowhere | Kind::MaxWorkers(_) | Kind::Setting(_) => None,
+            Kind::Panicked(_)
+            | Kind::Cancelled
+            | Kind::AwaitedNowhere
+            | Kind::Stalled
+            | Kind::MaxWorkers(_)
+            | Kind::Setting(_) => None,
         }
     }
 }

@@ -46,12 +46,18 @@ mod runtime;
 mod control;
 #[forbid(unsafe_code)]
 mod run;
+#[forbid(unsafe_code)]
+pub mod testing;
+#[forbid(unsafe_code)]
+mod join;
 #[doc(hidden)]
 #[forbid(unsafe_code)]
 pub mod __private;
 
 pub use error::{Error, Task};
-pub use graph::{Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, Stream, all, each, stream};
+pub use graph::{
+    Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, Stream, all, each, first_of, race, select_ok, stream,
+};
 pub use run::{run, run_async};
 pub use runtime::{Builder, Handle, IntoStream, Results, Runtime};
 /// Delayed functions, here with [named arguments](#named-arguments), of which some may be left out; below is all of it.

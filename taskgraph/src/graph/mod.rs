@@ -35,6 +35,8 @@ mod outlet;
 mod desk;
 mod generator;
 mod stream;
+#[forbid(unsafe_code)]
+mod race;
 mod arg;
 mod dc;
 
@@ -57,6 +59,7 @@ pub use future::future;
 pub use generator::{generate, generate_async};
 pub use given::{Given, Held, Lender, Lent, Optional};
 pub use input::Input;
+pub use race::{first_of, race, select_ok};
 pub use shared::Shared;
 pub(crate) use stream::Items;
 pub use stream::{Stream, stream};

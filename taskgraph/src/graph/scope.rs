@@ -273,7 +273,7 @@ impl Scope {
 
     /// Keeps the scope's first failure, and stops it.
     #[cold]
-    pub(super) fn fail(&self, failure: impl FnOnce() -> Error) {
+    pub(crate) fn fail(&self, failure: impl FnOnce() -> Error) {
         lock(&self.kept).get_or_insert_default().failure.get_or_insert_with(failure);
         self.stop();
     }

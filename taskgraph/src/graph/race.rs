@@ -1,0 +1,99 @@
+//! One of many: the first that is computed, and the others are not needed any more.
+
+use super::call::{Fallible, Task};
+use super::delayed::DC;
+use super::future::future;
+use super::stream::stream;
+use crate::error::{Cause, Error};
+
+/// Why there is no first one.
+const OF_NOTHING: &str = "there is nothing to choose from: give it at least one computation";
+
+/// The result of the first computation that is through, be it a value or a failure. The others are cancelled.
+///
+/// All of them may run in parallel, as there are workers for them; what waits for timers or I/O needs none.
+///
+/// ```
+/// use std::time::Duration;
+/// # use taskgraph::delayed;
+///
+/// #[delayed]
+/// async fn ask(server: &'static str, ms: u64) -> String {
+///     tokio::time::sleep(Duration::from_millis(ms)).await; // for the network
+///     format!("answered by {server}")
+/// }
+///
+/// let answer = taskgraph::race([ask("far", 60_000), ask("near", 5)]);
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(answer)?, "answered by near");
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[track_caller]
+pub fn race<I, T>(delayed: I) -> DC<T>
+where
+    I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
+    T: Send + 'static,
+{
+    struct Race;
+    impl Task for Race {
+        const NAME: &'static str = "race";
+    }
+    let mut results = stream(delayed).as_completed();
+    future::<Race, Fallible, _>(async move {
+        match results.next().await {
+            Some(result) => result.map_err(Cause::from),
+            None => Err(OF_NOTHING.into()),
+        }
+    })
+}
+
+/// As [`race`]: which of them was the first, counted from 0, and its value.
+///
+/// ```
+/// use taskgraph::DC;
+///
+/// let first = taskgraph::first_of([DC::value("tea"), DC::value("coffee")]);
+/// let (which, value) = taskgraph::Runtime::builder().no_control().build()?.run(first)?;
+/// assert_eq!(["tea", "coffee"][which], value);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[track_caller]
+pub fn first_of<I, T>(delayed: I) -> DC<(usize, T)>
+where
+    I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
+    T: Send + 'static,
+{
+    race(delayed.into_iter().enumerate().map(|(which, delayed)| delayed.map(move |value| (which, value))))
+}
+
+/// The value of the first computation that succeeds; the others are cancelled. It fails if all do, as the last of them.
+///
+/// ```
+/// use taskgraph::DC;
+///
+/// let broken = DC::<u32>::failed("out of order");
+/// let value = taskgraph::select_ok([broken, DC::value(7)]);
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(value)?, 7);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[track_caller]
+pub fn select_ok<I, T>(delayed: I) -> DC<T>
+where
+    I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
+    T: Send + 'static,
+{
+    struct SelectOk;
+    impl Task for SelectOk {
+        const NAME: &'static str = "select_ok";
+    }
+    let mut results = stream(delayed).as_completed();
+    future::<SelectOk, Fallible, _>(async move {
+        let mut failure: Option<Error> = None;
+        while let Some(result) = results.next().await {
+            match result {
+                Ok(value) => return Ok(value),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.map_or_else(|| OF_NOTHING.into(), Cause::from))
+    })
+}

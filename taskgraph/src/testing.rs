@@ -1,0 +1,201 @@
+//! For tests of programs that use this library: runs in an order that is drawn from a seed.
+//!
+//! A simulated run takes the place of scheduler and reactor: it is a [`Host`] that keeps all ready nodes in one heap and
+//! takes any of them next, and a [`Reactor`] whose clock only moves when nothing else does.
+
+use std::ptr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Notify;
+use tokio::{task, time};
+
+use crate::error::Error;
+use crate::graph::{self, Cx, DC, Ending, Home, Host, Queued, Reactor, Scope, Surroundings};
+use crate::mailbox::Mailbox;
+use crate::sync::{Mutex, lock};
+
+/// When the clock has been set forward by so much and nothing has happened, nothing will.
+const STALLED_AFTER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// The most workers that a run may be told there are.
+const WORKERS_MAX: u64 = 8;
+
+/// Runs a computation on one thread, in an order that is drawn from `seed`, with virtual time: what tokio's timers wait
+/// for comes at once, in its order.
+///
+/// A test can try a thousand orders in a second. One that fails does so again with the same seed, exactly, as long as the
+/// tasks themselves do the same each time: those that ask another thread, a socket, or the system's clock may not.
+///
+/// # Errors
+///
+/// The first failure of the run, or that it cannot go on: everything that is left waits, and not for a timer.
+///
+/// ```
+/// use std::time::Duration;
+/// use taskgraph::{delayed, testing};
+///
+/// #[delayed]
+/// async fn slow(x: u64) -> u64 {
+///     tokio::time::sleep(Duration::from_secs(3600)).await;
+///     x
+/// }
+///
+/// for seed in 0..1_000 {
+///     let sum = taskgraph::all((0..10).map(slow)).map(|all| all.iter().sum::<u64>());
+///     assert_eq!(testing::run_seeded(sum, seed)?, 45, "with the seed {seed}");
+/// }
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[track_caller]
+pub fn run_seeded<T: Send + 'static>(delayed: DC<T>, seed: u64) -> Result<T, Error> {
+    // Whoever calls this may be inside of tokio, where no other runtime can be driven.
+    thread::scope(|scope| {
+        let simulated = thread::Builder::new().name("taskgraph-simulated".into());
+        let simulated = simulated.spawn_scoped(scope, || Simulation::new(seed)?.run(delayed));
+        match simulated
+            .map_err(|error| Error::setting(format!("cannot start the thread of a simulated run: {error}")))?
+            .join()
+        {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// One run, and the thread it runs on.
+struct Simulation {
+    tokio: Runtime,
+    station: Arc<Station>,
+    random: Mutex<Random>,
+    max_workers: usize,
+}
+
+/// What the futures of the run know of it.
+struct Station {
+    ready: Mutex<Vec<Queued>>,
+    has_more: Notify,
+    tokio: Handle,
+}
+
+struct Outcome<T> {
+    scope: Scope,
+    result: Mailbox<Result<T, Error>>,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Result<Self, Error> {
+        let tokio = Builder::new_current_thread().enable_all().start_paused(true).build();
+        let tokio = tokio.map_err(|error| Error::setting(format!("cannot open what tokio needs: {error}")))?;
+        let station = Station { ready: Mutex::new(Vec::new()), has_more: Notify::new(), tokio: tokio.handle().clone() };
+        let mut random = Random(seed);
+        let max_workers = 1 + random.below(WORKERS_MAX) as usize;
+        Ok(Self { tokio, station: Arc::new(station), random: Mutex::new(random), max_workers })
+    }
+
+    fn run<T: Send + 'static>(&self, delayed: DC<T>) -> Result<T, Error> {
+        let (home, reactor) = (Arc::clone(&self.station) as _, Arc::clone(&self.station) as _);
+        let scope = Scope::of_run(Surroundings { home, reactor });
+        let outcome = Arc::new(Outcome { scope, result: Mailbox::new() });
+        lock(&self.station.ready).push(graph::root(delayed, Arc::clone(&outcome)));
+        let mut cx = Cx::new(self);
+        while outcome.result.is_empty() {
+            match self.draw() {
+                Some(queued) => {
+                    let ready = cx.take(queued);
+                    let next = cx.step(ready).map(|next| cx.put_back(next));
+                    self.publish(&mut cx);
+                    lock(&self.station.ready).extend(next);
+                }
+                None if self.wait() => {}
+                None => {
+                    // What waits is given up, which is the only thing that it can still do.
+                    outcome.scope.fail(Error::stalled);
+                }
+            }
+        }
+        outcome.result.take()
+    }
+
+    /// Any of what is ready.
+    fn draw(&self) -> Option<Queued> {
+        let mut ready = lock(&self.station.ready);
+        let len = ready.len() as u64;
+        (len != 0).then(|| ready.swap_remove(lock(&self.random).below(len) as usize))
+    }
+
+    /// Lets tokio get on until something is ready; false if that will not come.
+    fn wait(&self) -> bool {
+        let has_more = async {
+            // First what others have spawned there, which needs no time.
+            task::yield_now().await;
+            time::timeout(STALLED_AFTER, self.station.has_more.notified()).await.is_ok()
+        };
+        self.tokio.block_on(has_more) || !lock(&self.station.ready).is_empty()
+    }
+}
+
+impl Host for Simulation {
+    fn publish(&self, cx: &mut Cx<'_>) {
+        cx.drain_ready(|node| lock(&self.station.ready).push(node));
+    }
+
+    fn defer(&self, node: Queued) {
+        lock(&self.station.ready).push(node);
+    }
+
+    fn defer_until_idle(&self, node: Queued) {
+        self.defer(node);
+    }
+
+    fn max_workers(&self) -> usize {
+        self.max_workers
+    }
+
+    fn is_home(&self, home: &Arc<dyn Home>) -> bool {
+        ptr::addr_eq(Arc::as_ptr(&self.station), Arc::as_ptr(home))
+    }
+
+    fn now(&self) -> Instant {
+        let _entered = self.tokio.enter();
+        time::Instant::now().into_std()
+    }
+}
+
+impl Home for Station {
+    fn inject(self: Arc<Self>, node: Queued) {
+        lock(&self.ready).push(node);
+        self.has_more.notify_one();
+    }
+}
+
+impl Reactor for Station {
+    fn enter(&self, poll: &mut dyn FnMut()) {
+        let _entered = self.tokio.enter();
+        poll();
+    }
+}
+
+impl<T: Send + 'static> Ending<T> for Outcome<T> {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn settle(&self, result: Result<T, Error>) {
+        self.result.put(result);
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): written out, so that a seed means the same in every version.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
