@@ -15,6 +15,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
+use super::awaited::Children;
 use super::cx::{Cx, Queued};
 use super::node::{Node, Ready};
 use super::scope::Home;
@@ -118,12 +119,13 @@ fn give_to_listener(home: &Arc<dyn Home>, pump: Queued) -> Result<(), Queued> {
     given
 }
 
-/// What a pump has of its alarm.
+/// What a pump has of its alarm, and of its body's children. It goes with the body.
 pub(super) struct Sleeper {
     alarm: Arc<Alarm>,
     waker: Waker,
     /// Whether the scope wakes it when it stops.
     is_known: bool,
+    children: Children,
 }
 
 impl Sleeper {
@@ -131,14 +133,18 @@ impl Sleeper {
     fn new(pump: NonNull<Node>, cx: &Cx<'_>) -> Self {
         let home = Arc::clone(cx.scope().home());
         let alarm = Arc::new(Alarm { state: AtomicU32::new(QUEUED), pump, home });
-        Self { waker: Waker::from(Arc::clone(&alarm)), alarm, is_known: false }
+        Self { waker: Waker::from(Arc::clone(&alarm)), alarm, is_known: false, children: Children::default() }
     }
 
-    /// The pump's step is about to poll its body; gives the waker for that.
-    pub(super) fn wake_up<'a>(this: &'a mut Option<Self>, pump: NonNull<Node>, cx: &Cx<'_>) -> &'a Waker {
+    /// The pump's step is about to poll its body; gives the waker for that, and the body's children.
+    pub(super) fn wake_up<'a>(
+        this: &'a mut Option<Self>,
+        pump: NonNull<Node>,
+        cx: &Cx<'_>,
+    ) -> (&'a Waker, &'a mut Children) {
         let sleeper = this.get_or_insert_with(|| Self::new(pump, cx));
         sleeper.alarm.wake_up();
-        &sleeper.waker
+        (&sleeper.waker, &mut sleeper.children)
     }
 
     /// The body waits. Gives the pump back if it is not to sleep.

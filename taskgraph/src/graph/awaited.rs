@@ -1,15 +1,15 @@
 //! Awaiting: how the body of an `async` task gets the result of a computation, as `dc.await`.
 //!
 //! The computation becomes a *child* of the task: a graph under a [root](super::root) of its own, in a scope of its own,
-//! so that its failure is a value for the body. The task waits for the end of all its children, so they may use its scope
-//! and whatever is around that. Dropping the future stops the child.
+//! so that its failure is a value for the body. The task waits for the end of all its children, so they may use whatever is
+//! around it. Dropping the future stops the child, and so does the end of the body, whoever has the future then.
 
 use std::cell::Cell;
 use std::future::{Future, IntoFuture};
 use std::mem;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use super::cx::Cx;
@@ -23,6 +23,7 @@ use super::shared::Shared;
 use crate::error::Error;
 use crate::mailbox::Mailbox;
 use crate::unwind;
+use crate::weak_list::WeakList;
 
 /// The result of a computation, for the body of an `async` task: what `dc.await` waits for.
 ///
@@ -58,8 +59,24 @@ thread_local! {
 
 struct Polled {
     node: NonNull<Node>,
+    children: *mut Children,
     /// That of the step, which does not use it meanwhile.
     cx: *mut Cx<'static>,
+}
+
+/// The children of one body, of which some may be gone. When the body has ended, nobody awaits the others any more.
+#[derive(Default)]
+pub(super) struct Children(WeakList<dyn Stop>);
+
+/// A child of whatever type.
+trait Stop: Send + Sync {
+    fn stop(&self);
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        self.0.live().for_each(|child| child.stop());
+    }
 }
 
 /// Polls the body of `node`, which may start children, with what the run has around it; a panic comes back as its message.
@@ -69,6 +86,7 @@ struct Polled {
 /// The body is an input of the node that has not arrived.
 pub(super) unsafe fn with_parent<R>(
     node: NonNull<Node>,
+    children: &mut Children,
     cx: &mut Cx<'_>,
     poll: impl FnOnce() -> R,
 ) -> Result<R, String> {
@@ -80,7 +98,7 @@ pub(super) unsafe fn with_parent<R>(
     }
     // SAFETY: the scope outlives the step, since its owner waits for the node.
     let scope: &Scope = unsafe { cx.scope_ptr().as_ref() };
-    let mut polled = Polled { node, cx: ptr::from_mut(cx).cast() };
+    let mut polled = Polled { node, children, cx: ptr::from_mut(cx).cast() };
     let _restore = Restore(POLLED.replace(&raw mut polled));
     let mut poll = Some(poll);
     let mut result = None;
@@ -135,7 +153,7 @@ impl<T: Send + 'static> Future for Awaited<T> {
 /// Makes a computation the child of the task that is polled on this thread.
 fn start<T: Send + 'static>(delayed: DC<T>) -> State<T> {
     // SAFETY: what `POLLED` points to lives as long as it does so.
-    let Some(&Polled { node: parent, cx }) = (unsafe { POLLED.get().as_ref() }) else {
+    let Some(&Polled { node: parent, children, cx }) = (unsafe { POLLED.get().as_ref() }) else {
         let failure = Error::awaited_nowhere(delayed.task());
         settle::drop_given_up(|| drop(delayed));
         return State::There(Err(failure));
@@ -144,8 +162,10 @@ fn start<T: Send + 'static>(delayed: DC<T>) -> State<T> {
     let cx = unsafe { &mut *cx };
     let outer = cx.scope_ptr();
     let parent = Parent { node: parent, scope: outer };
-    let child = Arc::new(Child { scope: Scope::of_attempt(), parent, result: Mailbox::new() });
+    let child = Arc::new(Child { scope: Scope::of_child(), parent, result: Mailbox::new() });
     child.scope.start_in(cx.scope());
+    // SAFETY: as for the `Cx`.
+    unsafe { (*children).0.add(Arc::downgrade(&child) as Weak<dyn Stop>) };
     // SAFETY: the body of the parent is out. The root is ready, and what keeps its scope is with it.
     unsafe {
         parent.node.as_ref().expect_input();
@@ -169,6 +189,12 @@ impl<T: Send + 'static> Ending<T> for Child<T> {
 
     fn parent(&self) -> Option<Parent> {
         Some(self.parent)
+    }
+}
+
+impl<T: Send> Stop for Child<T> {
+    fn stop(&self) {
+        self.scope.stop();
     }
 }
 

@@ -145,11 +145,11 @@ impl<F: Future<Output: Finish> + Send + 'static> Body for Polled<F> {
         is_paused: &AtomicBool,
         cx: &mut Cx<'_>,
     ) -> Result<Resumed, String> {
-        let waker = Sleeper::wake_up(&mut self.sleeper, pump, cx);
+        let (waker, children) = Sleeper::wake_up(&mut self.sleeper, pump, cx);
         // SAFETY: the caller's promise.
         let polled = unsafe {
             let body = Pin::new_unchecked(&mut self.body);
-            awaited::with_parent(node, cx, || body.poll(&mut Context::from_waker(waker)))?
+            awaited::with_parent(node, children, cx, || body.poll(&mut Context::from_waker(waker)))?
         };
         match polled {
             Poll::Ready(end) => unwind::catch(|| Resumed::Ended(end.finish())),

@@ -179,7 +179,7 @@ impl<T: Send + 'static> Desk<T> {
     pub(super) unsafe fn wait_for_room(&self, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
         // SAFETY: so the desk is the caller's, too.
         let feeding = unsafe { (*self.work.get()).feeding.as_mut()? };
-        let waker = Sleeper::wake_up(&mut feeding.sleeper, self.pump, cx);
+        let (waker, _) = Sleeper::wake_up(&mut feeding.sleeper, self.pump, cx);
         if !feeding.outlet.is_ahead(self.window.items_max(cx.host.max_workers()), waker) {
             return None;
         }

@@ -34,6 +34,7 @@ struct Async<N, R: Returns<F::Output>, F: Future> {
     pump: Node,
     /// Until it has ended.
     body: Option<F>,
+    /// The same, after it.
     sleeper: Option<Sleeper>,
     /// From then on, unless it has failed.
     outcome: Option<Outcome<R::Value>>,
@@ -98,9 +99,9 @@ where
         let (node, at, polled) = unsafe {
             let this = Self::of_pump(pump);
             let at = this.as_ptr();
-            let waker = Sleeper::wake_up(&mut (*at).sleeper, pump, cx);
+            let (waker, children) = Sleeper::wake_up(&mut (*at).sleeper, pump, cx);
             let body = Pin::new_unchecked((*at).body.as_mut().expect("the body has not ended"));
-            let polled = awaited::with_parent(this.cast(), cx, || body.poll(&mut Context::from_waker(waker)));
+            let polled = awaited::with_parent(this.cast(), children, cx, || body.poll(&mut Context::from_waker(waker)));
             (this.cast::<Node>(), at, polled)
         };
         let ended = match polled {
@@ -128,11 +129,13 @@ where
             match why {
                 None => {
                     unwind::drop_values(drop_body);
+                    (*at).sleeper = None;
                     settle::arrive(Destination::signal(node), cx)
                 }
                 Some(why) => {
                     settle::blame(call::name::<N>(node.as_ref().origin()), why, node.as_ref().destination(), cx);
                     settle::drop_given_up(drop_body);
+                    (*at).sleeper = None;
                     settle::fail(Destination::signal(node), cx)
                 }
             }
@@ -148,6 +151,7 @@ where
         unsafe {
             let at = Self::of_pump(pump).as_ptr();
             settle::drop_given_up(|| (*at).body = None);
+            (*at).sleeper = None;
             Abandoned::Failed(pump.as_ref().destination())
         }
     }

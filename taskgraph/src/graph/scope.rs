@@ -5,8 +5,8 @@
 //! up instead when its turn comes. Everything still settles, so the scope's owner (the node that catches the
 //! failure) is reached exactly when nothing of the scope is left.
 //!
-//! A scope is also stopped when nobody needs it any more: a run when it is cancelled, an attempt with the scope around
-//! it, a shared computation when the scopes of *all* who wait for it are. So what two runs need goes on for the one
+//! A scope is also stopped when nobody needs it any more: a run when it is cancelled, what an `async` body awaits when the
+//! body has dropped it or is dropped itself, an attempt with the scope around it, a shared computation when the scopes of *all* who wait for it are. So what two runs need goes on for the one
 //! when the other is cancelled, with all that it needs itself. A failed attempt does not stop the attempts inside it.
 
 use std::cell::Cell;
@@ -27,7 +27,7 @@ pub(crate) struct Scope {
     stopped: AtomicBool,
     /// Where the run that started it is stopped: the number of stops up to which another one is known to need it.
     needed_at: AtomicU32,
-    /// The scope of the run that started it, and so says where it is queued; null for a run's own.
+    /// The run, or the part of one that is stopped by itself, that started it; null for the scope of that.
     run: AtomicPtr<Scope>,
     needed_by: NeededBy,
     kept: Mutex<Option<Box<Kept>>>,
@@ -49,6 +49,8 @@ pub(crate) type ScopePtr = NonNull<Scope>;
 enum NeededBy {
     /// Whoever holds the run, until it is cancelled.
     Run(Box<Surroundings>),
+    /// The `async` body that awaits it, until it drops it. Holds the scope of the run that it is part of.
+    Body(AtomicPtr<Scope>),
     /// The scope around an attempt, or around the attempts it is in.
     Around(AtomicPtr<Scope>),
     /// Those who wait for a shared result.
@@ -112,6 +114,11 @@ impl Scope {
         Self::new(NeededBy::Waiters(waiters))
     }
 
+    /// Of what an `async` body awaits.
+    pub(super) fn of_child() -> Self {
+        Self::new(NeededBy::Body(AtomicPtr::new(ptr::null_mut())))
+    }
+
     fn new(needed_by: NeededBy) -> Self {
         Self {
             stopped: AtomicBool::new(false),
@@ -125,12 +132,16 @@ impl Scope {
     /// This scope starts, inside of `outer`.
     #[inline(always)]
     pub(super) fn start_in(&self, outer: &Self) {
+        if let NeededBy::Body(whole) = &self.needed_by {
+            whole.store(ptr::from_ref(outer.whole_run()).cast_mut(), Ordering::Relaxed);
+            return;
+        }
         self.run.store(ptr::from_ref(outer.run()).cast_mut(), Ordering::Relaxed);
         if let NeededBy::Around(around) = &self.needed_by {
             // Attempts in attempts stop together, so the way outwards is short.
             let outer = match &outer.needed_by {
                 NeededBy::Around(around) => around.load(Ordering::Relaxed),
-                NeededBy::Run(_) | NeededBy::Waiters(_) => ptr::from_ref(outer).cast_mut(),
+                NeededBy::Run(_) | NeededBy::Body(_) | NeededBy::Waiters(_) => ptr::from_ref(outer).cast_mut(),
             };
             around.store(outer, Ordering::Relaxed);
         }
@@ -154,9 +165,19 @@ impl Scope {
     }
 
     pub(super) fn surroundings(&self) -> &Surroundings {
-        match &self.run().needed_by {
+        match &self.whole_run().needed_by {
             NeededBy::Run(surroundings) => surroundings,
-            NeededBy::Around(_) | NeededBy::Waiters(_) => unreachable!("a scope that is started knows its run"),
+            _ => unreachable!("a scope that is started knows its run"),
+        }
+    }
+
+    /// The run, whatever part of it this is in.
+    fn whole_run(&self) -> &Self {
+        let run = self.run();
+        match &run.needed_by {
+            // SAFETY: what a body awaits is part of the run, which waits for it.
+            NeededBy::Body(whole) => unsafe { &*whole.load(Ordering::Relaxed) },
+            _ => run,
         }
     }
 
@@ -215,7 +236,7 @@ impl Scope {
     /// The scopes that need this one, whose owner has not settled.
     fn for_each_needing<'a>(&'a self, mut tell: impl FnMut(&'a Self)) {
         match &self.needed_by {
-            NeededBy::Run(_) => {}
+            NeededBy::Run(_) | NeededBy::Body(_) => {}
             // SAFETY: the scope around an attempt waits for it.
             NeededBy::Around(around) => unsafe { around.load(Ordering::Relaxed).as_ref() }.into_iter().for_each(tell),
             NeededBy::Waiters(waiters) => {
@@ -237,7 +258,7 @@ impl Scope {
         if was_stopped {
             return;
         }
-        let is_run = matches!(self.needed_by, NeededBy::Run(_));
+        let is_run = matches!(self.needed_by, NeededBy::Run(_) | NeededBy::Body(_));
         if is_run {
             // Release, pairs with the Acquire in `is_needed`.
             STOPS.fetch_add(1, Ordering::Release);
@@ -261,11 +282,11 @@ impl Scope {
         let base = match &self.needed_by {
             // SAFETY: what is around an attempt waits for it.
             NeededBy::Around(around) => unsafe { &*around.load(Ordering::Relaxed) },
-            NeededBy::Run(_) => return,
+            NeededBy::Run(_) | NeededBy::Body(_) => return,
             NeededBy::Waiters(_) => self,
         };
         match base.needed_by {
-            NeededBy::Run(_) => add(base),
+            NeededBy::Run(_) | NeededBy::Body(_) => add(base),
             NeededBy::Waiters(_) => asleep_in_shared().add(Arc::downgrade(alarm)),
             NeededBy::Around(_) => unreachable!("attempts in attempts know what is around all of them"),
         }
