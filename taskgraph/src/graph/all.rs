@@ -18,7 +18,7 @@ use std::mem;
 use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::call::{self, Task, Value};
+use super::call::{self, Task, Value, task};
 use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
 use super::delayed::{DC, Opened};
@@ -50,16 +50,18 @@ const CHUNK_LEN_MIN: usize = 8;
 /// ```
 #[track_caller]
 pub fn all<T: Send + 'static>(delayed: impl IntoIterator<Item = DC<T>>) -> DC<Vec<T>> {
-    match Listed::new(delayed.into_iter().collect()) {
-        Listed::Long(list) => list,
-        short => call::call::<All, Value, _, _, _>((short,), |(list,)| list),
-    }
+    gathered::<All, _>(delayed.into_iter().collect())
 }
 
-struct All;
+task!(pub(super) All "all");
 
-impl Task for All {
-    const NAME: &'static str = "all";
+/// The same for a task of another name.
+#[track_caller]
+pub(super) fn gathered<N: Task, T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
+    match Listed::of_task::<N>(children) {
+        Listed::Long(list) => list,
+        short => call::call::<N, Value, _, _, _>((short,), |(list,)| list),
+    }
 }
 
 /// A computation for each of many items, made when a worker comes to it: their results, in order.
@@ -92,11 +94,7 @@ where
     }
 }
 
-struct Each;
-
-impl Task for Each {
-    const NAME: &'static str = "each";
-}
+task!(Each "each");
 
 #[repr(C)]
 struct Gather<N, T, S> {
@@ -113,10 +111,10 @@ struct Gather<N, T, S> {
 
 /// The children of a list too long for a node.
 #[track_caller]
-pub(super) fn long<T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
+pub(super) fn long<N: Task, T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
     let left = children.len();
     let (results, children) = Segment::for_results(children);
-    gather::<All, _, _>(results, children, left)
+    gather::<N, _, _>(results, children, left)
 }
 
 #[track_caller]

@@ -32,6 +32,17 @@ pub trait Task: 'static {
     }
 }
 
+/// A name for the tasks that a function or a method of the library makes.
+macro_rules! task {
+    ($visibility:vis $task:ident $name:literal) => {
+        $visibility struct $task;
+        impl $crate::graph::Task for $task {
+            const NAME: &'static str = $name;
+        }
+    };
+}
+pub(super) use task;
+
 /// The name of a function that was given as a value.
 pub(super) struct Function<F>(PhantomData<F>);
 

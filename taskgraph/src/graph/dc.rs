@@ -6,22 +6,12 @@ use std::marker::PhantomData;
 use super::all;
 use super::arg::IntoArg;
 use super::attempt;
-use super::call::{self, Fallible, FallibleGrowing, Function, Growing, Outcome, Returns, Value};
+use super::call::{self, Fallible, FallibleGrowing, Function, Growing, Outcome, Returns, Value, task};
 use super::delayed::DC;
 use super::input::Plain;
 use super::label;
 use super::shared::{self, Shared};
 use crate::error::{Cause, Error};
-
-/// A name for the tasks that a method makes.
-macro_rules! task {
-    ($task:ident $name:literal) => {
-        struct $task;
-        impl call::Task for $task {
-            const NAME: &'static str = $name;
-        }
-    };
-}
 
 impl<T: Send + 'static> DC<T> {
     /// A call of `func` with a tuple of arguments, each a value or a computation of one.

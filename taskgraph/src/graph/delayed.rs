@@ -29,6 +29,24 @@ use crate::error::Task;
 /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(sum)?, 21);
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
+///
+/// Operators work on what is not there yet, wherever they work on the results. One side may be a plain number; what a
+/// `DC` is shifted by is a `u32`. Each operator is a task that runs when both sides are there. One that panics, in a
+/// division by zero for instance, is blamed with its sign and its line.
+///
+/// ```
+/// # use taskgraph::{DC, delayed};
+/// #[delayed]
+/// fn square(x: i64) -> i64 { x * x }
+///
+/// let x = (square(4) + 2 * square(3)) / -square(2);
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(x)?, -8);
+///
+/// let broken = square(4) % square(0);
+/// let error = taskgraph::Runtime::builder().no_control().build()?.run(broken).unwrap_err();
+/// assert_eq!((error.task().unwrap().name(), error.task().unwrap().line()), ("%", line!() - 2));
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
 #[must_use = "a delayed computation does nothing unless it is run, yielded, returned or given to another"]
 pub struct DC<T> {
     /// The node whose result is the computation's; none if that is there already.

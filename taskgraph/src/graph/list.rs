@@ -4,7 +4,8 @@
 
 use std::mem::ManuallyDrop;
 
-use super::all;
+use super::all::{self, All};
+use super::call::Task;
 use super::delayed::DC;
 use super::input::{FailedSlots, Input, Placing, Slot};
 use super::segment::Segment;
@@ -20,7 +21,13 @@ pub enum Listed<T> {
 impl<T: Send + 'static> Listed<T> {
     #[track_caller]
     pub(super) fn new(children: Vec<DC<T>>) -> Self {
-        if children.len() <= SHORT_LEN_MAX { Self::Short(children) } else { Self::Long(all::long(children)) }
+        Self::of_task::<All>(children)
+    }
+
+    /// For a task that, if the list is long, gathers it under this name.
+    #[track_caller]
+    pub(super) fn of_task<N: Task>(children: Vec<DC<T>>) -> Self {
+        if children.len() <= SHORT_LEN_MAX { Self::Short(children) } else { Self::Long(all::long::<N, _>(children)) }
     }
 }
 

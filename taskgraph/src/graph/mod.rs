@@ -39,6 +39,8 @@ mod stream;
 mod race;
 mod arg;
 mod dc;
+#[forbid(unsafe_code)]
+mod operators;
 
 pub(crate) use cx::{Cx, Host, Queued};
 pub(crate) use memory::{settle as settle_memory, trim};
