@@ -2,11 +2,14 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use taskgraph::{DC, Error};
+use taskgraph::{DC, Error, all, each};
+use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::wait::{self, Stages};
-use taskgraph_tests::{failing, run};
+use taskgraph_tests::{failing, run, runtime};
 
 const WORKERS: [usize; 2] = [1, 4];
 
@@ -21,6 +24,11 @@ fn check<T: Send + Debug + PartialEq + 'static>(computation: DC<T>, expected: T)
 /// A task of its own, not a value that is there.
 fn task<T: Send + 'static>(value: T) -> DC<T> {
     DC::new(|value: T| value, (value,))
+}
+
+/// Panics without the noise of the panic hook.
+fn quiet_panic<T>(message: &'static str) -> T {
+    std::panic::resume_unwind(Box::new(message))
 }
 
 /// The failed task is `name`, made in this line of this file.
@@ -135,5 +143,337 @@ mod operators {
             let error = run(1 + failing::<u32>("right"), max_workers).unwrap_err();
             assert!(error.to_string().ends_with("failed: right"), "{error}");
         }
+    }
+}
+
+mod a_zipped_pair {
+    use super::*;
+
+    #[test]
+    fn is_of_both_results() {
+        check(task(1).zip(task("b")), (1, "b"));
+        check(DC::value(1).zip(DC::value(2)).zip(task(3)), ((1, 2), 3));
+        check(task(2).zip(task(3)).map(|(a, b)| a * b), 6);
+    }
+
+    #[test]
+    fn fails_if_one_of_the_two_does() {
+        for max_workers in WORKERS {
+            let census = Census::new();
+            let counted = census.counted();
+            let (line, pair) = (line!(), task(counted).zip(failing::<u32>("no second")));
+            let error = run(pair, max_workers).map(|_| ()).unwrap_err();
+            assert!(error.to_string().ends_with("failed: no second"), "{error}");
+            let needed_by = &error.trace()[0];
+            assert_eq!((needed_by.name(), needed_by.line()), ("zip", line));
+            census.assert_balanced(1);
+        }
+    }
+}
+
+mod an_unzipped_pair {
+    use super::*;
+
+    fn pair(census: &Census, ran: &Arc<AtomicUsize>) -> DC<(Counted, Counted)> {
+        let (census, ran) = (census.clone(), Arc::clone(ran));
+        DC::new(
+            move || {
+                ran.fetch_add(1, Ordering::SeqCst);
+                (census.counted(), census.counted())
+            },
+            (),
+        )
+    }
+
+    #[test]
+    fn is_computed_once_and_moved() {
+        for max_workers in WORKERS {
+            let (census, ran) = (Census::new(), Arc::default());
+            let (a, b) = pair(&census, &ran).unzip();
+            assert_eq!(ran.load(Ordering::SeqCst), 0, "nothing runs before it is needed");
+            let (b, a) = run(b.zip(a), max_workers).unwrap();
+            a.check();
+            b.check();
+            assert_eq!((ran.load(Ordering::SeqCst), census.made(), census.clones()), (1, 2, 0));
+            drop((a, b));
+            census.assert_balanced(2);
+        }
+    }
+
+    #[test]
+    fn keeps_which_half_is_which() {
+        let (a, b) = task((1, "b")).unzip();
+        check(a.zip(b), (1, "b"));
+        let (a, b) = DC::value((1, 2)).unzip();
+        check(a - b, -1);
+    }
+
+    #[test]
+    fn may_be_of_what_is_neither_cloned_nor_shared() {
+        use std::cell::Cell;
+        let (a, b) = task((Cell::new(1), Box::new(Cell::new(2)))).unzip();
+        check(a.map(|a| a.get()) + b.map(|b| b.get()), 3);
+    }
+
+    #[test]
+    fn may_be_used_by_half() {
+        wait::ends(|| {
+            for max_workers in WORKERS {
+                for keep_first in [true, false] {
+                    for drop_after in [true, false] {
+                        let (census, ran) = (Census::new(), Arc::default());
+                        let (a, b) = pair(&census, &ran).unzip();
+                        let (kept, dropped) = if keep_first { (a, b) } else { (b, a) };
+                        let mut dropped = Some(dropped);
+                        if !drop_after {
+                            dropped = None;
+                        }
+                        run(kept, max_workers).unwrap().check();
+                        drop(dropped);
+                        assert_eq!(ran.load(Ordering::SeqCst), 1);
+                        census.assert_balanced(2);
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn is_not_computed_if_nobody_needs_it() {
+        let (census, ran) = (Census::new(), Arc::default());
+        let held = census.counted();
+        let (a, b) = task(held)
+            .then({
+                let (census, ran) = (census.clone(), Arc::clone(&ran));
+                move |_| pair(&census, &ran)
+            })
+            .unzip();
+        drop(b);
+        drop(a);
+        assert_eq!(ran.load(Ordering::SeqCst), 0);
+        census.assert_balanced(1);
+    }
+
+    #[test]
+    fn may_be_used_in_two_runs() {
+        wait::ends(|| {
+            for max_workers in WORKERS {
+                let (census, ran) = (Census::new(), Arc::default());
+                let (a, b) = pair(&census, &ran).unzip();
+                let other = thread::spawn(move || run(b, max_workers).unwrap().check());
+                run(a, max_workers).unwrap().check();
+                other.join().unwrap();
+                assert_eq!(ran.load(Ordering::SeqCst), 1);
+                census.assert_balanced(2);
+            }
+        });
+    }
+
+    #[test]
+    fn is_worked_on_by_two_workers() {
+        wait::ends(|| {
+            let stages = Arc::new(Stages::new());
+            let meets = |x: u32| {
+                let stages = Arc::clone(&stages);
+                move |half: u32| {
+                    stages.arrive();
+                    stages.wait_for(2);
+                    half * x
+                }
+            };
+            let (a, b) = task((1, 2)).unzip();
+            check(a.map(meets(10)) + b.map(meets(100)), 210);
+        });
+    }
+
+    #[test]
+    fn fails_both_halves() {
+        for max_workers in WORKERS {
+            let (a, b) = failing::<(u32, u32)>("no pair").unzip();
+            let (a, b) = run(a.attempt().zip(b.attempt()), max_workers).unwrap();
+            for half in [a, b] {
+                let error = half.unwrap_err();
+                assert!(error.to_string().ends_with("failed: no pair"), "{error}");
+                assert!(error.trace().iter().all(|task| task.name() == "unzip" && task.file() == file!()), "{error:#}");
+            }
+        }
+    }
+
+    #[test]
+    fn loses_nothing_when_the_user_of_a_half_fails() {
+        for max_workers in WORKERS {
+            let (census, ran) = (Census::new(), Arc::default());
+            let (a, b) = pair(&census, &ran).unzip();
+            let a = a.map(|_| quiet_panic::<()>("half way"));
+            let (a, b) = run(a.attempt().zip(b), max_workers).unwrap();
+            assert!(a.unwrap_err().is_panic());
+            b.check();
+            drop(b);
+            census.assert_balanced(2);
+        }
+    }
+
+    #[test]
+    fn is_cancelled_with_its_run() {
+        wait::ends(|| {
+            for max_workers in WORKERS {
+                let (census, stages) = (Census::new(), Arc::new(Stages::new()));
+                let (made, waits) = (census.clone(), Arc::clone(&stages));
+                let pair = DC::new(
+                    move || {
+                        waits.signal(1);
+                        waits.wait_for(2);
+                        (made.counted(), made.counted())
+                    },
+                    (),
+                );
+                let (a, b) = pair.unzip();
+                let runtime = runtime(max_workers);
+                let handle = runtime.spawn(a.zip(b).map(|_| ()));
+                stages.wait_for(1);
+                handle.cancel();
+                stages.signal(2);
+                assert!(handle.join().unwrap_err().is_cancelled());
+                census.assert_balanced(2);
+            }
+        });
+    }
+}
+
+mod flattening {
+    use super::*;
+
+    #[test]
+    fn goes_on_with_what_is_inside() {
+        check(task(task(3)).flatten(), 3);
+        check(task(task(task(3))).flatten().flatten(), 3);
+        check(DC::value(DC::value(3)).flatten(), 3);
+        check(task(Some(task(3))).flatten(), Some(3));
+        check(task(None::<DC<u32>>).flatten(), None);
+        for len in [0, 1, 16, 17, 5000] {
+            check(task((0..len).map(task).collect::<Vec<_>>()).flatten(), (0..len).collect::<Vec<_>>());
+        }
+        check(task(vec![task(vec![task(1)]), task(vec![])]).flatten().map(all_of).flatten(), vec![vec![1], vec![]]);
+    }
+
+    fn all_of(lists: Vec<Vec<DC<u32>>>) -> DC<Vec<Vec<u32>>> {
+        all(lists.into_iter().map(all))
+    }
+
+    #[test]
+    fn keeps_the_names_of_what_is_inside_and_adds_its_own() {
+        fn names(error: &Error) -> Vec<(String, u32)> {
+            error.trace().iter().map(|task| (task.name().to_owned(), task.line())).collect()
+        }
+        for max_workers in WORKERS {
+            let (line, broken) = (line!(), task(vec![failing::<u32>("inside"), task(1)]).flatten());
+            let error = run(broken, max_workers).unwrap_err();
+            assert_eq!(names(&error), [("flatten".to_owned(), line)], "{error:#}");
+            let long = (0..100).map(|i| if i == 70 { failing("inside") } else { task(i) }).collect::<Vec<_>>();
+            let (line, broken) = (line!(), task(long).flatten());
+            let error = run(broken, max_workers).unwrap_err();
+            assert_eq!(names(&error), [("flatten".to_owned(), line)], "{error:#}");
+            let (line, broken) = (line!(), task(Some(failing::<u32>("inside"))).flatten());
+            let error = run(broken, max_workers).unwrap_err();
+            assert_eq!(names(&error), [("flatten".to_owned(), line)], "{error:#}");
+            // A tail call: the task is gone when what takes its place runs.
+            let error = run(task(failing::<u32>("inside")).flatten(), max_workers).unwrap_err();
+            assert!(names(&error).is_empty() && error.to_string().ends_with("failed: inside"), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn inside_an_attempt_fails_as_a_value() {
+        for max_workers in WORKERS {
+            let census = Census::new();
+            let made = census.clone();
+            let inner = DC::new(
+                move || {
+                    (0..50).map(|i| if i == 40 { failing("inside") } else { task(made.counted()) }).collect::<Vec<_>>()
+                },
+                (),
+            );
+            let error = run(inner.flatten().attempt(), max_workers).unwrap().map(|_| ()).unwrap_err();
+            assert!(error.to_string().ends_with("failed: inside"), "{error}");
+            census.assert_balanced(49);
+            check(task(task(3)).flatten().attempt().map(Result::unwrap), 3);
+        }
+    }
+
+    #[test]
+    fn of_what_never_ran_drops_everything() {
+        let census = Census::new();
+        drop(task(task(census.counted())).flatten());
+        drop(task(vec![task(census.counted()), task(census.counted())]).flatten());
+        drop(task(Some(task(census.counted()))).flatten());
+        census.assert_balanced(4);
+    }
+}
+
+mod a_result {
+    use super::*;
+
+    #[test]
+    fn is_its_value_or_fails() {
+        check(task(Ok::<_, String>(3)).or_fail(), 3);
+        let (line, refused) = (line!(), task(Err::<u32, _>("no such thing")).or_fail());
+        let error = run(refused, 1).unwrap_err();
+        check_blamed(&error, "or_fail", line);
+        assert!(error.to_string().ends_with("failed: no such thing"), "{error}");
+        let error = run(task("x").map(|text| text.parse::<u32>()).or_fail(), 1).unwrap_err();
+        assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
+    }
+
+    #[test]
+    fn that_was_attempted_stays_the_error_it_is() {
+        let line = line!() + 1;
+        let handed_on = task(0u32).map(|x| 1 / x).attempt().or_fail();
+        let error = run(handed_on, 1).unwrap_err();
+        check_blamed(&error, "map", line);
+        assert!(error.is_panic(), "{error}");
+        assert_eq!(error.trace().iter().map(|task| task.name()).collect::<Vec<_>>(), ["or_fail"]);
+    }
+
+    #[test]
+    fn goes_to_and_fro() {
+        check(task(3).attempt().or_fail().attempt().or_fail(), 3);
+        let kept = run(task(Err::<u32, _>("no")).or_fail().attempt(), 1).unwrap();
+        check_blamed(&kept.unwrap_err(), "or_fail", line!() - 1);
+    }
+}
+
+mod a_condition {
+    use super::*;
+
+    #[test]
+    fn keeps_what_satisfies_it() {
+        check(task(3).when(|x| *x == 3), Some(3));
+        check(task(3).when(|x| *x == 4), None);
+        let kept = each(0..100, |i| task(i).when(|i| i % 7 == 0));
+        check(kept.map(|kept| kept.into_iter().flatten().collect::<Vec<_>>()), (0..100).step_by(7).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn drops_the_others() {
+        for max_workers in WORKERS {
+            let census = Census::new();
+            let made = census.clone();
+            let tasks = each(0..100, move |i| task((i, made.counted())).when(|(i, _)| i % 7 == 0));
+            let kept = run(tasks, max_workers).unwrap();
+            assert_eq!(kept.iter().flatten().count(), 15);
+            assert_eq!((census.made(), census.live()), (100, 15));
+            drop(kept);
+            census.assert_balanced(100);
+        }
+    }
+
+    #[test]
+    fn that_panics_fails_in_its_line() {
+        let census = Census::new();
+        let (line, broken) = (line!(), task(census.counted()).when(|_| quiet_panic("cannot say")));
+        let error = run(broken.attempt(), 1).unwrap().map(|_| ()).unwrap_err();
+        check_blamed(&error, "when", line);
+        census.assert_balanced(1);
+        assert!(run(failing::<u32>("before").when(|_| true).attempt(), 1).unwrap().is_err());
     }
 }

@@ -40,6 +40,8 @@ mod race;
 mod arg;
 mod dc;
 #[forbid(unsafe_code)]
+mod combine;
+#[forbid(unsafe_code)]
 mod operators;
 
 pub(crate) use cx::{Cx, Host, Queued};
