@@ -43,6 +43,8 @@ mod dc;
 mod combine;
 #[forbid(unsafe_code)]
 mod operators;
+#[forbid(unsafe_code)]
+mod reduce;
 
 pub(crate) use cx::{Cx, Host, Queued};
 pub(crate) use memory::{settle as settle_memory, trim};
@@ -64,6 +66,7 @@ pub use generator::{generate, generate_async};
 pub use given::{Given, Held, Lender, Lent, Optional};
 pub use input::Input;
 pub use race::{first_of, race, select_ok};
+pub use reduce::reduce;
 pub use shared::Shared;
 pub(crate) use stream::Items;
 pub use stream::{Stream, stream};
