@@ -56,7 +56,8 @@ pub mod __private;
 
 pub use error::{Error, Task};
 pub use graph::{
-    Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, Stream, all, each, first_of, race, reduce, select_ok, stream,
+    Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, Stream, all, each, first_of, map_chunks, race, reduce,
+    select_ok, stream,
 };
 pub use run::{run, run_async};
 pub use runtime::{Builder, Handle, IntoStream, Results, Runtime};

@@ -1,8 +1,8 @@
 //! The graph: nodes, how they settle, and the typed skin that users hold.
 //!
-//! Nothing here knows of threads, clocks or sockets. Whoever runs a graph gives each step a [`Cx`], and takes from it
-//! what became ready. This is the only room with `unsafe` code: a node is one allocation whose type is erased.
-//! `node` says who may touch what, and when.
+//! Nothing here knows of threads, clocks or sockets, but that `map_chunks` looks how long its own tasks take. Whoever
+//! runs a graph gives each step a [`Cx`], and takes from it what became ready. This is the only room with `unsafe` code:
+//! a node is one allocation whose type is erased. `node` says who may touch what, and when.
 
 mod node;
 mod links;
@@ -45,6 +45,8 @@ mod combine;
 mod operators;
 #[forbid(unsafe_code)]
 mod reduce;
+#[forbid(unsafe_code)]
+mod map_chunks;
 
 pub(crate) use cx::{Cx, Host, Queued};
 pub(crate) use memory::{settle as settle_memory, trim};
@@ -65,6 +67,7 @@ pub use future::future;
 pub use generator::{generate, generate_async};
 pub use given::{Given, Held, Lender, Lent, Optional};
 pub use input::Input;
+pub use map_chunks::map_chunks;
 pub use race::{first_of, race, select_ok};
 pub use reduce::reduce;
 pub use shared::Shared;
