@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 /// The rooms by floor: each knows the rooms of lower floors, those before it on its own, and itself.
 const FLOORS: [&[&str]; 6] = [
-    &["sync", "unwind", "weak_list", "mailbox"],
+    &["sync", "unwind", "weak_list", "mailbox", "join"],
     &["error", "event"],
     &["graph"],
     &["scheduler", "reactor"],
-    &["runtime"],
+    &["runtime", "testing"],
     &["control"],
 ];
 /// On top of all: what users hold, the usual way to run, and what generated code calls.
@@ -28,7 +28,7 @@ const FOREIGN: [(&str, &[&str]); 5] = [
     ("rayon", &["scheduler/pool.rs"]),
     ("crossbeam_deque", &["scheduler/queues.rs"]),
     ("genawaiter", &["graph/body.rs"]),
-    ("tokio", &["control/", "reactor.rs"]),
+    ("tokio", &["control/", "reactor.rs", "testing.rs"]),
     ("bon", &["__private.rs"]),
 ];
 const LINES_MAX: usize = 500;
