@@ -95,7 +95,7 @@ fn task(delayed: &Delayed) -> TokenStream {
 
 /// What the runtime does with the result of the closure.
 fn kind(delayed: &Delayed) -> &'static str {
-    if delayed.generator.is_some() || delayed.function.sig.asyncness.is_some() {
+    if delayed.generator.is_some() || delayed.future().is_some() {
         "Generating"
     } else {
         signature::kind(&delayed.output.shape)

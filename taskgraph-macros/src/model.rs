@@ -6,7 +6,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::token::Brace;
-use syn::{Attribute, Block, Expr, LitStr, Pat, Receiver, Signature, Token, Type, Visibility};
+use syn::{Attribute, Block, Expr, LitInt, LitStr, Pat, Receiver, Signature, Token, Type, Visibility};
 
 /// A function as written. Its tokens are the function again.
 #[derive(Clone)]
@@ -55,10 +55,21 @@ pub(crate) struct Delayed {
     pub(crate) generator: Option<Generator>,
 }
 
+impl Delayed {
+    /// The keyword that says so, or that of the function, if its body is a future: as written, or to wait for its turn.
+    pub(crate) fn future(&self) -> Option<Span> {
+        let sig = &self.function.sig;
+        let limit = self.options.limit.as_ref().map(|_| sig.fn_token.span);
+        sig.asyncness.map(|asyncness| asyncness.span).or(limit)
+    }
+}
+
 /// What stands in `#[delayed(..)]`.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
+    /// How many of its bodies may run at once.
+    pub(crate) limit: Option<LitInt>,
     /// `named`: arguments are given by their names, through a builder.
     pub(crate) named: Option<Ident>,
 }

@@ -50,6 +50,8 @@ mod run;
 pub mod testing;
 #[forbid(unsafe_code)]
 mod join;
+#[forbid(unsafe_code)]
+mod limit;
 #[doc(hidden)]
 #[forbid(unsafe_code)]
 pub mod __private;

@@ -27,8 +27,8 @@ pub(super) fn body(delayed: &Delayed, brace: Brace, statements: &TokenStream) ->
         let generate = generate(delayed, generator);
         return quote_spanned!(caret=> move |#parameters| { #generate });
     }
-    if let Some(asyncness) = &delayed.function.sig.asyncness {
-        let future = future(delayed, asyncness.span, brace, statements);
+    if let Some(keyword) = delayed.future() {
+        let future = future(delayed, keyword, brace, statements);
         return quote_spanned!(caret=> move |#parameters| { #future });
     }
     let returned = without_impl(&delayed.output.written);
@@ -67,7 +67,7 @@ fn generate(delayed: &Delayed, generator: &Generator) -> TokenStream {
     let block = async_block(delayed, &ending, block(generator.body.brace_token, &quote!(#(#statements)*)));
     let body = quote_spanned!(here()=> move |#yielder| #block);
     let caret = start_of(&collection);
-    let generate = match &delayed.function.sig.asyncness {
+    let generate = match delayed.future() {
         Some(_) => Ident::new("generate_async", caret),
         None => Ident::new("generate", caret),
     };
@@ -81,12 +81,19 @@ fn async_block(delayed: &Delayed, returned: &Type, body: TokenStream) -> TokenSt
     let ended = Ident::new("__ended", caret);
     let returns = quote_spanned!(caret=> return #ended);
     let variables = variables(delayed);
+    let turn = delayed.options.limit.as_ref().map(|limit| {
+        quote_spanned! {here()=>
+            static __LIMIT: ::taskgraph::__private::Limit = ::taskgraph::__private::Limit::new(#limit);
+            let __turn = __LIMIT.turn().await;
+        }
+    });
     quote_spanned! {here()=>
         async move {
             // Says what the block returns, before anything in it does.
             if let ::core::option::Option::Some(#ended) = ::core::option::Option::None::<#returned> {
                 #returns;
             }
+            #turn
             #variables
             #body
         }

@@ -4,13 +4,13 @@ use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{LitStr, Token};
+use syn::{LitInt, LitStr, Token};
 
 use crate::complaints::Complaints;
 use crate::model::Options;
 
 /// How each option is written.
-const KNOWN: [&str; 2] = ["name = \"..\"", "named"];
+const KNOWN: [&str; 3] = ["name = \"..\"", "named", "limit = 4"];
 
 /// `key` or `key = value`; the value is read when the key is known.
 struct Written {
@@ -44,6 +44,7 @@ pub(crate) fn options(tokens: TokenStream, complaints: &mut Complaints) -> Optio
     for option in written {
         match option.key.to_string().as_str() {
             "name" => text(&mut options.name, &option, complaints),
+            "limit" => count(&mut options.limit, &option, complaints),
             "named" => flag(&mut options.named, option, complaints),
             unknown => complaints.about(&option.key, format!("`#[delayed]` has no option `{unknown}`"), known()),
         }
@@ -62,6 +63,20 @@ fn text(place: &mut Option<LitStr>, option: &Written, complaints: &mut Complaint
         Err(_) => complaints.about(key, format!("`{key}` takes a text"), format!("write `{key} = \"..\"`")),
         Ok(_) if place.is_some() => complaints.about(key, format!("`{key}` is given twice"), "keep one of them"),
         Ok(literal) => *place = Some(literal),
+    }
+}
+
+/// Reads `key = 4` into its place.
+fn count(place: &mut Option<LitInt>, option: &Written, complaints: &mut Complaints) {
+    let Written { key, value } = option;
+    let literal = |input: ParseStream<'_>| {
+        input.parse::<Token![=]>()?;
+        input.parse::<LitInt>()
+    };
+    match literal.parse2(value.clone()) {
+        Ok(_) if place.is_some() => complaints.about(key, format!("`{key}` is given twice"), "keep one of them"),
+        Ok(literal) if literal.base10_parse::<u32>().is_ok_and(|count| 0 < count) => *place = Some(literal),
+        _ => complaints.about(key, format!("`{key}` takes a number from 1"), format!("write `{key} = 4`")),
     }
 }
 
