@@ -9,11 +9,13 @@
 //! | `quickstart` | the smallest whole program | |
 //! | `rescale` | more and fewer workers for a run that goes on | [`rescale`] |
 //! | `codestats` | generators, a collection of one's own, failures that end nothing | [`codestats`] |
+//! | `fetch` | tasks that wait, far more of them than workers | [`fetch`] |
 //! | `mandelbrot` | a graph that grows where the work is | [`mandelbrot`] |
 //! | `uts` | millions of tasks of a fraction of a microsecond | [`uts`] |
 #![forbid(unsafe_code)]
 
 pub mod codestats;
+pub mod fetch;
 pub mod mandelbrot;
 pub mod rescale;
 pub mod uts;

@@ -49,6 +49,34 @@ mod mandelbrot {
     }
 }
 
+mod fetch {
+    use std::time::{Duration, Instant};
+
+    use taskgraph_examples::fetch::{self, Server};
+
+    use super::run;
+
+    #[test]
+    fn far_more_requests_than_workers_wait_at_once_up_to_the_limit() {
+        let server = Server::start(Duration::from_millis(20)).expect("a port is free");
+        let start = Instant::now();
+        let lengths = run(fetch::fetch_all(server.addr(), 1_000));
+        let expected: Vec<_> = (0..1_000).map(|page| format!("page {page}").len()).collect();
+        assert_eq!(lengths, expected);
+        // Many more at once than there are workers, and much less than the 20 s that they take one after the other.
+        assert!(server.requests_max() <= 64, "{} at once", server.requests_max());
+        assert!(32 < server.requests_max(), "{} at once", server.requests_max());
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn what_the_server_does_not_have_is_an_error_that_says_so() {
+        let server = Server::start(Duration::ZERO).expect("a port is free");
+        let missing = run(fetch::fetch(server.addr(), "/nothing").attempt()).expect_err("there is no such page");
+        assert!(missing.to_string().ends_with("/nothing: the server says HTTP/1.1 404 Not Found"), "{missing}");
+    }
+}
+
 mod rescale {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
