@@ -1,0 +1,405 @@
+//! Streams, and what is chosen of many: made while it is consumed, and no longer than it is wanted.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use taskgraph::{DC, Error, Stream, delayed};
+use taskgraph_tests::census::{Census, Counted};
+use taskgraph_tests::{failing, run, runtime};
+use tokio::time::sleep;
+
+const WORKERS: [usize; 3] = [1, 2, 4];
+
+#[delayed]
+fn square(x: u64) -> u64 {
+    x * x
+}
+
+#[delayed]
+fn squares(n: u64) -> Vec<u64> {
+    for x in 0..n {
+        yield_!(square(x));
+    }
+}
+
+/// Values and computations, in turn.
+#[delayed]
+fn mixed(n: u64) -> Vec<u64> {
+    for x in 0..n {
+        if x.is_multiple_of(2) { yield_!(x * x) } else { yield_!(square(x)) }
+    }
+}
+
+#[delayed]
+async fn nap(ms: u64) -> u64 {
+    sleep(Duration::from_millis(ms)).await;
+    ms
+}
+
+/// A generator that is through with its body, and waits for naps.
+#[delayed]
+fn naps(ms: Vec<u64>) -> Vec<u64> {
+    for ms in ms {
+        yield_!(nap(ms));
+    }
+}
+
+fn collected<T: Send + 'static>(stream: Stream<T>) -> DC<Vec<T>> {
+    stream.fold(Vec::new(), |mut all, item| {
+        all.push(item);
+        all
+    })
+}
+
+#[test]
+fn a_fold_has_every_item_once_and_in_order() {
+    for workers in WORKERS {
+        for n in [0, 1, 2, 100, 20_000] {
+            let expected: Vec<_> = (0..n).map(|x| x * x).collect();
+            assert_eq!(run(collected(squares(n).into_stream()), workers).unwrap(), expected);
+            assert_eq!(run(collected(mixed(n).into_stream()), workers).unwrap(), expected);
+            let mut completed = run(collected(squares(n).into_stream().as_completed()), workers).unwrap();
+            completed.sort_unstable();
+            assert_eq!(completed, expected);
+        }
+    }
+}
+
+#[test]
+fn what_no_generator_makes_becomes_items_too() {
+    for workers in WORKERS {
+        let given = DC::value(vec![3, 1, 2]);
+        assert_eq!(run(collected(given.into_stream()), workers).unwrap(), [3, 1, 2]);
+        let mapped = squares(100).map(|squares| squares.into_iter().rev().collect::<Vec<_>>());
+        assert_eq!(run(collected(mapped.into_stream()), workers).unwrap()[0], 99 * 99);
+    }
+}
+
+#[test]
+fn a_generator_is_found_behind_names_and_other_computations() {
+    let started = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&started);
+    #[delayed]
+    fn endless(started: Arc<AtomicU64>) -> Vec<u64> {
+        for x in 0.. {
+            started.fetch_add(1, Ordering::Relaxed);
+            yield_!(square(x));
+        }
+    }
+    let behind = DC::value(started).then(endless).named("squares");
+    let runtime = runtime(2);
+    let first: Vec<_> = runtime.stream(behind.into_stream()).take(10).map(Result::unwrap).collect();
+    assert_eq!(first, (0..10).map(|x| x * x).collect::<Vec<_>>());
+    drop(runtime);
+    assert!(seen.load(Ordering::Relaxed) < 100_000, "it has run far ahead of its consumer");
+}
+
+#[test]
+fn results_come_as_they_are_completed() {
+    for workers in WORKERS {
+        let naps = || naps(vec![80, 5, 40]);
+        let order = run(collected(naps().into_stream().as_completed()), workers).unwrap();
+        assert_eq!(order, [5, 40, 80]);
+        assert_eq!(run(collected(naps().into_stream()), workers).unwrap(), [80, 5, 40]);
+        let runtime = runtime(workers);
+        let outside: Vec<_> = runtime.stream([80, 5, 40].map(nap)).map(Result::unwrap).collect();
+        assert_eq!(outside, [5, 40, 80]);
+    }
+}
+
+#[test]
+fn a_failure_ends_a_stream_after_what_came_before() {
+    #[delayed]
+    fn broken() -> Vec<u64> {
+        yield_!(1);
+        yield_!(2);
+        yield_!(failing("no third"));
+    }
+    for workers in WORKERS {
+        let error = run(collected(broken().into_stream()), workers).unwrap_err();
+        assert!(error.to_string().contains("no third"), "{error}");
+        assert!(error.trace().iter().any(|task| task.name() == "fold"), "{error:#}");
+        let runtime = runtime(workers);
+        let results: Vec<_> = runtime.stream(broken().into_stream()).collect();
+        let (last, before) = results.split_last().unwrap();
+        assert!(last.as_ref().unwrap_err().to_string().contains("no third"));
+        assert!(before.len() <= 2 && before.iter().all(Result::is_ok));
+    }
+}
+
+#[test]
+fn of_computations_each_fails_by_itself() {
+    for workers in WORKERS {
+        let runtime = runtime(workers);
+        let computations = (0..100u64).map(|x| if x.is_multiple_of(3) { failing("no") } else { DC::value(x) });
+        let (good, bad): (Vec<_>, Vec<_>) = runtime.stream(computations).partition(Result::is_ok);
+        assert_eq!((good.len(), bad.len()), (66, 34));
+    }
+}
+
+#[test]
+fn a_panic_in_a_fold_is_blamed_on_it() {
+    let error = run(squares(10).into_stream().fold(0u64, |_, _| panic!("too much")), 2).unwrap_err();
+    assert!(error.is_panic());
+    assert_eq!(error.task().unwrap().name(), "fold");
+    assert_eq!(error.task().unwrap().file(), file!());
+}
+
+/// The consumer stands still; what was made meanwhile is counted.
+#[test]
+fn a_generator_waits_for_a_slow_consumer() {
+    for workers in WORKERS {
+        let made = Arc::new(AtomicU64::new(0));
+        #[delayed]
+        fn counted(made: Arc<AtomicU64>) -> Vec<u64> {
+            for x in 0..1_000_000u64 {
+                made.fetch_add(1, Ordering::Relaxed);
+                if x.is_multiple_of(3) { yield_!(x) } else { yield_!(square(x)) }
+            }
+        }
+        let runtime = runtime(workers);
+        let mut results = runtime.stream(counted(Arc::clone(&made)).into_stream());
+        assert_eq!(results.next().unwrap().unwrap(), 0);
+        let mut before = 0;
+        // It stops some time; if it never did, it would come to the end.
+        while before != made.load(Ordering::Relaxed) {
+            before = made.load(Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(before < 100_000, "{before} were made for one that was taken, at {workers} workers");
+        assert_eq!(results.count(), 999_999);
+    }
+}
+
+#[test]
+fn an_item_is_consumed_while_its_generator_still_runs() {
+    for workers in WORKERS {
+        let (tell, told) = mpsc::channel();
+        #[delayed]
+        async fn waits(seen: Arc<AtomicBool>) -> Vec<u64> {
+            yield_!(1);
+            while !seen.load(Ordering::SeqCst) {
+                sleep(Duration::from_millis(1)).await;
+            }
+            yield_!(2);
+        }
+        let seen = Arc::new(AtomicBool::new(false));
+        let stream = waits(Arc::clone(&seen)).into_stream();
+        let all = stream.for_each(move |item| {
+            seen.store(true, Ordering::SeqCst);
+            tell.send(item).unwrap();
+        });
+        run(all, workers).unwrap();
+        assert_eq!(told.iter().collect::<Vec<_>>(), [1, 2]);
+    }
+}
+
+#[test]
+fn every_value_is_dropped_once_however_a_stream_ends() {
+    #[delayed]
+    fn make(census: Census) -> Counted {
+        census.counted()
+    }
+    #[delayed]
+    fn many(census: Census, n: u64) -> Vec<Counted> {
+        for x in 0..n {
+            if x.is_multiple_of(5) { yield_!(census.counted()) } else { yield_!(make(census.clone())) }
+        }
+    }
+    for workers in WORKERS {
+        for taken in [0, 1, 50, 1_000, 2_000] {
+            let census = Census::new();
+            let runtime = runtime(workers);
+            let results = runtime.stream(many(census.clone(), 1_000).into_stream());
+            results.take(taken).for_each(|item| item.unwrap().check());
+            drop(runtime);
+            census.assert_balanced(0);
+        }
+        let census = Census::new();
+        let stream = many(census.clone(), 1_000).into_stream().as_completed();
+        let fails = stream.fold(0, |n, item| {
+            item.check();
+            assert_ne!(n, 500, "enough");
+            n + 1
+        });
+        assert!(run(fails, workers).unwrap_err().is_panic());
+        census.assert_balanced(500);
+        drop(many(census.clone(), 10).into_stream());
+        census.assert_balanced(500);
+    }
+}
+
+#[test]
+fn a_stream_is_one_of_the_futures_crate_too() {
+    use futures_util::StreamExt;
+
+    #[delayed]
+    async fn sum_of_even() -> Result<u64, Error> {
+        let even = squares(100).into_stream().filter_map(async |x| x.ok().filter(|x| x.is_multiple_of(2)));
+        Ok(even.fold(0, async |sum, x| sum + x).await)
+    }
+    let expected: u64 = (0..100u64).map(|x| x * x).filter(|x| x.is_multiple_of(2)).sum();
+    assert_eq!(run(sum_of_even(), 2).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn results_are_a_stream_for_async_code() {
+    let runtime = runtime(2);
+    let mut results = runtime.stream((0..1_000).map(square));
+    let mut sum = 0;
+    while let Some(square) = futures_util::StreamExt::next(&mut results).await {
+        sum += square.unwrap();
+    }
+    assert_eq!(sum, (0..1_000).map(|x| x * x).sum());
+}
+
+#[test]
+fn a_stream_that_is_dropped_in_the_middle_stops_what_makes_it() {
+    #[delayed]
+    fn endless() -> Vec<u64> {
+        for x in 0.. {
+            yield_!(square(x));
+        }
+    }
+    #[delayed]
+    async fn first(n: usize) -> Result<Vec<u64>, Error> {
+        let mut stream = endless().into_stream();
+        let mut first = Vec::new();
+        while first.len() < n {
+            first.push(stream.next().await.expect("it is endless")?);
+        }
+        Ok(first)
+    }
+    for workers in WORKERS {
+        assert_eq!(run(first(3), workers).unwrap(), [0, 1, 4]);
+        assert!(run(first(0), workers).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn the_order_is_chosen_before_the_first_item() {
+    #[delayed]
+    async fn too_late() {
+        let mut stream = squares(10).into_stream();
+        let _ = stream.next().await;
+        drop(stream.as_completed());
+    }
+    assert!(run(too_late(), 1).unwrap_err().to_string().contains("has begun"));
+}
+
+mod chosen {
+    use super::*;
+
+    #[test]
+    fn the_first_is_chosen_and_the_others_do_not_hold_it_up() {
+        for workers in WORKERS {
+            let runners = || [nap(3_600_000), nap(10), nap(3_600_001)];
+            assert_eq!(run(taskgraph::race(runners()), workers).unwrap(), 10);
+            assert_eq!(run(taskgraph::first_of(runners()), workers).unwrap(), (1, 10));
+            assert_eq!(run(taskgraph::select_ok(runners()), workers).unwrap(), 10);
+        }
+    }
+
+    #[test]
+    fn a_race_may_be_won_by_a_failure_and_a_selection_not() {
+        let runners = || [nap(20), failing("fell"), nap(3_600_000)];
+        for workers in WORKERS {
+            let error = run(taskgraph::race(runners()), workers).unwrap_err();
+            assert!(error.to_string().ends_with("fell"), "{error}");
+            assert_eq!(run(taskgraph::select_ok(runners()), workers).unwrap(), 20);
+        }
+    }
+
+    #[test]
+    fn where_all_fail_the_last_failure_is_told() {
+        let error = run(taskgraph::select_ok([failing::<u64>("a"), failing("b")]), 1).unwrap_err();
+        assert!(["a", "b"].iter().any(|cause| error.to_string().ends_with(cause)), "{error}");
+        assert!(error.trace().iter().any(|task| task.name() == "select_ok"), "{error:#}");
+    }
+
+    #[test]
+    fn there_is_no_first_of_nothing() {
+        let none = || Vec::<DC<u64>>::new();
+        for chosen in [taskgraph::race(none()), taskgraph::select_ok(none())] {
+            let error = run(chosen, 1).unwrap_err();
+            assert!(error.to_string().ends_with("give it at least one computation"), "{error}");
+            assert_eq!(error.task().unwrap().file(), file!());
+        }
+    }
+
+    /// Hundreds more than are in flight while they are busy, and all of them have to start.
+    #[test]
+    fn all_that_sleep_run_at_once() {
+        let naps = (0..500).map(|x| nap(if x == 499 { 10 } else { 3_600_000 }));
+        assert_eq!(run(taskgraph::race(naps.collect::<Vec<_>>()), 1).unwrap(), 10);
+    }
+
+    #[test]
+    fn what_the_losers_hold_is_dropped() {
+        #[delayed]
+        async fn holds(census: Census, ms: u64) -> Counted {
+            let held = census.counted();
+            sleep(Duration::from_millis(ms)).await;
+            held
+        }
+        for workers in WORKERS {
+            let census = Census::new();
+            let runners: Vec<_> = (0..10).map(|x| holds(census.clone(), if x == 7 { 5 } else { 3_600_000 })).collect();
+            run(taskgraph::race(runners), workers).unwrap().check();
+            census.assert_balanced(1);
+        }
+    }
+}
+
+mod joined {
+    use taskgraph::join;
+
+    use super::*;
+
+    #[test]
+    fn what_is_joined_runs_at_once() {
+        #[delayed]
+        async fn meet(here: mpsc::Sender<()>, there: mpsc::Receiver<()>) -> bool {
+            here.send(()).unwrap();
+            loop {
+                match there.try_recv() {
+                    Ok(()) => return true,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        }
+        #[delayed]
+        async fn both() -> Result<bool, Error> {
+            let ((a, at_b), (b, at_a)) = (mpsc::channel(), mpsc::channel());
+            let (a, b) = join!(meet(a, at_a), meet(b, at_b));
+            Ok(a? && b?)
+        }
+        for workers in WORKERS {
+            assert!(run(both(), workers).unwrap());
+        }
+    }
+
+    #[test]
+    fn anything_that_becomes_a_future_is_joined() {
+        #[delayed]
+        async fn all() -> (u64, u64, bool) {
+            let shared = square(3).shared();
+            let (a, b, c) = join!(square(2), shared, async { true });
+            (a.unwrap(), b.unwrap(), c)
+        }
+        assert_eq!(run(all(), 2).unwrap(), (4, 9, true));
+    }
+
+    #[test]
+    fn the_failure_of_one_does_not_stop_the_others() {
+        #[delayed]
+        async fn both() -> (bool, u64) {
+            let (a, b) = join!(failing::<u64>("no"), nap(5).into_future());
+            (a.is_err(), b.unwrap())
+        }
+        assert_eq!(run(both(), 1).unwrap(), (true, 5));
+    }
+}
