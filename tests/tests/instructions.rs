@@ -32,7 +32,7 @@ const REPEATS: RangeInclusive<f64> = -5.0..=3.0;
 /// 5 % up or down in `start`, with and without other programs on the same processor, and 2 % in `rescale`.
 const VARIES: RangeInclusive<f64> = -15.0..=15.0;
 
-const WORKS: [Work; 9] = [
+const WORKS: [Work; 12] = [
     Work { name: "fib", sizes: [15, 22], nodes: calls_of_fib, tolerance: REPEATS },
     Work { name: "fan-list", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "fan-each", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
@@ -40,6 +40,9 @@ const WORKS: [Work; 9] = [
     Work { name: "chain", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "grow", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "wave", sizes: [100, 300], nodes: |side| side * side, tolerance: REPEATS },
+    Work { name: "async", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
+    Work { name: "await", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
+    Work { name: "stream", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "start", sizes: [200, 2_200], nodes: |runs| runs, tolerance: VARIES },
     Work { name: "rescale", sizes: [20, 220], nodes: |times| times, tolerance: VARIES },
 ];

@@ -4,7 +4,7 @@
 
 use std::env;
 
-use taskgraph::{DC, Shared, all, delayed, each};
+use taskgraph::{DC, Error, Shared, all, delayed, each};
 use taskgraph_tests::runtime;
 
 fn main() {
@@ -19,6 +19,9 @@ fn main() {
         "chain" => (run((0..n).fold(trivial(0), |before, _| link(before))), n),
         "grow" => (run(grow(n, 0)), n),
         "wave" => (run(wave(n)), 2 * n - 1),
+        "async" => (run(each(0..n, asynchronous).map(sum)), n * (n - 1) / 2),
+        "await" => (run(awaited(n)), n * (n - 1) / 2),
+        "stream" => (run(generated(n).into_stream().fold(0, |sum, x| sum + x)), n * (n - 1) / 2),
         "start" => (start(n), n * (n - 1) / 2),
         "rescale" => (rescale(n), n),
         _ => panic!("there is no work {work}"),
@@ -83,6 +86,20 @@ fn wave(side: u64) -> DC<u64> {
     }
     let last = above.pop().expect("a side is not 0");
     DC::new(|last: u64| last, (last,))
+}
+
+#[delayed]
+async fn asynchronous(i: u64) -> u64 {
+    i
+}
+
+#[delayed]
+async fn awaited(n: u64) -> Result<u64, Error> {
+    let mut sum = 0;
+    for i in 0..n {
+        sum += trivial(i).await?;
+    }
+    Ok(sum)
 }
 
 /// Runs one after the other, each asked for by a thread that is no worker.
