@@ -59,10 +59,17 @@ impl<T> Mailbox<T> {
     ///
     /// If it was taken before.
     pub(crate) fn take(&self) -> T {
-        match mem::replace(&mut *lock(&self.content), Content::Taken) {
-            Content::Full(result) => result,
-            Content::Empty(_) => unreachable!("the result is there"),
-            Content::Taken => panic!("a result was asked for again"),
+        self.take_if_full().expect("the result is there")
+    }
+
+    fn take_if_full(&self) -> Option<T> {
+        let mut content = lock(&self.content);
+        if let Content::Empty(_) = *content {
+            return None;
+        }
+        match mem::replace(&mut *content, Content::Taken) {
+            Content::Full(result) => Some(result),
+            Content::Empty(_) | Content::Taken => panic!("a result was asked for again"),
         }
     }
 
@@ -70,13 +77,19 @@ impl<T> Mailbox<T> {
     ///
     /// As for [`take`](Self::take).
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<T> {
+        if let Some(result) = self.take_if_full() {
+            return Poll::Ready(result);
+        }
         // Wakers are code of users: they are cloned and dropped while nothing is locked.
         let waker = context.waker().clone();
-        let before = match &mut *lock(&self.content) {
-            Content::Empty(waiting) => waiting.poller.replace(waker),
-            Content::Full(_) | Content::Taken => None,
+        let mut content = lock(&self.content);
+        let Content::Empty(waiting) = &mut *content else {
+            drop(content);
+            return Poll::Ready(self.take());
         };
+        let before = waiting.poller.replace(waker);
+        drop(content);
         drop(before);
-        if self.is_empty() { Poll::Pending } else { Poll::Ready(self.take()) }
+        Poll::Pending
     }
 }

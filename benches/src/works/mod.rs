@@ -4,6 +4,7 @@ mod fib;
 mod fan;
 mod chain;
 mod grow;
+mod awaited;
 mod wave;
 mod uts;
 mod skynet;
@@ -46,11 +47,12 @@ impl Setup {
 type Prepare = fn(&Setup) -> Result<Work>;
 
 /// All works, in the order of the tables.
-pub(crate) const WORKS: [(&str, Prepare); 12] = [
+pub(crate) const WORKS: [(&str, Prepare); 13] = [
     ("fib", fib::prepare),
     ("fan", fan::prepare),
     ("chain", chain::prepare),
     ("grow", grow::prepare),
+    ("await", awaited::prepare),
     ("wave", wave::prepare),
     ("uts", uts::prepare),
     ("skynet", skynet::prepare),
