@@ -149,10 +149,9 @@ where
             Ok(Resumed::Ended(end)) => end.map_err(Why::Failed),
             Err(message) => Err(Why::Panicked(message)),
         };
-        // SAFETY: as above; what is left of the body goes, and then the pump arrives.
+        // SAFETY: as above; what is left of the body goes, where it is, and then the pump arrives.
         unsafe {
-            let body = (*generator.as_ptr()).body.take();
-            unwind::drop_values(|| drop(body));
+            unwind::drop_values(|| (*generator.as_ptr()).body = None);
             let node = generator.cast::<Node>();
             match ended {
                 Ok(()) => settle::arrive(Destination::signal(node), cx),
@@ -190,10 +189,10 @@ where
     /// The node is the pump of one of these, and the caller's.
     #[cold]
     unsafe fn stop(pump: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
-        // SAFETY: the body is the pump's until it has arrived.
+        // SAFETY: the body is the pump's until it has arrived. It is dropped where it was polled: it is pinned.
         unsafe {
-            let body = (*Self::of_pump(pump).as_ptr()).body.take();
-            settle::drop_given_up(|| drop(body));
+            let at = Self::of_pump(pump).as_ptr();
+            settle::drop_given_up(|| (*at).body = None);
             Abandoned::Failed(pump.as_ref().destination())
         }
     }
