@@ -123,7 +123,7 @@ fn give_to_listener(home: &Arc<dyn Home>, pump: Queued) -> Result<(), Queued> {
 pub(super) struct Sleeper {
     alarm: Arc<Alarm>,
     waker: Waker,
-    /// Whether the scope wakes it when it stops.
+    /// Whether the scope and what is around it wake it when they stop.
     is_known: bool,
     children: Children,
 }
@@ -161,7 +161,7 @@ impl Sleeper {
             }
             Arc::as_ptr(&(*this).alarm)
         };
-        if cx.scope().is_stopped() {
+        if cx.scope().has_stopped_around() {
             return Some(Ready(pump));
         }
         // Whoever rings does not know the scope.

@@ -5,9 +5,11 @@
 //! up instead when its turn comes. Everything still settles, so the scope's owner (the node that catches the
 //! failure) is reached exactly when nothing of the scope is left.
 //!
-//! A scope is also stopped when nobody needs it any more: a run when it is cancelled, what an `async` body awaits when the
-//! body has dropped it or is dropped itself, an attempt with the scope around it, a shared computation when the scopes of *all* who wait for it are. So what two runs need goes on for the one
-//! when the other is cancelled, with all that it needs itself. A failed attempt does not stop the attempts inside it.
+//! A scope is also stopped when nobody needs it any more: a run when it is cancelled, what an `async` body awaits when
+//! the body drops it or ends, an attempt with the run it is in, a shared computation when the scopes of *all* who wait for
+//! it are. So what two runs need goes on for the one when the other is cancelled, with all that it needs itself. A failed
+//! attempt does not stop the attempts inside it: what is started there ends. But who waits there for what is outside of the
+//! graph might wait for ever, so he is woken when anything around him stops, and stops with it.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -38,7 +40,7 @@ pub(crate) struct Scope {
 struct Kept {
     /// The first failure.
     failure: Option<Error>,
-    /// Who sleeps in this scope, or in an attempt of this run.
+    /// Who sleeps in this scope, or in an attempt in it.
     asleep: WeakList<Alarm>,
 }
 
@@ -51,7 +53,7 @@ enum NeededBy {
     Run(Box<Surroundings>),
     /// The `async` body that awaits it, until it drops it. Holds the scope of the run that it is part of.
     Body(AtomicPtr<Scope>),
-    /// The scope around an attempt, or around the attempts it is in.
+    /// The scope around an attempt.
     Around(AtomicPtr<Scope>),
     /// Those who wait for a shared result.
     Waiters(NonNull<AtomicPtr<Waiter>>),
@@ -138,12 +140,16 @@ impl Scope {
         }
         self.run.store(ptr::from_ref(outer.run()).cast_mut(), Ordering::Relaxed);
         if let NeededBy::Around(around) = &self.needed_by {
-            // Attempts in attempts stop together, so the way outwards is short.
-            let outer = match &outer.needed_by {
-                NeededBy::Around(around) => around.load(Ordering::Relaxed),
-                NeededBy::Run(_) | NeededBy::Body(_) | NeededBy::Waiters(_) => ptr::from_ref(outer).cast_mut(),
-            };
-            around.store(outer, Ordering::Relaxed);
+            around.store(ptr::from_ref(outer).cast_mut(), Ordering::Relaxed);
+        }
+    }
+
+    /// The next scope outwards, of an attempt.
+    fn around(&self) -> Option<&Self> {
+        match &self.needed_by {
+            // SAFETY: what is around an attempt waits for it.
+            NeededBy::Around(around) => unsafe { around.load(Ordering::Relaxed).as_ref() },
+            NeededBy::Run(_) | NeededBy::Body(_) | NeededBy::Waiters(_) => None,
         }
     }
 
@@ -237,8 +243,7 @@ impl Scope {
     fn for_each_needing<'a>(&'a self, mut tell: impl FnMut(&'a Self)) {
         match &self.needed_by {
             NeededBy::Run(_) | NeededBy::Body(_) => {}
-            // SAFETY: the scope around an attempt waits for it.
-            NeededBy::Around(around) => unsafe { around.load(Ordering::Relaxed).as_ref() }.into_iter().for_each(tell),
+            NeededBy::Around(_) => self.around().into_iter().for_each(tell),
             NeededBy::Waiters(waiters) => {
                 // SAFETY: the shared node outlives its scope. Acquire, pairs with the Release that put the waiter there.
                 let mut next = unsafe { waiters.as_ref() }.load(Ordering::Acquire);
@@ -272,24 +277,33 @@ impl Scope {
         }
     }
 
-    /// Somebody of this scope is about to sleep: it is woken when the scope stops.
+    /// Somebody of this scope is about to sleep: he is woken when it stops, or anything around it.
     ///
-    /// It has to look whether it [is stopped](Self::is_stopped) after this.
+    /// He has to look whether that [has happened](Self::has_stopped_around) after this.
     #[cold]
     pub(super) fn wake_when_stopped(&self, alarm: &Arc<Alarm>) {
-        let add = |scope: &Self| lock(&scope.kept).get_or_insert_default().asleep.add(Arc::downgrade(alarm));
-        add(self);
-        let base = match &self.needed_by {
-            // SAFETY: what is around an attempt waits for it.
-            NeededBy::Around(around) => unsafe { &*around.load(Ordering::Relaxed) },
-            NeededBy::Run(_) | NeededBy::Body(_) => return,
-            NeededBy::Waiters(_) => self,
-        };
-        match base.needed_by {
-            NeededBy::Run(_) | NeededBy::Body(_) => add(base),
-            NeededBy::Waiters(_) => asleep_in_shared().add(Arc::downgrade(alarm)),
-            NeededBy::Around(_) => unreachable!("attempts in attempts know what is around all of them"),
+        let mut scope = self;
+        loop {
+            lock(&scope.kept).get_or_insert_default().asleep.add(Arc::downgrade(alarm));
+            if let NeededBy::Waiters(_) = scope.needed_by {
+                asleep_in_shared().add(Arc::downgrade(alarm));
+            }
+            let Some(around) = scope.around() else { return };
+            scope = around;
         }
+    }
+
+    /// Whether this scope or one around it is stopped; then this one is from now on.
+    pub(super) fn has_stopped_around(&self) -> bool {
+        let mut around = self.around();
+        while let Some(scope) = around {
+            if scope.stopped.load(Ordering::Relaxed) {
+                self.stop();
+                break;
+            }
+            around = scope.around();
+        }
+        self.is_stopped()
     }
 
     /// Keeps the scope's first failure, and stops it.
