@@ -68,8 +68,9 @@ impl Alarm {
         // Release, pairs with the Acquire in `ring`: whoever has the pump then sees what its step did.
         let slept = self.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if !slept {
-            // Relaxed: what the ringing handed over is taken when the body wakes up.
-            self.state.store(QUEUED, Ordering::Relaxed);
+            // Acquire: whoever rings once more before this has handed over something, too, and `wake_up` will see no more
+            // than what comes after it.
+            self.state.swap(QUEUED, Ordering::Acquire);
         }
         slept
     }
