@@ -83,11 +83,12 @@ impl Drop for Children {
 ///
 /// # Safety
 ///
-/// The body is an input of the node that has not arrived.
+/// The body is an input of the node that has not arrived, and `cx` that of its step, who uses it by this pointer alone
+/// meanwhile.
 pub(super) unsafe fn with_parent<R>(
     node: NonNull<Node>,
     children: &mut Children,
-    cx: &mut Cx<'_>,
+    cx: *mut Cx<'static>,
     poll: impl FnOnce() -> R,
 ) -> Result<R, String> {
     struct Restore(*mut Polled);
@@ -97,8 +98,8 @@ pub(super) unsafe fn with_parent<R>(
         }
     }
     // SAFETY: the scope outlives the step, since its owner waits for the node.
-    let scope: &Scope = unsafe { cx.scope_ptr().as_ref() };
-    let mut polled = Polled { node, children, cx: ptr::from_mut(cx).cast() };
+    let scope: &Scope = unsafe { (*cx).scope_ptr().as_ref() };
+    let mut polled = Polled { node, children, cx };
     let _restore = Restore(POLLED.replace(&raw mut polled));
     let mut poll = Some(poll);
     let mut result = None;
@@ -132,20 +133,25 @@ impl<T: Send + 'static> Future for Awaited<T> {
     ///
     /// If it has given its result.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match mem::replace(&mut self.0, State::Over) {
-            State::Held(delayed) => {
-                self.0 = start(delayed);
-                self.poll(context)
-            }
-            State::Started(child) => {
-                let polled = child.result.poll(context);
-                if polled.is_pending() {
-                    self.0 = State::Started(child);
-                }
-                polled
-            }
+        let this = &mut self.0;
+        if let State::Held(_) = this
+            && let State::Held(delayed) = mem::replace(this, State::Over)
+        {
+            *this = start(delayed);
+        }
+        // Wakers are code of users, and may panic; then it is still there, to be stopped.
+        if let State::Started(child) = this
+            && let Poll::Ready(result) = child.result.poll(context)
+        {
+            *this = State::There(result);
+        }
+        match mem::replace(this, State::Over) {
             State::There(result) => Poll::Ready(result),
             State::Over => panic!("a result was asked for again"),
+            waiting @ (State::Held(_) | State::Started(_)) => {
+                *this = waiting;
+                Poll::Pending
+            }
         }
     }
 }
@@ -222,6 +228,7 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Shared<T> {
     type Output = Result<T, Error>;
     type IntoFuture = Awaited<T>;
 
+    #[track_caller]
     fn into_future(self) -> Awaited<T> {
         DC::from(self).into_future()
     }

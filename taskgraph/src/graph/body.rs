@@ -52,13 +52,14 @@ pub(super) trait Body: Send + 'static {
     ///
     /// # Safety
     ///
-    /// It stays where it is, is the caller's, and has not ended.
+    /// It stays where it is, is the caller's, and has not ended. `cx` is that of the caller's step, who has lent it to the
+    /// desk, too; all use it by this pointer alone.
     unsafe fn resume(
         &mut self,
         pump: NonNull<Node>,
         node: NonNull<Node>,
         is_paused: &AtomicBool,
-        cx: &mut Cx<'_>,
+        cx: *mut Cx<'static>,
     ) -> Result<Resumed, String>;
 
     /// What it sleeps with while it is waiting.
@@ -97,7 +98,7 @@ impl<F: Future<Output: Finish> + Send + 'static> Body for Plain<F> {
         _: NonNull<Node>,
         _: NonNull<Node>,
         _: &AtomicBool,
-        _: &mut Cx<'_>,
+        _: *mut Cx<'static>,
     ) -> Result<Resumed, String> {
         unwind::catch(|| match self.0.resume() {
             GeneratorState::Yielded(()) => Resumed::Paused,
@@ -143,11 +144,11 @@ impl<F: Future<Output: Finish> + Send + 'static> Body for Polled<F> {
         pump: NonNull<Node>,
         node: NonNull<Node>,
         is_paused: &AtomicBool,
-        cx: &mut Cx<'_>,
+        cx: *mut Cx<'static>,
     ) -> Result<Resumed, String> {
-        let (waker, children) = Sleeper::wake_up(&mut self.sleeper, pump, cx);
         // SAFETY: the caller's promise.
         let polled = unsafe {
+            let (waker, children) = Sleeper::wake_up(&mut self.sleeper, pump, &*cx);
             let body = Pin::new_unchecked(&mut self.body);
             awaited::with_parent(node, children, cx, || body.poll(&mut Context::from_waker(waker)))?
         };

@@ -190,8 +190,9 @@ impl<T: Send + 'static> Desk<T> {
 }
 
 impl<T: Send + 'static> Work<T> {
-    /// The body is resumed for a slice: for so many children, or as many values as the longest has children.
-    pub(super) fn begin_slice(&mut self, window: &Window, cx: &mut Cx<'_>) {
+    /// The body is resumed for a slice: for so many children, or as many values as the longest has children. If it has
+    /// waited for something else it goes on with the same one, or its children would be without number.
+    pub(super) fn begin_slice(&mut self, window: &Window, cx: *mut Cx<'static>) {
         if !mem::replace(&mut self.has_begun, true) {
             // SAFETY: the generator waits for its body, and collects this type of items.
             let outlet = unsafe { stream::outlet_above(self.generator) };
@@ -199,8 +200,10 @@ impl<T: Send + 'static> Work<T> {
         }
         self.batch_len_max = window.batch_len();
         self.child = SLICE_LEN_MAX / window.slice_len();
-        self.left = SLICE_LEN_MAX;
-        self.cx = ptr::from_mut(cx).cast();
+        if self.left == 0 {
+            self.left = SLICE_LEN_MAX;
+        }
+        self.cx = cx;
     }
 
     /// The body is suspended.

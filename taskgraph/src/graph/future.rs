@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
 use super::alarm::Sleeper;
@@ -101,7 +101,9 @@ where
             let at = this.as_ptr();
             let (waker, children) = Sleeper::wake_up(&mut (*at).sleeper, pump, cx);
             let body = Pin::new_unchecked((*at).body.as_mut().expect("the body has not ended"));
-            let polled = awaited::with_parent(this.cast(), children, cx, || body.poll(&mut Context::from_waker(waker)));
+            let lent = ptr::from_mut(cx).cast();
+            let polled =
+                awaited::with_parent(this.cast(), children, lent, || body.poll(&mut Context::from_waker(waker)));
             (this.cast::<Node>(), at, polled)
         };
         let ended = match polled {

@@ -130,9 +130,10 @@ where
             let at = generator.as_ptr();
             let desk = &(*at).desk;
             let work = desk.work.get();
-            (*work).begin_slice(&desk.window, cx);
+            let lent = ptr::from_mut(cx).cast();
+            (*work).begin_slice(&desk.window, lent);
             let body = (*at).body.as_mut().expect("the body has not ended");
-            let resumed = body.resume(pump, generator.cast(), &desk.is_paused, cx);
+            let resumed = body.resume(pump, generator.cast(), &desk.is_paused, lent);
             (*work).end_slice(cx);
             (generator, resumed)
         };
