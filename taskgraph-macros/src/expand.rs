@@ -6,7 +6,7 @@ mod inputs;
 mod named;
 mod signature;
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::token::Brace;
@@ -61,12 +61,7 @@ pub(crate) fn expand(delayed: &Delayed) -> TokenStream {
 fn call(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStream {
     let inputs = delayed.inputs.iter().map(inputs::input);
     let body = body::body(delayed, brace, statements);
-    // What the compiler can say of the call is mostly about one of its types, and shown where the user wrote that:
-    // `value` cannot go to another thread, nor what the body captures; and the error of a `Result` must be one.
-    let caret = match &delayed.output.shape {
-        Shape::Fallible(_) | Shape::FallibleGrowing(_) => start_of(&last_type(&delayed.output.written)),
-        Shape::Value | Shape::Growing => start_of(&delayed.output.written),
-    };
+    let caret = caret_of_call(delayed);
     let kind = Ident::new(kind(delayed), caret);
     let value = body::value(delayed);
     let captured = body::caret(delayed);
@@ -74,6 +69,15 @@ fn call(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStrea
     let arguments = quote_spanned!(here()=> (#(#inputs,)*), #body);
     quote_spanned! {caret=>
         ::taskgraph::__private::call::<__Task, ::taskgraph::__private::#kind, #value, _, #body_type, _>(#arguments)
+    }
+}
+
+/// What the compiler can say of the call is mostly about one of its types, and shown where the user wrote that: `value`
+/// cannot go to another thread, nor what the body captures; and the error of a `Result` must be one.
+fn caret_of_call(delayed: &Delayed) -> Span {
+    match &delayed.output.shape {
+        Shape::Fallible(_) | Shape::FallibleGrowing(_) => start_of(&last_type(&delayed.output.written)),
+        Shape::Value | Shape::Growing => start_of(&delayed.output.written),
     }
 }
 

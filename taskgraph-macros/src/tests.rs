@@ -113,6 +113,106 @@ fn f(self, n: impl IntoArg<u64>) -> DC<Vec<u64>> {
 }
 
 #[test]
+fn an_async_function_becomes_a_future() {
+    check(
+        "async fn f(text: &str) -> Result<usize, E> { g().await; Ok(text.len()) }",
+        "
+#[track_caller]
+#[inline]
+fn f(text: impl IntoRef<str>) -> DC<usize> {
+    TASK
+    call::<
+        __Task,
+        Generating,
+        usize,
+        _,
+        _,
+        _,
+    >(
+        (borrowed::<str, _>(text),),
+        move |(text,)| {
+            future::<
+                __Task,
+                Fallible,
+                usize,
+                _,
+            >(
+                sent::<
+                    _,
+                >(async move {
+                    if let ::core::option::Option::Some(__ended) = ::core::option::Option::None::<
+                        Result<usize, E>,
+                    > {
+                        return __ended;
+                    }
+                    let text: &str = Held::<str>::get(&text);
+                    {
+                        const _: () = ();
+                        g().await;
+                        Ok(text.len())
+                    }
+                }),
+            )
+        },
+    )
+}
+",
+    );
+}
+
+#[test]
+fn an_async_generator_waits_and_pauses() {
+    check(
+        "async fn f(n: u64) -> Vec<u64> { let x = yield_!(n); x.await; yield_!(n); }",
+        "
+#[track_caller]
+#[inline]
+fn f(n: impl IntoArg<u64>) -> DC<Vec<u64>> {
+    TASK
+    call::<
+        __Task,
+        Generating,
+        Vec<u64>,
+        _,
+        _,
+        _,
+    >(
+        (owned::<u64, _>(n),),
+        move |(n,)| {
+            generate_async::<
+                __Task,
+                Vec<u64>,
+                (),
+                _,
+                _,
+            >(move |__yielder| sent::<
+                _,
+            >(async move {
+                if let ::core::option::Option::Some(__ended) = ::core::option::Option::None::<
+                    (),
+                > {
+                    return __ended;
+                }
+                let n: u64 = n;
+                {
+                    const _: () = ();
+                    let x = {
+                        let (__shared, __pause) = __yielder.put_shared(n);
+                        __yielder.pause(__pause).await;
+                        __shared
+                    };
+                    x.await;
+                    __yielder.pause(__yielder.put(n)).await;
+                }
+            }))
+        },
+    )
+}
+",
+    );
+}
+
+#[test]
 fn a_parameter_with_a_condition_gives_two_functions() {
     check(
         "#[inline] fn f(a: u8, #[cfg(unix)] #[allow(unused)] b: u8) {}",

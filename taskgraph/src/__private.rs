@@ -3,7 +3,7 @@
 use crate::graph::{self, DC, IntoArg, IntoRef};
 pub use crate::graph::{
     Fallible, FallibleGrowing, Finish, Generating, Given, Growing, Held, Input, Lender, Lent, Optional, Returns, Task,
-    Value, Yielder, future, generate, generate_async,
+    Value, Yielder, future, generate, generate_async, sent,
 };
 /// Writes the builder of a function with named arguments.
 pub use bon;

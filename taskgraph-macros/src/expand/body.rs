@@ -10,8 +10,8 @@ use super::caret::start_of;
 use super::inputs;
 use super::signature::{self, braced};
 use crate::model::{Delayed, Generator, Output, Shape};
-use crate::names::{here, here_at, yielder};
-use crate::parse::{first_type_mut, last_type};
+use crate::names::{here, yielder};
+use crate::parse::first_type_mut;
 
 /// ```text
 /// in:   (w: T, name: &str) -> R { BODY }
@@ -44,42 +44,57 @@ pub(super) fn caret(delayed: &Delayed) -> Span {
 
 /// ```text
 /// in:   async (w: T) -> R { BODY }
-/// out:  future::<__Task, Value, _>(async move { let w: T = w; { BODY } })
+/// out:  future::<__Task, Value, R, _>(sent::<_>(async move { let w: T = w; { BODY } }))
 /// ```
 ///
+/// The caret is where that of the call is: for what the compiler says of the result.
+fn future(delayed: &Delayed, asyncness: Span, brace: Brace, statements: &TokenStream) -> TokenStream {
+    let caret = super::caret_of_call(delayed);
+    let kind = Ident::new(signature::kind(&delayed.output.shape), caret);
+    let returned = without_impl(&delayed.output.written);
+    let block = async_block(delayed, asyncness, &returned, block(brace, statements));
+    let body = sent(asyncness, block);
+    let value = value(delayed);
+    quote_spanned!(caret=> ::taskgraph::__private::future::<__Task, ::taskgraph::__private::#kind, #value, _>(#body))
+}
+
 /// The caret is at `async`, for what the compiler says of the future: that it cannot go to another thread.
-fn future(delayed: &Delayed, caret: Span, brace: Brace, statements: &TokenStream) -> TokenStream {
-    let kind = Ident::new(signature::kind(&delayed.output.shape), start_of(&last_type(&delayed.output.written)));
-    let block = async_block(delayed, &without_impl(&delayed.output.written), block(brace, statements));
-    let caret = here_at(caret);
-    quote_spanned!(caret=> ::taskgraph::__private::future::<__Task, ::taskgraph::__private::#kind, _>(#block))
+fn sent(asyncness: Span, block: TokenStream) -> TokenStream {
+    quote_spanned!(asyncness=> ::taskgraph::__private::sent::<_>(#block))
 }
 
 /// ```text
 /// in:   (w: T) -> Vec<u64> { BODY }
 /// out:  generate::<__Task, Vec<u64>, (), _, _>(move |__yielder| async move { let w: T = w; { BODY } })
+///
+/// in:   async (w: T) -> Vec<u64> { BODY }
+/// out:  generate_async::<__Task, Vec<u64>, (), _, _>(move |__yielder| sent::<_>(async move { let w: T = w; { BODY } }))
 /// ```
 fn generate(delayed: &Delayed, generator: &Generator) -> TokenStream {
     let collection = signature::value(delayed);
     let ending = ending(&delayed.output);
     let yielder = yielder(here());
     let statements = &generator.body.stmts;
-    let block = async_block(delayed, &ending, block(generator.body.brace_token, &quote!(#(#statements)*)));
-    let body = quote_spanned!(here()=> move |#yielder| #block);
+    let body = block(generator.body.brace_token, &quote!(#(#statements)*));
     let caret = start_of(&collection);
-    let generate = match delayed.future() {
-        Some(_) => Ident::new("generate_async", caret),
-        None => Ident::new("generate", caret),
+    let (generate, block) = match delayed.future() {
+        Some(keyword) => {
+            let block = async_block(delayed, keyword, &ending, body);
+            (Ident::new("generate_async", caret), sent(keyword, block))
+        }
+        None => (Ident::new("generate", caret), async_block(delayed, here(), &ending, body)),
     };
+    let body = quote_spanned!(here()=> move |#yielder| #block);
     quote_spanned!(caret=> ::taskgraph::__private::#generate::<__Task, #collection, #ending, _, _>(#body))
 }
 
-/// The body as a future. The variables live inside, because borrowed arguments are borrowed from what it holds.
-fn async_block(delayed: &Delayed, returned: &Type, body: TokenStream) -> TokenStream {
+/// The body as a future, which the compiler takes to be at `caret`. The variables live inside, because borrowed arguments
+/// are borrowed from what it holds.
+fn async_block(delayed: &Delayed, caret: Span, returned: &Type, body: TokenStream) -> TokenStream {
     // A name at the user's type, but in a scope of its own.
-    let caret = start_of(&delayed.output.written);
-    let ended = Ident::new("__ended", caret);
-    let returns = quote_spanned!(caret=> return #ended);
+    let written = start_of(&delayed.output.written);
+    let ended = Ident::new("__ended", written);
+    let returns = quote_spanned!(written=> return #ended);
     let variables = variables(delayed);
     let turn = delayed.options.limit.as_ref().map(|limit| {
         quote_spanned! {here()=>
@@ -87,17 +102,17 @@ fn async_block(delayed: &Delayed, returned: &Type, body: TokenStream) -> TokenSt
             let __turn = __LIMIT.turn().await;
         }
     });
-    quote_spanned! {here()=>
-        async move {
-            // Says what the block returns, before anything in it does.
-            if let ::core::option::Option::Some(#ended) = ::core::option::Option::None::<#returned> {
-                #returns;
-            }
-            #turn
-            #variables
-            #body
+    let inside = quote_spanned! {here()=>
+        // Says what the block returns, before anything in it does.
+        if let ::core::option::Option::Some(#ended) = ::core::option::Option::None::<#returned> {
+            #returns;
         }
-    }
+        #turn
+        #variables
+        #body
+    };
+    let block = braced(Brace(caret), inside);
+    quote_spanned!(caret=> async move #block)
 }
 
 /// The body in its own braces. They are the user's, so that errors about the block are too; the empty item keeps the

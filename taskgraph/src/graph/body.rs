@@ -15,6 +15,7 @@ use genawaiter::sync::{Co, Gen};
 use super::alarm::Sleeper;
 use super::awaited;
 use super::cx::Cx;
+use super::future::Sent;
 use super::node::Node;
 use crate::error::Cause;
 use crate::unwind;
@@ -109,12 +110,12 @@ impl<F: Future<Output: Finish> + Send + 'static> Body for Plain<F> {
 
 /// A body that may wait.
 pub(super) struct Polled<F> {
-    body: F,
+    body: Sent<F>,
     sleeper: Option<Sleeper>,
 }
 
 impl<F> Polled<F> {
-    pub(super) fn new(body: F) -> Self {
+    pub(super) fn new(body: Sent<F>) -> Self {
         Self { body, sleeper: None }
     }
 }
@@ -138,7 +139,7 @@ impl Pausing for Marked {
     }
 }
 
-impl<F: Future<Output: Finish> + Send + 'static> Body for Polled<F> {
+impl<F: Future<Output: Finish> + 'static> Body for Polled<F> {
     unsafe fn resume(
         &mut self,
         pump: NonNull<Node>,
@@ -149,7 +150,7 @@ impl<F: Future<Output: Finish> + Send + 'static> Body for Polled<F> {
         // SAFETY: the caller's promise.
         let polled = unsafe {
             let (waker, children) = Sleeper::wake_up(&mut self.sleeper, pump, &*cx);
-            let body = Pin::new_unchecked(&mut self.body);
+            let body = Pin::new_unchecked(&mut self.body.0);
             awaited::with_parent(node, children, cx, || body.poll(&mut Context::from_waker(waker)))?
         };
         match polled {

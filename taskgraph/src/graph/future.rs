@@ -33,7 +33,7 @@ struct Async<N, R: Returns<F::Output>, F: Future> {
     node: Node,
     pump: Node,
     /// Until it has ended.
-    body: Option<F>,
+    body: Option<Sent<F>>,
     /// The same, after it.
     sleeper: Option<Sleeper>,
     /// From then on, unless it has failed.
@@ -41,14 +41,29 @@ struct Async<N, R: Returns<F::Output>, F: Future> {
     name: PhantomData<N>,
 }
 
+/// A body that may go to another thread. Asked by itself, for an error about that belongs elsewhere than one about what
+/// the body returns.
+pub struct Sent<F>(pub(super) F);
+
+// SAFETY: `sent`, which makes it, has asked.
+unsafe impl<F> Send for Sent<F> {}
+
+/// A body, if it may go to another thread.
+pub fn sent<F>(body: F) -> Sent<F>
+where
+    F: Future + Send + 'static, // a body goes on where there is a worker: keep no `Rc` or `RefCell` across an `.await`
+{
+    Sent(body)
+}
+
 /// A task whose body is a future.
 #[track_caller]
-pub fn future<N, R, F>(body: F) -> DC<R::Value>
+pub fn future<N, R, T, F>(body: Sent<F>) -> DC<T>
 where
     N: Task,
-    R: Returns<F::Output>,
-    R::Value: Send + 'static,
-    F: Future + Send + 'static,
+    R: Returns<F::Output, Value = T>,
+    T: Send + 'static,
+    F: Future + 'static,
 {
     let future = memory::allocate::<Async<N, R, F>>();
     let node = Node::new(Async::<N, R, F>::TABLE, Location::caller(), 1);
@@ -67,7 +82,7 @@ where
     N: Task,
     R: Returns<F::Output>,
     R::Value: Send + 'static,
-    F: Future + Send + 'static,
+    F: Future + 'static,
 {
     const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
     const PUMP: &'static Table = &Table { step: Self::poll, abandon: Self::stop, describe: |_| Described::Plumbing };
@@ -100,7 +115,8 @@ where
             let this = Self::of_pump(pump);
             let at = this.as_ptr();
             let (waker, children) = Sleeper::wake_up(&mut (*at).sleeper, pump, cx);
-            let body = Pin::new_unchecked((*at).body.as_mut().expect("the body has not ended"));
+            let Sent(body) = (*at).body.as_mut().expect("the body has not ended");
+            let body = Pin::new_unchecked(body);
             let lent = ptr::from_mut(cx).cast();
             let polled =
                 awaited::with_parent(this.cast(), children, lent, || body.poll(&mut Context::from_waker(waker)));

@@ -27,6 +27,7 @@ use super::call::{self, Task};
 use super::cx::{Cx, Queued};
 use super::delayed::DC;
 use super::desk::{Desk, Yielder};
+use super::future::Sent;
 use super::links::List;
 use super::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
@@ -54,8 +55,8 @@ where
     N: Task,
     C: FromIterator<C::Item> + IntoIterator<Item: Send + 'static> + Send + 'static,
     R: Finish,
-    F: FnOnce(Yielder<C::Item, Marked>) -> B,
-    B: Future<Output = R> + Send + 'static,
+    F: FnOnce(Yielder<C::Item, Marked>) -> Sent<B>,
+    B: Future<Output = R> + 'static,
 {
     generator::<N, C, _>(|desk| Polled::new(body(Yielder::new(desk, Marked))))
 }

@@ -63,7 +63,7 @@ pub use call::{Fallible, FallibleGrowing, Generating, Growing, Returns, Task, Va
 pub use dc::{Func, Output};
 pub use delayed::DC;
 pub use desk::Yielder;
-pub use future::future;
+pub use future::{future, sent};
 pub use generator::{generate, generate_async};
 pub use given::{Given, Held, Lender, Lent, Optional};
 pub use input::Input;

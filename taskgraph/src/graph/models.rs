@@ -17,7 +17,7 @@ use super::call::{Fallible, Task, Value};
 use super::cx::{Cx, Host, Queued};
 use super::delayed::DC;
 use super::desk::Yielder;
-use super::future::future;
+use super::future::{future, sent};
 use super::generator::generate;
 use super::root::{Ending, root};
 use super::scope::{Home, Reactor, Scope, Surroundings};
@@ -279,12 +279,12 @@ fn a_body_is_woken_for_what_it_awaits() {
             let mut child = leaf(2, alive).into_future();
             // What the body does while it is polled: the next poll comes after it.
             let polls = Watched::new(0, alive);
-            future::<Named, Fallible, _>(std::future::poll_fn(move |context| {
+            future::<Named, Fallible, _, _>(sent(std::future::poll_fn(move |context| {
                 let polled = std::pin::Pin::new(&mut child).poll(context).map_ok(|value| value.get());
                 // SAFETY: loom checks that nobody else is there.
                 polls.value.with_mut(|polls| unsafe { *polls += 1 });
                 polled
-            }))
+            })))
         },
         Ok(2),
     );
@@ -296,7 +296,7 @@ fn a_body_is_woken_when_its_run_fails() {
     check(
         |_| {
             let failing = DC::<u32>::new(|| -> Result<u32, &str> { Err("no") }, ());
-            let asleep = future::<Named, Value, _>(std::future::pending::<u32>());
+            let asleep = future::<Named, Value, _, _>(sent(std::future::pending::<u32>()));
             DC::new(|a: u32, b: u32| a + b, (failing, asleep))
         },
         Err("failed: no"),
@@ -310,7 +310,7 @@ fn a_task_waits_for_the_children_that_its_body_has_dropped() {
         |_| {
             // Not a value that is watched: loom does not see what the count of an `Arc` orders.
             let child = DC::new(|| 2, ());
-            future::<Named, Value, _>(async move {
+            future::<Named, Value, _, _>(sent(async move {
                 let mut child = child.into_future();
                 std::future::poll_fn(|context| {
                     let _ = std::pin::Pin::new(&mut child).poll(context);
@@ -318,7 +318,7 @@ fn a_task_waits_for_the_children_that_its_body_has_dropped() {
                 })
                 .await;
                 7
-            })
+            }))
         },
         Ok(7),
     );

@@ -2,7 +2,7 @@
 
 use super::call::{Fallible, Task};
 use super::delayed::DC;
-use super::future::future;
+use super::future::{future, sent};
 use super::stream::stream;
 use crate::error::{Cause, Error};
 
@@ -38,12 +38,12 @@ where
         const NAME: &'static str = "race";
     }
     let mut results = stream(delayed).as_completed();
-    future::<Race, Fallible, _>(async move {
+    future::<Race, Fallible, _, _>(sent(async move {
         match results.next().await {
             Some(result) => result.map_err(Cause::from),
             None => Err(OF_NOTHING.into()),
         }
-    })
+    }))
 }
 
 /// As [`race`]: which of them was the first, counted from 0, and its value.
@@ -86,7 +86,7 @@ where
         const NAME: &'static str = "select_ok";
     }
     let mut results = stream(delayed).as_completed();
-    future::<SelectOk, Fallible, _>(async move {
+    future::<SelectOk, Fallible, _, _>(sent(async move {
         let mut failure: Option<Error> = None;
         while let Some(result) = results.next().await {
             match result {
@@ -95,5 +95,5 @@ where
             }
         }
         Err(failure.map_or_else(|| OF_NOTHING.into(), Cause::from))
-    })
+    }))
 }

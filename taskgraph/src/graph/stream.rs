@@ -23,7 +23,7 @@ use super::call::{self, Fallible, Task};
 use super::cx::Cx;
 use super::delayed::DC;
 use super::desk::Yielder;
-use super::future::future;
+use super::future::{future, sent};
 use super::generator::generate;
 use super::input::{FailedSlots, Input, Placing, Slot};
 use super::memory;
@@ -152,13 +152,13 @@ impl<T: Send + 'static> Stream<T> {
             const NAME: &'static str = "fold";
         }
         let (mut stream, mut f) = (self, f);
-        future::<Fold, Fallible, _>(async move {
+        future::<Fold, Fallible, _, _>(sent(async move {
             let mut folded = init;
             while let Some(item) = stream.next().await {
                 folded = f(folded, item?);
             }
             Ok::<A, Error>(folded)
-        })
+        }))
     }
 
     /// Does something with each item, one after the other.
