@@ -5,14 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use taskgraph::{DC, Runtime, Shared, all, delayed, each};
+use taskgraph::{DC, Error, Runtime, Shared, all, delayed, each};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::wait;
 
@@ -42,6 +46,13 @@ enum Shape {
     Array([Box<Shape>; 3]),
     Yields(Vec<Shape>),
     YieldsAndFails(Vec<Shape>),
+    /// A body that awaits the shapes, one after the other, or all at once.
+    Awaits(Vec<Shape>),
+    AwaitsAll(Vec<Shape>),
+    /// A body that starts both, and goes on without the second.
+    Drops(Box<Shape>, Box<Shape>),
+    /// An async generator that awaits some of what it yields.
+    YieldsAndAwaits(Vec<Shape>),
     Grows(Box<Shape>, u8),
     /// The shape is shared by that many, who are summed up.
     Shares(Box<Shape>, u8),
@@ -79,6 +90,10 @@ fn shape() -> impl Strategy<Value = Shape> {
             [boxed(), boxed(), boxed()].prop_map(Shape::Array),
             some().prop_map(Shape::Yields),
             some().prop_map(Shape::YieldsAndFails),
+            some().prop_map(Shape::Awaits),
+            some().prop_map(Shape::AwaitsAll),
+            (boxed(), boxed()).prop_map(|(a, b)| Shape::Drops(a, b)),
+            some().prop_map(Shape::YieldsAndAwaits),
             (boxed(), 0..4u8).prop_map(|(a, n)| Shape::Grows(a, n)),
             (boxed(), 0..4u8).prop_map(|(a, n)| Shape::Shares(a, n)),
             (boxed(), boxed()).prop_map(|(a, b)| Shape::Mixes(a, b)),
@@ -98,8 +113,9 @@ fn expected(shape: &Shape, shared: &[Option<u64>]) -> Option<u64> {
         Shape::Value(x) | Shape::Leaf(x) | Shape::Small(x) => u64::from(*x),
         Shape::Fails | Shape::Panics | Shape::YieldsAndFails(_) => return None,
         Shape::Sum(shapes) => sum(shapes)? + 1,
-        Shape::All(shapes) => sum(shapes)?,
-        Shape::Yields(shapes) => sum(shapes)? + shapes.len() as u64,
+        Shape::All(shapes) | Shape::Awaits(shapes) | Shape::AwaitsAll(shapes) => sum(shapes)?,
+        Shape::Drops(a, _) => expected(a, shared)? + 1,
+        Shape::Yields(shapes) | Shape::YieldsAndAwaits(shapes) => sum(shapes)? + shapes.len() as u64,
         Shape::Pair(a, b) => expected(a, shared)?.wrapping_mul(3).wrapping_add(expected(b, shared)?),
         Shape::Map(a) => expected(a, shared)? ^ 5,
         Shape::Then(a, b) => expected(a, shared)?.wrapping_add(expected(b, shared)?),
@@ -207,6 +223,64 @@ fn yields(items: Items, notes: Notes, fails: bool) -> Result<Vec<Value>, String>
     if fails { Err("the generator".to_owned()) } else { Ok(()) }
 }
 
+/// Lets others get on for once.
+async fn give_way() {
+    let mut is_first = true;
+    poll_fn(|context| {
+        if std::mem::take(&mut is_first) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[delayed]
+async fn awaits(items: Items, held: Counted, at_once: bool) -> Result<Vec<Value>, Error> {
+    if at_once {
+        let all = join_all(items.0.into_iter().map(DC::into_future)).await;
+        held.check();
+        return all.into_iter().collect();
+    }
+    let mut values = Vec::new();
+    for item in items.0 {
+        values.push(item.await?);
+        give_way().await;
+        held.check();
+    }
+    Ok(values)
+}
+
+#[delayed]
+async fn drops(needed: Items, lost: Items, held: Counted) -> Result<Value, Error> {
+    let mut lost = join_all(lost.0.into_iter().map(DC::into_future));
+    poll_fn(|context| Poll::Ready(drop(Pin::new(&mut lost).poll(context)))).await;
+    give_way().await;
+    let needed = needed.0.into_iter().next().expect("there is one").await;
+    held.check();
+    drop(lost);
+    needed
+}
+
+#[delayed]
+async fn yields_and_awaits(items: Items, notes: Notes) -> Result<Vec<Value>, Error> {
+    let local = notes.census.counted();
+    for (i, item) in items.0.into_iter().enumerate() {
+        if i % 2 == 0 {
+            yield_!(item);
+            give_way().await;
+        } else {
+            let kept = yield_!(item);
+            kept.clone().await?.1.check();
+            drop(kept);
+        }
+        yield_!(notes.value(1));
+        local.check();
+    }
+    Ok(())
+}
+
 #[delayed]
 fn grows(item: Items, left: u8, mark: Mark) -> DC<Value> {
     if left == 0 {
@@ -289,6 +363,17 @@ fn build(shape: &Shape, notes: &Notes, shared: &[Shared<Value>]) -> DC<Value> {
             let fails = matches!(shape, Shape::YieldsAndFails(_));
             yields(Items(many(shapes)), notes.clone(), fails).map(move |values| done(sum(&values)))
         }
+        Shape::Awaits(shapes) | Shape::AwaitsAll(shapes) => {
+            let at_once = matches!(shape, Shape::AwaitsAll(_));
+            awaits(Items(many(shapes)), notes.census.counted(), at_once).map(move |values| done(sum(&values)))
+        }
+        Shape::Drops(a, b) => {
+            let (needed, lost) = (Items(vec![one(a)]), Items(vec![one(b)]));
+            drops(needed, lost, notes.census.counted()).map(move |value| done(value.0 + 1))
+        }
+        Shape::YieldsAndAwaits(shapes) => {
+            yields_and_awaits(Items(many(shapes)), notes.clone()).map(move |values| done(sum(&values)))
+        }
         Shape::Grows(a, n) => {
             let grown = Mark(Box::new(notes.task()));
             grows(Items(vec![one(a)]), *n, grown).map(move |value| done(value.0))
@@ -323,10 +408,14 @@ fn build(shape: &Shape, notes: &Notes, shared: &[Shared<Value>]) -> DC<Value> {
 fn tasks(shape: &Shape) -> usize {
     1 + match shape {
         Shape::Value(_) | Shape::Leaf(_) | Shape::Small(_) | Shape::Fails | Shape::Panics | Shape::Uses(_) => 0,
-        Shape::Sum(shapes) | Shape::All(shapes) | Shape::Yields(shapes) | Shape::YieldsAndFails(shapes) => {
-            shapes.iter().map(tasks).sum()
-        }
-        Shape::Pair(a, b) | Shape::Then(a, b) | Shape::Mixes(a, b) => tasks(a) + tasks(b),
+        Shape::Sum(shapes)
+        | Shape::All(shapes)
+        | Shape::Yields(shapes)
+        | Shape::YieldsAndFails(shapes)
+        | Shape::Awaits(shapes)
+        | Shape::AwaitsAll(shapes)
+        | Shape::YieldsAndAwaits(shapes) => shapes.iter().map(tasks).sum(),
+        Shape::Pair(a, b) | Shape::Then(a, b) | Shape::Mixes(a, b) | Shape::Drops(a, b) => tasks(a) + tasks(b),
         Shape::Map(a) | Shape::Named(a) | Shape::Attempt(a) => tasks(a),
         Shape::Grows(a, _) | Shape::Shares(a, _) => tasks(a) + 1,
         Shape::Repeated(a, n) | Shape::Listed(a, n) => n * tasks(a),
@@ -402,10 +491,14 @@ fn check(runtime: &Arc<Runtime>, shape: &Shape, way: &Way) {
 
 fn has_failures(shape: &Shape) -> bool {
     match shape {
-        Shape::Fails | Shape::Panics | Shape::YieldsAndFails(_) => true,
+        // What is dropped may not have run, as what is beside a failure.
+        Shape::Fails | Shape::Panics | Shape::YieldsAndFails(_) | Shape::Drops(..) => true,
         Shape::Value(_) | Shape::Leaf(_) | Shape::Small(_) | Shape::Uses(_) => false,
         Shape::Sum(shapes) | Shape::All(shapes) | Shape::Yields(shapes) => shapes.iter().any(has_failures),
         Shape::Each(shapes, _) | Shape::EachOfSome(shapes, _) => shapes.iter().any(has_failures),
+        Shape::Awaits(shapes) | Shape::AwaitsAll(shapes) | Shape::YieldsAndAwaits(shapes) => {
+            shapes.iter().any(has_failures)
+        }
         Shape::Pair(a, b) | Shape::Then(a, b) | Shape::Mixes(a, b) => has_failures(a) || has_failures(b),
         Shape::Map(a) | Shape::Named(a) | Shape::Attempt(a) => has_failures(a),
         Shape::Grows(a, _) | Shape::Shares(a, _) | Shape::Repeated(a, _) | Shape::Listed(a, _) => has_failures(a),
