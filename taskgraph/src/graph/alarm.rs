@@ -175,3 +175,56 @@ impl Sleeper {
         None
     }
 }
+
+#[cfg(all(test, taskgraph_loom))]
+mod models {
+    use loom::sync::Notify;
+    use loom::sync::atomic::AtomicBool;
+    use loom::thread;
+
+    use super::*;
+
+    /// Hears of the pump when it is queued.
+    struct Queue(Notify);
+
+    impl Home for Queue {
+        fn inject(self: Arc<Self>, _: Queued) {
+            self.0.notify();
+        }
+    }
+
+    /// Two who ring, at whatever time, are both heard, with what they hand over.
+    #[test]
+    fn a_body_hears_all_who_ring() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let queue = Arc::new(Queue(Notify::new()));
+            let home: Arc<dyn Home> = Arc::clone(&queue) as _;
+            let alarm = Alarm { state: AtomicU32::new(QUEUED), pump: NonNull::dangling(), home };
+            let alarm = Arc::new(alarm);
+            let flags = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+            let ringers: Vec<_> = (0..2)
+                .map(|i| {
+                    let (alarm, flags) = (Arc::clone(&alarm), Arc::clone(&flags));
+                    thread::spawn(move || {
+                        // Relaxed: the ringing is all the order there is.
+                        flags[i].store(true, Ordering::Relaxed);
+                        alarm.ring();
+                    })
+                })
+                .collect();
+            loop {
+                alarm.wake_up();
+                if flags.iter().all(|flag| flag.load(Ordering::Relaxed)) {
+                    break;
+                }
+                // If nobody rings any more this waits for ever, and loom says so.
+                if alarm.try_sleep() {
+                    queue.0.wait();
+                }
+            }
+            ringers.into_iter().for_each(|ringer| ringer.join().unwrap());
+        });
+    }
+}
