@@ -255,7 +255,7 @@ async fn awaits(items: Items, held: Counted, at_once: bool) -> Result<Vec<Value>
 #[delayed]
 async fn drops(needed: Items, lost: Items, held: Counted) -> Result<Value, Error> {
     let mut lost = join_all(lost.0.into_iter().map(DC::into_future));
-    poll_fn(|context| Poll::Ready(drop(Pin::new(&mut lost).poll(context)))).await;
+    poll_fn(|context| Poll::Ready(Pin::new(&mut lost).poll(context).is_ready())).await;
     give_way().await;
     let needed = needed.0.into_iter().next().expect("there is one").await;
     held.check();
