@@ -153,6 +153,10 @@ impl Host for Simulation {
         self.max_workers
     }
 
+    fn has_blocked_tasks(&self) -> bool {
+        false
+    }
+
     fn is_home(&self, home: &Arc<dyn Home>) -> bool {
         ptr::addr_eq(Arc::as_ptr(&self.station), Arc::as_ptr(home))
     }

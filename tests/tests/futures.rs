@@ -888,7 +888,6 @@ mod a_failure {
     }
 
     #[test]
-    #[ignore = "nobody tells a shared computation that those who wait for it have stopped, but their run has not"]
     fn ends_an_attempt_whose_shared_bodies_wait_for_ever() {
         #[delayed]
         async fn yields(started: Arc<Stages>, census: Census) -> Vec<u64> {
@@ -905,6 +904,27 @@ mod a_failure {
             let list = yields(Arc::clone(&started), census.clone()).map(|list| list.len() as u64);
             assert!(run(add(list, fails_after(&started, 1)).attempt(), max_workers).unwrap().is_err());
             census.assert_balanced(2);
+        });
+    }
+
+    /// As long as somebody keeps a handle the computation may be wanted again; when he drops it, it is not.
+    #[test]
+    fn ends_an_attempt_when_the_last_handle_on_its_shared_body_goes() {
+        at_any_width(|max_workers| {
+            let (census, started) = (Census::new(), Arc::new(Stages::new()));
+            let shared = forever(Arc::clone(&started), census.counted()).shared();
+            let kept = shared.clone();
+            let runtime = runtime(max_workers);
+            let attempt = runtime.spawn(add(shared.clone(), fails_after(&started, 1)).attempt());
+            drop(shared);
+            // The attempt has failed, and everything but the sleeper is through.
+            let other = runtime.spawn(kept.dc().attempt());
+            other.cancel();
+            assert!(other.join().unwrap_err().is_cancelled());
+            assert!(!attempt.is_finished());
+            drop(kept);
+            assert!(attempt.join().unwrap().is_err());
+            census.assert_balanced(1);
         });
     }
 
@@ -1274,11 +1294,12 @@ mod a_future_that_is_dropped {
     #[test]
     fn in_a_race_of_a_shared_computation_leaves_the_others_their_result() {
         #[delayed]
-        async fn races(shared: taskgraph::Shared<u64>, event: Event) -> u64 {
+        async fn races(shared: taskgraph::Shared<u64>, event: Event, is_lost: Arc<AtomicBool>) -> u64 {
             match select(shared.into_future(), std::pin::pin!(event.wait())).await {
                 Either::Left(_) => panic!("it is not there yet"),
-                Either::Right(_) => 0,
+                Either::Right(_) => is_lost.store(true, Ordering::SeqCst),
             }
+            0
         }
         #[delayed]
         async fn waits(event: Event) -> u64 {
@@ -1289,10 +1310,12 @@ mod a_future_that_is_dropped {
             let (event, lost) = (Event::default(), Event::default());
             let shared = waits(event.clone()).shared();
             let runtime = runtime(max_workers);
-            let racing = runtime.spawn(races(shared.clone(), lost.clone()));
+            let is_lost = Arc::new(AtomicBool::new(false));
+            let racing = runtime.spawn(races(shared.clone(), lost.clone(), Arc::clone(&is_lost)));
             let other = runtime.spawn(shared.dc());
             wait::until(|| event.waits() != 0 && lost.waits() != 0);
             lost.happen().into_iter().for_each(Waker::wake);
+            wait::until(|| is_lost.load(Ordering::SeqCst));
             event.happen().into_iter().for_each(Waker::wake);
             assert_eq!(racing.join().unwrap(), 0);
             assert_eq!(other.join().unwrap(), 7);

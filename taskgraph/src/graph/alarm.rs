@@ -126,6 +126,8 @@ pub(super) struct Sleeper {
     waker: Waker,
     /// Whether the scope and what is around it wake it when they stop.
     is_known: bool,
+    /// What the scope has seen at the last look around.
+    seen: Option<u64>,
     children: Children,
 }
 
@@ -134,7 +136,13 @@ impl Sleeper {
     fn new(pump: NonNull<Node>, cx: &Cx<'_>) -> Self {
         let home = Arc::clone(cx.scope().home());
         let alarm = Arc::new(Alarm { state: AtomicU32::new(QUEUED), pump, home });
-        Self { waker: Waker::from(Arc::clone(&alarm)), alarm, is_known: false, children: Children::default() }
+        Self {
+            waker: Waker::from(Arc::clone(&alarm)),
+            alarm,
+            is_known: false,
+            seen: None,
+            children: Children::default(),
+        }
     }
 
     /// The pump's step is about to poll its body; gives the waker for that, and the body's children.
@@ -162,7 +170,8 @@ impl Sleeper {
             }
             Arc::as_ptr(&(*this).alarm)
         };
-        if cx.scope().has_stopped_around() {
+        // SAFETY: as above.
+        if cx.scope().has_stopped_around(unsafe { &mut (*this).seen }) {
             return Some(Ready(pump));
         }
         // Whoever rings does not know the scope.

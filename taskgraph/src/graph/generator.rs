@@ -177,11 +177,14 @@ where
         if let Some(asleep) = unsafe { desk.wait_for_room(cx) } {
             return asleep;
         }
-        match desk.window.room(cx.host.max_workers()) {
+        let max_workers = cx.host.max_workers();
+        match desk.window.room(max_workers) {
             Room::Plenty => cx.host.defer(Queued::new(Ready(pump), cx.scope_ptr())),
-            Room::Little => cx.host.defer_until_idle(Queued::new(Ready(pump), cx.scope_ptr())),
-            Room::None if desk.window.park_if_full() => {}
-            Room::None => return Some(Ready(pump)),
+            Room::Little if !cx.host.has_blocked_tasks() => {
+                cx.host.defer_until_idle(Queued::new(Ready(pump), cx.scope_ptr()));
+            }
+            // Tasks that block have a thread each: there should not be many.
+            Room::Little | Room::None => return (!desk.window.park_if_full(max_workers)).then_some(Ready(pump)),
         }
         None
     }

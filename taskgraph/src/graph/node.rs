@@ -109,6 +109,8 @@ unsafe impl Send for Ready {}
 
 /// Set in `missing` once an input has failed.
 const FAILED: u32 = 1 << 31;
+/// Set in `users` if somebody wants to know when a handle goes.
+pub(super) const WATCHED: u32 = 1 << 31;
 /// Set in `missing` until the node has asked for the shared results among its inputs.
 pub(super) const TO_ASK: u32 = 1 << 30;
 

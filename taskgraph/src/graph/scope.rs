@@ -12,7 +12,7 @@
 //! graph might wait for ever, so he is woken when anything around him stops, and stops with it.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use super::alarm::Alarm;
 use super::cx::Queued;
 use super::node::Node;
+use super::shared::Head;
 use crate::error::Error;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::sync::{Mutex, lock};
@@ -56,7 +57,7 @@ enum NeededBy {
     /// The scope around an attempt.
     Around(AtomicPtr<Scope>),
     /// Those who wait for a shared result.
-    Waiters(NonNull<AtomicPtr<Waiter>>),
+    Waiters(NonNull<Head>),
 }
 
 /// Somebody who waits for a shared result, in a list of those who do. It does not change while it is in there.
@@ -97,8 +98,30 @@ loom::lazy_static! {
     static ref STOPS: AtomicU32 = AtomicU32::new(0);
 }
 
-/// Who sleeps inside of shared computations, which several runs may need: each looks around when any run stops.
-static ASLEEP_IN_SHARED: std::sync::Mutex<WeakList<Alarm>> = std::sync::Mutex::new(WeakList::new());
+/// Who sleeps inside of shared computations, which several scopes may need, and how often one of those has changed.
+struct AsleepInShared {
+    asleep: WeakList<Alarm>,
+    changes: u64,
+}
+
+static ASLEEP_IN_SHARED: std::sync::Mutex<AsleepInShared> =
+    std::sync::Mutex::new(AsleepInShared { asleep: WeakList::new(), changes: 0 });
+
+fn asleep_in_shared() -> std::sync::MutexGuard<'static, AsleepInShared> {
+    ASLEEP_IN_SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// A scope has stopped, or a handle of a shared computation is gone: whoever sleeps for one looks whether it is still
+/// wanted.
+#[cold]
+pub(super) fn look_around() {
+    let asleep: Vec<_> = {
+        let mut shared = asleep_in_shared();
+        shared.changes += 1;
+        shared.asleep.live().collect()
+    };
+    asleep.iter().for_each(|alarm| alarm.ring());
+}
 
 impl Scope {
     /// The scope of a run.
@@ -110,10 +133,10 @@ impl Scope {
         Self::new(NeededBy::Around(AtomicPtr::new(ptr::null_mut())))
     }
 
-    /// The scope of a shared computation, whose `waiters` stay where they are.
+    /// The scope of a shared computation, which outlives it.
     #[inline(always)]
-    pub(super) fn of_shared(waiters: NonNull<AtomicPtr<Waiter>>) -> Self {
-        Self::new(NeededBy::Waiters(waiters))
+    pub(super) fn of_shared(shared: NonNull<Head>) -> Self {
+        Self::new(NeededBy::Waiters(shared))
     }
 
     /// Of what an `async` body awaits.
@@ -244,16 +267,10 @@ impl Scope {
         match &self.needed_by {
             NeededBy::Run(_) | NeededBy::Body(_) => {}
             NeededBy::Around(_) => self.around().into_iter().for_each(tell),
-            NeededBy::Waiters(waiters) => {
-                // SAFETY: the shared node outlives its scope. Acquire, pairs with the Release that put the waiter there.
-                let mut next = unsafe { waiters.as_ref() }.load(Ordering::Acquire);
-                // SAFETY: the computation has not settled, so who waits for it still does, and so do their scopes.
-                while let Some(waiter) = unsafe { next.as_ref() } {
-                    // SAFETY: as above.
-                    tell(unsafe { &*waiter.scope.get().as_ptr() });
-                    next = waiter.next.get();
-                }
-            }
+            // SAFETY: the computation has not settled, so who waits for it still does, and so do their scopes.
+            NeededBy::Waiters(shared) => unsafe {
+                Head::waiting(*shared).for_each(|waiter| tell(&*waiter.scope.get().as_ptr()));
+            },
         }
     }
 
@@ -263,18 +280,14 @@ impl Scope {
         if was_stopped {
             return;
         }
-        let is_run = matches!(self.needed_by, NeededBy::Run(_) | NeededBy::Body(_));
-        if is_run {
+        if matches!(self.needed_by, NeededBy::Run(_) | NeededBy::Body(_)) {
             // Release, pairs with the Acquire in `is_needed`.
             STOPS.fetch_add(1, Ordering::Release);
         }
         // Whoever adds himself after this finds the scope stopped, for he has the lock after us.
         let asleep = lock(&self.kept).as_mut().map(|kept| mem::take(&mut kept.asleep));
         asleep.iter().flat_map(WeakList::live).for_each(|alarm| alarm.ring());
-        if is_run {
-            let asleep: Vec<_> = asleep_in_shared().live().collect();
-            asleep.iter().for_each(|alarm| alarm.ring());
-        }
+        look_around();
     }
 
     /// Somebody of this scope is about to sleep: he is woken when it stops, or anything around it.
@@ -286,24 +299,62 @@ impl Scope {
         loop {
             lock(&scope.kept).get_or_insert_default().asleep.add(Arc::downgrade(alarm));
             if let NeededBy::Waiters(_) = scope.needed_by {
-                asleep_in_shared().add(Arc::downgrade(alarm));
+                asleep_in_shared().asleep.add(Arc::downgrade(alarm));
             }
             let Some(around) = scope.around() else { return };
             scope = around;
         }
     }
 
-    /// Whether this scope or one around it is stopped; then this one is from now on.
-    pub(super) fn has_stopped_around(&self) -> bool {
-        let mut around = self.around();
-        while let Some(scope) = around {
+    /// Whether this scope or one around it is stopped; then this one is from now on. So it is if it belongs to a shared
+    /// computation that nobody will need any more; that is only looked at if there may be something new since `seen`.
+    pub(super) fn has_stopped_around(&self, seen: &mut Option<u64>) -> bool {
+        let mut base = self;
+        while let Some(scope) = base.around() {
             if scope.stopped.load(Ordering::Relaxed) {
                 self.stop();
-                break;
             }
-            around = scope.around();
+            base = scope;
+        }
+        if let NeededBy::Waiters(_) = base.needed_by {
+            // Before the look: what changes after this will be looked at again.
+            let changes = Some(asleep_in_shared().changes);
+            if mem::replace(seen, changes) != changes && !base.is_wanted() {
+                base.stop();
+                self.stop();
+            }
         }
         self.is_stopped()
+    }
+
+    /// Whether there is a way outwards to a run, or to a handle that somebody keeps, over nothing that is stopped.
+    #[cold]
+    fn is_wanted(&self) -> bool {
+        let mut found = HashSet::from([ptr::from_ref(self)]);
+        let mut to_do = vec![self];
+        while let Some(scope) = to_do.pop() {
+            if scope.stopped.load(Ordering::Relaxed) {
+                continue;
+            }
+            let mut waiting = 0;
+            scope.for_each_needing(|needing| {
+                waiting += 1;
+                if found.insert(needing) {
+                    to_do.push(needing);
+                }
+            });
+            let is_end = match scope.needed_by {
+                NeededBy::Run(_) | NeededBy::Body(_) => true,
+                NeededBy::Around(_) => false,
+                // First those who wait, then all handles: one that comes between is one that somebody keeps.
+                // SAFETY: the computation has not settled.
+                NeededBy::Waiters(shared) => unsafe { Head::has_more_handles_than(shared, waiting) },
+            };
+            if is_end {
+                return true;
+            }
+        }
+        false
     }
 
     /// Keeps the scope's first failure, and stops it.
@@ -318,8 +369,4 @@ impl Scope {
     pub(super) fn failure(&self) -> Error {
         lock(&self.kept).as_ref().and_then(|kept| kept.failure.clone()).unwrap_or_else(Error::cancelled)
     }
-}
-
-fn asleep_in_shared() -> std::sync::MutexGuard<'static, WeakList<Alarm>> {
-    ASLEEP_IN_SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

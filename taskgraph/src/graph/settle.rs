@@ -226,6 +226,9 @@ impl Host for Nobody {
     fn max_workers(&self) -> usize {
         1
     }
+    fn has_blocked_tasks(&self) -> bool {
+        false
+    }
     fn is_home(&self, _: &Arc<dyn Home>) -> bool {
         unreachable!("giving a graph up that never ran tells nobody of a shared result");
     }

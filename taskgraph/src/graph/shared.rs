@@ -14,6 +14,7 @@
 //! Handles are counted. The last one drops the value, or takes it: then nobody else can reach it.
 
 use std::cell::Cell;
+use std::iter;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
@@ -25,8 +26,8 @@ use super::delayed::DC;
 use super::doomed::doomed;
 use super::links::List;
 use super::memory;
-use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table};
-use super::scope::{Scope, ScopePtr, Waiter};
+use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table, WATCHED};
+use super::scope::{self, Scope, ScopePtr, Waiter};
 use super::settle;
 use super::tap::{Owned, Tapped};
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -99,6 +100,35 @@ pub(super) enum Asked {
 }
 
 impl Head {
+    /// Those who wait, one after the other.
+    ///
+    /// # Safety
+    ///
+    /// The computation has been started, and has not settled.
+    pub(super) unsafe fn waiting<'a>(this: NonNull<Self>) -> impl Iterator<Item = &'a Waiter> {
+        // SAFETY: the caller's promise; as in `state`.
+        let mut next = unsafe { Self::state(this) };
+        iter::from_fn(move || {
+            // SAFETY: who waits for what has not settled still does.
+            let waiter = unsafe { next.as_ref() }?;
+            next = waiter.next.get();
+            Some(waiter)
+        })
+    }
+
+    /// Whether there are more handles than these; if so, [whoever sleeps for it](scope::look_around) hears when one goes.
+    ///
+    /// # Safety
+    ///
+    /// As for `waiting`.
+    pub(super) unsafe fn has_more_handles_than(this: NonNull<Self>, handles: u32) -> bool {
+        // SAFETY: the caller's promise.
+        let users = unsafe { (*this.as_ptr()).node.users() };
+        // Acquire, pairs with the Release of those who gave up their use.
+        let is_more = |users: u32| handles < users & !WATCHED;
+        is_more(users.load(Ordering::Acquire)) && is_more(users.fetch_or(WATCHED, Ordering::AcqRel))
+    }
+
     /// # Safety
     ///
     /// The caller has a handle.
@@ -212,7 +242,7 @@ impl<T> SharedNode<T> {
         // SAFETY: the caller's promise; the graph is moved out before its place serves for the result.
         unsafe {
             let scope = memory::allocate::<Scope>();
-            scope.write(Scope::of_shared(NonNull::new_unchecked(&raw mut (*at).head.waiters)));
+            scope.write(Scope::of_shared(NonNull::new_unchecked(&raw mut (*at).head)));
             scope.as_ref().start_in(cx.scope());
             (*at).head.scope.set(scope.as_ptr());
             cx.enter(scope);
@@ -231,6 +261,12 @@ impl<T> SharedNode<T> {
     unsafe fn settle(shared: NonNull<Self>, state: *mut Waiter, scope: ScopePtr, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: nothing of the computation is left, so its scope is ours.
         let run = unsafe { scope.as_ref() }.run_ptr();
+        // SAFETY: somebody waits, and so has a handle.
+        let users = unsafe { (*shared.as_ptr()).head.node.users() };
+        // Relaxed: whoever wanted to know belongs to the computation.
+        if users.load(Ordering::Relaxed) & WATCHED != 0 {
+            users.fetch_and(!WATCHED, Ordering::Relaxed);
+        }
         if state == DONE {
             cx.leave();
             // SAFETY: as above.
@@ -290,10 +326,19 @@ impl<T> SharedNode<T> {
         let users = unsafe { (*shared.as_ptr()).head.node.users() };
         // Acquire, pairs with the Release of those who gave up their use before; the last needs no read-modify-write.
         // AcqRel: the same, and ours to the next.
-        if users.load(Ordering::Acquire) == 1 || users.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // SAFETY: nobody else can reach the node.
-            unsafe { Self::destroy(shared) }
+        if users.load(Ordering::Acquire) != 1 {
+            let before = users.fetch_sub(1, Ordering::AcqRel);
+            // One comparison for both: it was 1, or is watched.
+            if before.wrapping_sub(2) < WATCHED - 2 {
+                return;
+            }
+            if before != 1 {
+                // Who watches it waits, so we are not the last.
+                return scope::look_around();
+            }
         }
+        // SAFETY: nobody else can reach the node.
+        unsafe { Self::destroy(shared) }
     }
 
     /// # Safety
@@ -332,7 +377,8 @@ impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
         // Relaxed: a handle can only be cloned by somebody who has one.
         let before = self.users().fetch_add(1, Ordering::Relaxed);
-        assert!(before < u32::MAX / 2, "too many handles on one shared result");
+        // Watched or not.
+        assert!(before << 1 < WATCHED, "too many handles on one shared result");
         Self(self.0)
     }
 }
@@ -382,11 +428,13 @@ impl<T> Shared<T> {
     /// # Safety
     ///
     /// As for `result`.
+    #[inline(always)]
     pub(super) unsafe fn into_result(self) -> T
     where
         T: Clone,
     {
         // Acquire, pairs with the Release of those who gave up their use: nobody reads the result any more.
+        // It is not watched any more.
         if self.users().load(Ordering::Acquire) != 1 {
             // SAFETY: the caller's promise.
             return unsafe { self.result() }.clone();

@@ -2,8 +2,9 @@
 //!
 //! The body is resumed for one *slice* after the other, each of so many children, in batches. When a few slices for each
 //! worker are in flight it only goes on for a worker that would be idle otherwise: if what is in flight waits for timers
-//! or for other computations there is room for more. When very much is in flight the pump is parked, and belongs to the
-//! batches: the one that leaves the window half empty makes it ready again.
+//! or for other computations there is room for more. When very much is in flight, or tasks block
+//! the threads they have, the pump is parked, and belongs to the batches: the one that leaves the window half empty makes
+//! it ready again.
 //!
 //! A slice is a few children at first, so that no more than some for each worker are in flight, which bounds the memory of
 //! heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for this.
@@ -24,7 +25,7 @@ const SETTLED_SOON: Duration = Duration::from_micros(200);
 /// A batch that takes this long holds more than it needs to.
 const SETTLED_LATE: Duration = Duration::from_millis(2);
 /// So many children in flight are enough, whatever they wait for.
-const IN_FLIGHT_MAX: u32 = if cfg!(taskgraph_loom) { 32 } else { 1 << 14 };
+const IN_FLIGHT_MAX: u32 = 1 << 14;
 /// Set in `in_flight` while the pump is parked.
 const PARKED: u32 = 1 << 31;
 
@@ -77,22 +78,23 @@ impl Window {
 
     pub(super) fn room(&self, max_workers: usize) -> Room {
         let in_flight = self.in_flight.load(Ordering::Relaxed);
-        if in_flight < slices_max(max_workers) * (self.slice_len() / BATCH_LEN_MAX).max(1) {
+        if in_flight < self.batches_max(max_workers) {
             Room::Plenty
-        } else if in_flight < self.batches_max() {
+        } else if in_flight < IN_FLIGHT_MAX / self.batch_len() {
             Room::Little
         } else {
             Room::None
         }
     }
 
-    pub(super) fn batches_max(&self) -> u32 {
-        IN_FLIGHT_MAX / self.batch_len()
+    /// How many batches are plenty.
+    fn batches_max(&self, max_workers: usize) -> u32 {
+        slices_max(max_workers) * (self.slice_len() / BATCH_LEN_MAX).max(1)
     }
 
-    /// Parks the pump if there is no room. If this gives true, the pump is not the caller's any more.
-    pub(super) fn park_if_full(&self) -> bool {
-        let full = self.batches_max();
+    /// Parks the pump unless there is plenty of room. If this gives true, the pump is not the caller's any more.
+    pub(super) fn park_if_full(&self, max_workers: usize) -> bool {
+        let full = self.batches_max(max_workers);
         self.low.store(full / 2, Ordering::Relaxed);
         // Release: whoever gets the pump sees what it did, `low` included.
         let park = |in_flight: u32| (full <= in_flight).then_some(in_flight | PARKED);
@@ -127,12 +129,12 @@ mod tests {
     #[test]
     fn a_full_window_parks_until_it_is_half_empty() {
         let window = Window::new();
-        while !matches!(window.room(1), Room::None) {
-            assert!(!window.park_if_full());
+        while matches!(window.room(1), Room::Plenty) {
+            assert!(!window.park_if_full(1));
             window.open_batch();
         }
-        let full = window.batches_max();
-        assert!(window.park_if_full());
+        let full = slices_max(1);
+        assert!(window.park_if_full(1));
         let ready: Vec<_> = (0..full).map(|_| window.batch_settled(SETTLED_SOON)).collect();
         assert_eq!(ready.iter().position(|ready| *ready), Some(ready.len() / 2 - 1));
         assert_eq!(ready.iter().filter(|ready| **ready).count(), 1, "the pump is made ready once");
@@ -144,6 +146,8 @@ mod tests {
         (0..slices_max(1)).for_each(|_| window.open_batch());
         assert!(matches!(window.room(1), Room::Little));
         assert!(matches!(window.room(2), Room::Plenty));
+        (0..IN_FLIGHT_MAX).for_each(|_| window.open_batch());
+        assert!(matches!(window.room(2), Room::None));
     }
 
     #[test]

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::graph::{Home, Queued};
-use crate::sync::atomic::{AtomicBool, Ordering, fence};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Mutex, lock};
 use gate::{Gate, Permit, Suspended};
 use pool::Pool;
@@ -47,6 +47,8 @@ pub(crate) struct Scheduler {
     /// Held while the pool changes, so that pool and gate agree on how many there may be.
     resizing: Mutex<()>,
     call_due: AtomicBool,
+    /// Tasks that block.
+    blocked: AtomicUsize,
 }
 
 /// After so long a worker is called again whose call came to a thread that could not take it.
@@ -64,6 +66,7 @@ impl Scheduler {
             called: Mutex::new(None),
             resizing: Mutex::new(()),
             call_due: AtomicBool::new(false),
+            blocked: AtomicUsize::new(0),
         });
         home.get_or_init(|| Arc::downgrade(&scheduler));
         Ok(scheduler)
@@ -191,10 +194,13 @@ pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
     if task.is_none() {
         return wait();
     }
+    // Relaxed: generators that read it are only more or less careful.
+    scheduler.blocked.fetch_add(1, Ordering::Relaxed);
     scheduler.gate.block();
     scheduler.call_worker();
     let result = wait();
     scheduler.gate.unblock();
+    scheduler.blocked.fetch_sub(1, Ordering::Relaxed);
     result
 }
 

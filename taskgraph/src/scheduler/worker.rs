@@ -11,6 +11,7 @@ use super::Scheduler;
 use super::gate::{Gate, Permit, State};
 use super::queues::Claim;
 use crate::graph::{self, Cx, Host, Queued, Ready};
+use crate::sync::atomic::Ordering;
 
 /// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
 /// calling a worker costs.
@@ -260,6 +261,10 @@ impl Host for Worker<'_> {
 
     fn max_workers(&self) -> usize {
         self.gate.state().max()
+    }
+
+    fn has_blocked_tasks(&self) -> bool {
+        self.scheduler.blocked.load(Ordering::Relaxed) != 0
     }
 
     fn is_home(&self, home: &Arc<dyn graph::Home>) -> bool {
