@@ -96,9 +96,19 @@ pub use taskgraph_macros::delayed;
 /// The most workers a runtime may have.
 ///
 /// Each has a thread. Machines with more cores than this are better used by several processes.
+///
+/// ```
+/// let too_many = taskgraph::MAX_WORKERS_LIMIT + 1;
+/// assert!(taskgraph::Runtime::builder().max_workers(too_many).no_control().build().is_err());
+/// ```
 pub const MAX_WORKERS_LIMIT: usize = 1024;
 
 /// The port on which [`run`] listens while it runs.
+///
+/// ```
+/// let hint = format!("telnet 127.0.0.1 {}", taskgraph::CONTROL_PORT);
+/// assert_eq!(hint, "telnet 127.0.0.1 8888");
+/// ```
 pub const CONTROL_PORT: u16 = 8888;
 
 /// Yields from the body of a generator: `yield_!(x)`, where `x` is a computation or a value.

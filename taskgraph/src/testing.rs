@@ -1,7 +1,15 @@
 //! For tests of programs that use this library: runs in an order that is drawn from a seed.
 //!
-//! A simulated run takes the place of scheduler and reactor: it is a [`Host`] that keeps all ready nodes in one heap and
-//! takes any of them next, and a [`Reactor`] whose clock only moves when nothing else does.
+//! ```
+//! use taskgraph::{DC, testing};
+//!
+//! let sum = DC::new(|| 20u32, ()) + DC::new(|| 22u32, ());
+//! assert_eq!(testing::run_seeded(sum, 7)?, 42); // which side was first, the seed 7 says
+//! # Ok::<(), taskgraph::Error>(())
+//! ```
+
+// A simulated run takes the place of scheduler and reactor: it is a `Host` that keeps all ready nodes in one heap and
+// takes any of them next, and a `Reactor` whose clock only moves when nothing else does.
 
 use std::ptr;
 use std::sync::Arc;

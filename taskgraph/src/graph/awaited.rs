@@ -28,6 +28,19 @@ use crate::weak_list::WeakList;
 /// The result of a computation, for the body of an `async` task: what `dc.await` waits for.
 ///
 /// It starts when it is polled first. Dropping it ends the computation early, unless it has its result.
+///
+/// ```
+/// use std::future::IntoFuture;
+/// use taskgraph::{DC, Error, delayed};
+///
+/// #[delayed]
+/// async fn tenfold(x: DC<u64>) -> Result<u64, Error> {
+///     let x = x.into_future(); // an `Awaited`, as a variable may hold it: nothing runs yet
+///     Ok(10 * x.await?)
+/// }
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(tenfold(DC::value(DC::value(7))))?, 70);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Awaited<T>(State<T>);
 

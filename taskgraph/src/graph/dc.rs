@@ -36,6 +36,11 @@ impl<T: Send + 'static> DC<T> {
 
     /// A computation that is already done. That of a plain value, no larger than a pointer and
     /// with nothing to drop, costs nothing.
+    ///
+    /// ```
+    /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(taskgraph::DC::value("done"))?, "done");
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     #[track_caller]
     pub fn value(value: T) -> Self {
         task! { Ready "value" }
@@ -67,6 +72,12 @@ impl<T: Send + 'static> DC<T> {
     }
 
     /// Goes on with a function of the result.
+    ///
+    /// ```
+    /// let text = taskgraph::DC::new(|| 6 * 7, ()).map(|x| format!("it is {x}"));
+    /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(text)?, "it is 42");
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     #[track_caller]
     pub fn map<U: Send + 'static>(self, f: impl FnOnce(T) -> U + Send + 'static) -> DC<U> {
         task! { Map "map" }
@@ -91,6 +102,15 @@ impl<T: Send + 'static> DC<T> {
     }
 
     /// Computed once, however many need it.
+    ///
+    /// ```
+    /// use taskgraph::DC;
+    ///
+    /// let seed = DC::new(|| 21u32, ()).shared();
+    /// let sum = seed.dc() + seed.dc(); // computed once, used twice
+    /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(sum)?, 42);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     #[track_caller]
     pub fn shared(self) -> Shared<T>
     where
@@ -116,6 +136,13 @@ impl<T: Send + 'static> DC<T> {
     }
 
     /// Gives the computation a name, which errors, traces and pictures show besides that of its function.
+    ///
+    /// ```
+    /// let broken = taskgraph::DC::<u32>::failed("disk full").named("page 7");
+    /// let error = taskgraph::Runtime::builder().no_control().build()?.run(broken).unwrap_err();
+    /// assert_eq!(error.task().unwrap().label(), Some("page 7"));
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     #[track_caller]
     pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
         label::label(self, name.into())
@@ -139,6 +166,18 @@ impl<T: Send + 'static> FromIterator<DC<T>> for DC<Vec<T>> {
 /// Functions that [`DC::new`] takes: with up to twelve parameters, and any [`Output`].
 ///
 /// `A` are the arguments as given, `P` the parameters, `T` what the computation is of.
+///
+/// ```
+/// use taskgraph::{DC, Func};
+///
+/// /// A square of whatever a function of no arguments gives.
+/// fn square(f: impl Func<(), (), u64>) -> DC<u64> {
+///     DC::new(f, ()).map(|x| x * x)
+/// }
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(square(|| 6 + 1))?, 49);
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(square(|| DC::value(8)))?, 64);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
 pub trait Func<A, P, T>: Send + 'static {
     #[doc(hidden)]
     #[track_caller]
@@ -147,6 +186,17 @@ pub trait Func<A, P, T>: Send + 'static {
 
 /// What a function given to [`DC::new`] may return for a computation of `T`: a `T`, a `Result<T, E>`, a `DC<T>`, or
 /// a `Result<DC<T>, E>`.
+///
+/// ```
+/// use taskgraph::{DC, Output};
+///
+/// fn call<R: Output<u32> + 'static>(f: fn() -> R) -> DC<u32> {
+///     DC::new(f, ())
+/// }
+/// let results = [call(|| 1), call(|| "2".parse::<u32>()), call(|| DC::value(3))];
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(taskgraph::all(results))?, [1, 2, 3]);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
 pub trait Output<T> {
     #[doc(hidden)]
     fn into_outcome(self) -> Outcome<T>;

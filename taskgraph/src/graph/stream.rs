@@ -122,6 +122,19 @@ where
     /// The items of the collection, as they are made.
     ///
     /// Where a generator makes it, possibly through others whose place it takes, the collection itself stays empty.
+    ///
+    /// ```
+    /// # use taskgraph::delayed;
+    /// #[delayed]
+    /// fn numbers() -> Vec<u64> {
+    ///     for x in 1..=4 {
+    ///         yield_!(x);
+    ///     }
+    /// }
+    /// let product = numbers().into_stream().fold(1, |product, x| product * x);
+    /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(product)?, 24);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     #[track_caller]
     pub fn into_stream(self) -> Stream<C::Item> {
         let (items, maker) = parts(self);
@@ -135,6 +148,24 @@ impl<T: Send + 'static> Stream<T> {
     /// # Panics
     ///
     /// If items were asked for before.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use taskgraph::delayed;
+    /// #[delayed]
+    /// async fn answer_after(ms: u64) -> u64 {
+    ///     tokio::time::sleep(Duration::from_millis(ms)).await;
+    ///     ms
+    /// }
+    ///
+    /// let quick = taskgraph::stream([50, 3].map(answer_after)).as_completed();
+    /// let order = quick.fold(Vec::new(), |mut order, ms| {
+    ///     order.push(ms);
+    ///     order
+    /// });
+    /// assert_eq!(taskgraph::testing::run_seeded(order, 1)?, [3, 50]);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn as_completed(self) -> Self {
         assert!(!self.maker.has_started(), "the order of a stream that has begun cannot change");
         match &self.items {
@@ -145,6 +176,15 @@ impl<T: Send + 'static> Stream<T> {
     }
 
     /// One value of all items, taken one after the other.
+    ///
+    /// ```
+    /// use taskgraph::DC;
+    ///
+    /// let words = taskgraph::stream(["to", "be"].map(DC::value));
+    /// let line = words.fold(String::new(), |line, word| line + word + " ");
+    /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(line)?, "to be ");
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     #[track_caller]
     pub fn fold<A: Send + 'static>(self, init: A, f: impl FnMut(A, T) -> A + Send + 'static) -> DC<A> {
         struct Fold;
@@ -162,6 +202,16 @@ impl<T: Send + 'static> Stream<T> {
     }
 
     /// Does something with each item, one after the other.
+    ///
+    /// ```
+    /// # use std::sync::mpsc;
+    /// # use taskgraph::DC;
+    /// let (send, receive) = mpsc::channel();
+    /// let sending = taskgraph::stream([1, 2, 3].map(DC::value)).for_each(move |x| send.send(x).unwrap());
+    /// taskgraph::Runtime::builder().no_control().build()?.run(sending)?;
+    /// assert_eq!(receive.iter().collect::<Vec<_>>(), [1, 2, 3]);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     #[track_caller]
     pub fn for_each(self, f: impl FnMut(T) + Send + 'static) -> DC<()> {
         let mut f = f;

@@ -52,6 +52,12 @@ impl Builder {
     }
 
     /// How many workers there may be, from 1 to [`MAX_WORKERS_LIMIT`]. By default, as many as the machine has cores.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().max_workers(3).no_control().build()?;
+    /// assert_eq!(runtime.max_workers(), 3);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.max_workers = Some(max_workers);
         self
@@ -63,20 +69,39 @@ impl Builder {
     /// By default the environment variable `TASKGRAPH_CONTROL` says it (`off`, or an address), and without that it is
     /// `127.0.0.1:8888` if that is free. An address other than loopback needs a
     /// [`control_token`](Self::control_token).
+    ///
+    /// ```
+    /// let any_port = "127.0.0.1:0".parse().unwrap();
+    /// let runtime = taskgraph::Runtime::builder().control(any_port).build()?;
+    /// println!("telnet 127.0.0.1 {}", runtime.control_addr().unwrap().port());
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn control(mut self, addr: SocketAddr) -> Self {
         self.control = Listen::At(addr);
         self
     }
 
     /// No control port.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// assert_eq!(runtime.control_addr(), None);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn no_control(mut self) -> Self {
         self.control = Listen::Nowhere;
         self
     }
 
-    /// What a client of the control port has to send first, as `auth TOKEN`.
+    /// What a client of the control port has to send first, as `auth TOKEN`: one word of at most 256 bytes.
     ///
     /// By default what the environment variable `TASKGRAPH_CONTROL_TOKEN` says, and nothing without that.
+    ///
+    /// ```
+    /// let builder = taskgraph::Runtime::builder().control("127.0.0.1:0".parse().unwrap());
+    /// assert!(builder.clone().control_token("sesame").build().is_ok());
+    /// assert!(builder.control_token("open sesame").build().is_err()); // two words
+    /// ```
     pub fn control_token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
@@ -88,6 +113,13 @@ impl Builder {
     ///
     /// If `max_workers` is out of range, the system has no threads left, or a control port that was asked for cannot
     /// be opened.
+    ///
+    /// ```
+    /// let taken = taskgraph::Runtime::builder().control("127.0.0.1:0".parse().unwrap()).build()?.control_addr().unwrap();
+    /// # let _listener = std::net::TcpListener::bind(taken).unwrap();
+    /// assert!(taskgraph::Runtime::builder().control(taken).build().is_err()); // somebody listens there
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn build(self) -> Result<Runtime, Error> {
         let cores = || thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS_LIMIT);
         let max_workers = self.max_workers.unwrap_or_else(cores);

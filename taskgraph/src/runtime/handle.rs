@@ -41,6 +41,13 @@ impl<T: Send + 'static> Handle<T> {
     /// # Panics
     ///
     /// If the handle was polled as a future and has given its result.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let (a, b) = (runtime.spawn(taskgraph::DC::new(|| 20, ())), runtime.spawn(taskgraph::DC::new(|| 22, ())));
+    /// assert_eq!(a.join()? + b.join()?, 42);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn join(self) -> Result<T, Error> {
         if self.run.result.is_empty() {
             scheduler::blocking(|| self.run.result.wait());
@@ -49,12 +56,35 @@ impl<T: Send + 'static> Handle<T> {
     }
 
     /// Whether the result is there, so that [`join`](Self::join) would not wait.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let handle = runtime.spawn(taskgraph::DC::new(|| 6 * 7, ()));
+    /// while !handle.is_finished() {
+    ///     std::thread::yield_now(); // or whatever else there is to do
+    /// }
+    /// assert_eq!(handle.join()?, 42);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn is_finished(&self) -> bool {
         !self.run.result.is_empty()
     }
 
     /// Ends the run early: what is running ends its step, nothing more is started, and the result is an error that
     /// [`is_cancelled`](Error::is_cancelled), unless it was there first.
+    ///
+    /// ```
+    /// # use taskgraph::delayed;
+    /// #[delayed]
+    /// async fn wait_for_ever() {
+    ///     std::future::pending().await
+    /// }
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let handle = runtime.spawn(wait_for_ever());
+    /// handle.cancel();
+    /// assert!(handle.join().unwrap_err().is_cancelled());
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn cancel(&self) {
         self.run.cancel();
     }

@@ -65,6 +65,12 @@ struct Live {
 
 impl Runtime {
     /// Every setting with its default.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().max_workers(2).no_control().build()?;
+    /// assert_eq!(runtime.max_workers(), 2);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -78,12 +84,26 @@ impl Runtime {
     /// # Errors
     ///
     /// The first failure of the run. What was running then has ended, and nothing else was started.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// assert_eq!(runtime.run(taskgraph::DC::new(|| 6 * 7, ()))?, 42);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     #[track_caller]
     pub fn run<T: Send + 'static>(&self, delayed: DC<T>) -> Result<T, Error> {
         self.spawn(delayed).join()
     }
 
     /// Starts a computation; the handle waits for it, or cancels it.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let handle = runtime.spawn(taskgraph::DC::new(|| 6 * 7, ()));
+    /// // .. it runs meanwhile ..
+    /// assert_eq!(handle.join()?, 42);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     #[track_caller]
     pub fn spawn<T: Send + 'static>(&self, delayed: DC<T>) -> Handle<T> {
         self.core.start(delayed, Arc::clone(&self.core.reactor) as _)
@@ -145,6 +165,12 @@ impl Runtime {
     }
 
     /// How many workers there may be now.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().max_workers(2).no_control().build()?;
+    /// assert_eq!(runtime.max_workers(), 2);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn max_workers(&self) -> usize {
         self.core.scheduler.max_workers()
     }
@@ -158,6 +184,14 @@ impl Runtime {
     ///
     /// If `max_workers` is 0 or above [`MAX_WORKERS_LIMIT`], or if the system has no threads left. Nothing has
     /// changed then.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().max_workers(2).no_control().build()?;
+    /// runtime.set_max_workers(4)?;
+    /// assert!(runtime.set_max_workers(0).is_err());
+    /// assert_eq!(runtime.max_workers(), 4);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
     pub fn set_max_workers(&self, max_workers: usize) -> Result<(), Error> {
         self.core.set_max_workers(max_workers)
     }

@@ -13,6 +13,16 @@ use crate::graph::{self, DC, Items, Stream};
 use crate::scheduler;
 
 /// What [`Runtime::stream`](crate::Runtime::stream) takes: computations, or a [`Stream`].
+///
+/// ```
+/// use taskgraph::DC;
+///
+/// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+/// let of_many = runtime.stream([1, 2].map(DC::value));
+/// let of_a_stream = runtime.stream(DC::value(vec![3, 4]).into_stream());
+/// assert_eq!(of_many.chain(of_a_stream).sum::<Result<u32, _>>()?, 10);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
 pub trait IntoStream<T> {
     #[doc(hidden)]
     #[track_caller]
@@ -39,6 +49,16 @@ where
 /// blocks, and a `futures::Stream`.
 ///
 /// Dropping it cancels the run.
+///
+/// ```
+/// use taskgraph::DC;
+///
+/// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+/// let mut results = runtime.stream((1..).map(DC::value)); // without an end, but only made as it is consumed
+/// assert!(1 <= results.next().unwrap()?);
+/// drop(results); // ends the run
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
 #[must_use = "dropping the results cancels the run"]
 pub struct Results<T> {
     items: Items<T>,
