@@ -132,5 +132,7 @@ macro_rules! yield_ {
 }
 
 #[cfg(doctest)]
+mod guide;
+#[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

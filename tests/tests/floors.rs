@@ -13,8 +13,8 @@ const FLOORS: [&[&str]; 6] = [
     &["runtime", "testing"],
     &["control"],
 ];
-/// On top of all: what users hold, the usual way to run, and what generated code calls.
-const ROOF: [&str; 3] = ["lib", "run", "__private"];
+/// On top of all: what users hold, the usual way to run, what generated code calls, and the programs of the guide.
+const ROOF: [&str; 4] = ["lib", "run", "__private", "guide"];
 /// A window knows errors and what it may ask of the house, not the house.
 const CONTROL_KNOWS: [&str; 3] = ["sync", "error", "event"];
 /// Who opens the windows above it.

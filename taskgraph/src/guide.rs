@@ -1,0 +1,10 @@
+//! The guide in `docs/`: every block of code in its chapters is compiled and run, as the examples of this crate are.
+
+#[doc = include_str!("../../docs/src/introduction.md")]
+struct Introduction;
+#[doc = include_str!("../../docs/src/first-steps.md")]
+struct FirstSteps;
+#[doc = include_str!("../../docs/src/growing.md")]
+struct Growing;
+#[doc = include_str!("../../docs/src/generators.md")]
+struct Generators;
