@@ -8,3 +8,11 @@ struct FirstSteps;
 struct Growing;
 #[doc = include_str!("../../docs/src/generators.md")]
 struct Generators;
+#[doc = include_str!("../../docs/src/sharing.md")]
+struct Sharing;
+#[doc = include_str!("../../docs/src/errors.md")]
+struct Errors;
+#[doc = include_str!("../../docs/src/async.md")]
+struct Async;
+#[doc = include_str!("../../docs/src/streams.md")]
+struct Streams;
