@@ -16,6 +16,10 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
+# The guide as a book, in a browser. Needs mdbook: `cargo install mdbook`
+book:
+    mdbook serve docs --open
+
 # The models of what threads share
 loom:
     RUSTFLAGS="--cfg taskgraph_loom" cargo test -p taskgraph --lib --release --target-dir target/loom models

@@ -16,3 +16,13 @@ struct Errors;
 struct Async;
 #[doc = include_str!("../../docs/src/streams.md")]
 struct Streams;
+#[doc = include_str!("../../docs/src/scaling.md")]
+struct Scaling;
+#[doc = include_str!("../../docs/src/testing.md")]
+struct Testing;
+#[doc = include_str!("../../docs/src/pitfalls.md")]
+struct Pitfalls;
+#[doc = include_str!("../../docs/src/coming-from.md")]
+struct ComingFrom;
+#[doc = include_str!("../../docs/src/inside.md")]
+struct Inside;
