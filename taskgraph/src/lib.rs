@@ -22,6 +22,8 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! The repository has a guide, in `docs/`: from the first program to what is inside.
 
 #[forbid(unsafe_code)]
 mod sync;

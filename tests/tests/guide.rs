@@ -11,8 +11,7 @@ const RUN: [&str; 2] = ["rust", "rust,compile_fail"];
 /// What is no program of ours in the first place.
 const NO_PROGRAM: [&str; 2] = ["console", "toml"];
 /// What else there may be, and why: the line above such a block says `<!-- not run: REASON -->`.
-const NOT_RUN: [(&str, &str); 3] =
-    [("text", "a picture"), ("text", "what a program prints"), ("rust,no_run", "it would not end")];
+const NOT_RUN: [(&str, &str); 2] = [("text", "a picture"), ("text", "what a program prints")];
 /// A page of the book that is a file from somewhere else holds this, with the path.
 const INCLUDE: &str = "{{#include ";
 
