@@ -67,7 +67,7 @@ use crate::complaints::Complaints;
 ///
 /// | option | meaning |
 /// |---|---|
-/// | `limit = 4` | no more than so many of its bodies run at once, in all runs of the process; the others wait, and need no worker for that |
+/// | `limit = 4` | no more than so many of its bodies run at once, in all runs of the process; the others wait, and need no worker for that. One that awaits computations gives its turn to others meanwhile |
 /// | `name = ".."` | a name that errors, traces and pictures show besides the function's |
 /// | `named` | arguments are given by their names; only for functions outside of an `impl` or a `trait` |
 ///

@@ -9,7 +9,7 @@ pub use crate::graph::{
 pub use bon;
 
 pub use crate::join::Join;
-pub use crate::limit::{Limit, Turn};
+pub use crate::limit::Limit;
 
 /// An owned argument as an input.
 #[inline(always)]

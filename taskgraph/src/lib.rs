@@ -34,6 +34,8 @@ mod weak_list;
 #[forbid(unsafe_code)]
 mod mailbox;
 #[forbid(unsafe_code)]
+mod join;
+#[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
 mod event;
@@ -43,6 +45,8 @@ mod scheduler;
 #[forbid(unsafe_code)]
 mod reactor;
 #[forbid(unsafe_code)]
+mod limit;
+#[forbid(unsafe_code)]
 mod runtime;
 #[forbid(unsafe_code)]
 mod control;
@@ -50,10 +54,6 @@ mod control;
 mod run;
 #[forbid(unsafe_code)]
 pub mod testing;
-#[forbid(unsafe_code)]
-mod join;
-#[forbid(unsafe_code)]
-mod limit;
 #[doc(hidden)]
 #[forbid(unsafe_code)]
 pub mod __private;

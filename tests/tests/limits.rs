@@ -95,6 +95,47 @@ fn a_turn_ends_with_the_body_not_with_what_it_returns() {
     }
 }
 
+#[delayed(limit = 1)]
+async fn depth(n: u64) -> Result<u64, taskgraph::Error> {
+    if n == 0 { Ok(0) } else { Ok(depth(n - 1).await? + 1) }
+}
+
+#[delayed(limit = 1)]
+async fn joined(n: u64) -> Result<u64, taskgraph::Error> {
+    if n == 0 {
+        return Ok(1);
+    }
+    let (a, b) = taskgraph::join!(joined(n - 1), ping(n - 1));
+    Ok(a? + b?)
+}
+
+#[delayed(limit = 1)]
+async fn ping(n: u64) -> Result<u64, taskgraph::Error> {
+    if n == 0 { Ok(1) } else { joined(n - 1).await }
+}
+
+/// Far more of them than may be in flight, all with the same limit.
+#[delayed(limit = 1)]
+fn tree(depth: u64) -> Vec<u64> {
+    for x in 0..100 {
+        if depth == 0 { yield_!(x) } else { yield_!(tree(depth - 1).map(|below| below.iter().sum())) }
+    }
+}
+
+#[test]
+fn a_body_that_waits_for_others_of_its_limit_gives_them_its_turn() {
+    for max_workers in [1, 4] {
+        assert_eq!(run(depth(100), max_workers).unwrap(), 100);
+        let expected = run_seeded(joined(10), 1).unwrap();
+        assert_eq!(run(joined(10), max_workers).unwrap(), expected);
+        assert_eq!(run(tree(2), max_workers).unwrap().iter().sum::<u64>(), 100 * 100 * 4950);
+    }
+    for seed in 0..20 {
+        assert_eq!(run_seeded(depth(20), seed).unwrap(), 20);
+        assert_eq!(run_seeded(tree(1), seed).unwrap().len(), 100);
+    }
+}
+
 #[test]
 fn who_waits_for_a_turn_does_not_hold_up_the_end() {
     #[delayed(limit = 1)]

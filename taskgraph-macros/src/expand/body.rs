@@ -96,23 +96,29 @@ fn async_block(delayed: &Delayed, caret: Span, returned: &Type, body: TokenStrea
     let ended = Ident::new("__ended", written);
     let returns = quote_spanned!(written=> return #ended);
     let variables = variables(delayed);
-    let turn = delayed.options.limit.as_ref().map(|limit| {
-        quote_spanned! {here()=>
-            static __LIMIT: ::taskgraph::__private::Limit = ::taskgraph::__private::Limit::new(#limit);
-            let __turn = __LIMIT.turn().await;
-        }
-    });
     let inside = quote_spanned! {here()=>
         // Says what the block returns, before anything in it does.
         if let ::core::option::Option::Some(#ended) = ::core::option::Option::None::<#returned> {
             #returns;
         }
-        #turn
         #variables
         #body
     };
     let block = braced(Brace(caret), inside);
-    quote_spanned!(caret=> async move #block)
+    limited(delayed, caret, quote_spanned!(caret=> async move #block))
+}
+
+/// ```text
+/// in:   BLOCK, of a function with `limit = 4`
+/// out:  { static __LIMIT: Limit = Limit::new(4); __LIMIT.apply(BLOCK) }
+/// ```
+fn limited(delayed: &Delayed, caret: Span, block: TokenStream) -> TokenStream {
+    let Some(limit) = &delayed.options.limit else { return block };
+    let inside = quote_spanned! {here()=>
+        static __LIMIT: ::taskgraph::__private::Limit = ::taskgraph::__private::Limit::new(#limit);
+        __LIMIT.apply(#block)
+    };
+    braced(Brace(caret), inside)
 }
 
 /// The body in its own braces. They are the user's, so that errors about the block are too; the empty item keeps the

@@ -70,6 +70,25 @@ thread_local! {
     static POLLED: Cell<*mut Polled> = const { Cell::new(ptr::null_mut()) };
 }
 
+thread_local! {
+    /// Whether the body that is polled on this thread waits for computations, or is held back.
+    static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Polls a body, or a part of one; and whether that waits for computations now, or is held back because of them.
+pub(crate) fn gives_way<R>(poll: impl FnOnce() -> R) -> (R, bool) {
+    let before = GIVES_WAY.replace(false);
+    let polled = poll();
+    let gives_way = GIVES_WAY.get();
+    GIVES_WAY.set(before || gives_way);
+    (polled, gives_way)
+}
+
+/// The body that is polled on this thread gives way.
+pub(super) fn give_way() {
+    GIVES_WAY.set(true);
+}
+
 struct Polled {
     node: NonNull<Node>,
     children: *mut Children,
@@ -163,6 +182,7 @@ impl<T: Send + 'static> Future for Awaited<T> {
             State::Over => panic!("a result was asked for again"),
             waiting @ (State::Held(_) | State::Started(_)) => {
                 *this = waiting;
+                give_way();
                 Poll::Pending
             }
         }

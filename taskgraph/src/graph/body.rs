@@ -133,6 +133,7 @@ impl Pausing for Marked {
             is_first = false;
             // Relaxed: the step that polls us reads it.
             is_paused.store(true, Ordering::Relaxed);
+            awaited::give_way();
             Poll::Pending
         })
         .await;

@@ -57,6 +57,7 @@ pub(crate) use scope::{Home, Reactor, Scope, Surroundings};
 pub use all::{all, each};
 pub use arg::{IntoArg, IntoRef};
 pub use awaited::Awaited;
+pub(crate) use awaited::gives_way;
 pub use body::Finish;
 pub(crate) use call::call;
 pub use call::{Fallible, FallibleGrowing, Generating, Growing, Returns, Task, Value};
