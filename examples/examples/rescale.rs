@@ -28,7 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("runs for {seconds} s, or until Ctrl-C");
     match runtime.control_addr() {
         Some(addr) => println!("in another terminal: telnet {} {}, then: set_max_workers 1", addr.ip(), addr.port()),
-        None => println!("port {} is taken, so the number of workers will stay", taskgraph::CONTROL_PORT),
+        None => println!(
+            "without a control port, so the number of workers will stay: is {} taken?",
+            taskgraph::CONTROL_PORT
+        ),
     }
 
     let until = Instant::now().checked_add(Duration::from_secs(seconds)).ok_or("so many seconds are for ever")?;

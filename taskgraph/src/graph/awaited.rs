@@ -68,11 +68,15 @@ unsafe impl<T: Send> Sync for Child<T> {}
 thread_local! {
     /// The task whose body is polled on this thread.
     static POLLED: Cell<*mut Polled> = const { Cell::new(ptr::null_mut()) };
+    /// Whether its body waits for computations, or is held back.
+    static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
 }
 
-thread_local! {
-    /// Whether the body that is polled on this thread waits for computations, or is held back.
-    static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
+struct Polled {
+    node: NonNull<Node>,
+    children: *mut Children,
+    /// That of the step, which does not use it meanwhile.
+    cx: *mut Cx<'static>,
 }
 
 /// Polls a body, or a part of one; and whether that waits for computations now, or is held back because of them.
@@ -87,13 +91,6 @@ pub(crate) fn gives_way<R>(poll: impl FnOnce() -> R) -> (R, bool) {
 /// The body that is polled on this thread gives way.
 pub(super) fn give_way() {
     GIVES_WAY.set(true);
-}
-
-struct Polled {
-    node: NonNull<Node>,
-    children: *mut Children,
-    /// That of the step, which does not use it meanwhile.
-    cx: *mut Cx<'static>,
 }
 
 /// The children of one body, of which some may be gone. When the body has ended, nobody awaits the others any more.
