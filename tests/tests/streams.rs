@@ -4,6 +4,7 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use taskgraph::{DC, Error, Stream, delayed};
@@ -229,6 +230,40 @@ fn every_value_is_dropped_once_however_a_stream_ends() {
         census.assert_balanced(500);
         drop(many(census.clone(), 10).into_stream());
         census.assert_balanced(500);
+    }
+}
+
+/// What consumes more slowly than its items are made has the next one whenever it asks.
+#[test]
+fn a_consumer_that_never_has_to_wait_hears_that_it_is_over() {
+    #[delayed]
+    fn numbers() -> Vec<u64> {
+        for x in 0.. {
+            yield_!(x);
+        }
+    }
+    for workers in WORKERS {
+        let runtime = runtime(workers);
+        let consumed = |tell: mpsc::Sender<u64>| {
+            numbers().into_stream().for_each(move |x| {
+                let _ = tell.send(x);
+                thread::sleep(Duration::from_micros(100));
+            })
+        };
+        let (tell, told) = mpsc::channel();
+        let cancelled = runtime.spawn(consumed(tell));
+        assert!(told.iter().any(|x| x == 200));
+        cancelled.cancel();
+        assert!(cancelled.join().unwrap_err().is_cancelled());
+
+        // The attempt is not stopped itself, but what is around it is.
+        let (tell, told) = mpsc::channel();
+        let fails = move || if told.iter().any(|x| x == 200) { Err("enough") } else { Ok(()) };
+        let both = DC::new(|_: Result<(), Error>, ()| (), (consumed(tell).attempt(), DC::<()>::new(fails, ())));
+        // The one that fails blocks its worker.
+        if 1 < workers {
+            assert!(runtime.run(both.attempt()).unwrap().unwrap_err().to_string().contains("enough"));
+        }
     }
 }
 

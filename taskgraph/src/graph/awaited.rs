@@ -139,6 +139,13 @@ pub(super) unsafe fn with_parent<R>(
     Ok(result.expect("a reactor polls"))
 }
 
+/// Whether the body that is polled on this thread is to be given up, as [`Scope::has_stopped_around`] has it. Then it need
+/// only wait: its step sees to the rest.
+pub(super) fn is_given_up(seen: &mut Option<u64>) -> bool {
+    // SAFETY: what `POLLED` points to lives as long as it does so, and the step has lent its `Cx` for as long.
+    unsafe { POLLED.get().as_ref().is_some_and(|polled| (*polled.cx).scope().has_stopped_around(seen)) }
+}
+
 impl<T> Awaited<T> {
     pub(super) fn has_started(&self) -> bool {
         !matches!(self.0, State::Held(_))

@@ -18,7 +18,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::awaited::Awaited;
+use super::awaited::{self, Awaited};
 use super::call::{self, Fallible, Task};
 use super::cx::Cx;
 use super::delayed::DC;
@@ -63,6 +63,8 @@ pub struct Stream<T> {
     items: Items<T>,
     /// The computation that makes them.
     maker: Awaited<()>,
+    /// What the scope of the body that consumes them has seen at the last look around.
+    seen: Option<u64>,
 }
 
 /// Where the items come out.
@@ -102,7 +104,7 @@ where
         }
     };
     let (items, maker) = parts(generate::<Stream, Vec<Result<T, Error>>, (), _, _>(yields));
-    self::Stream { items: Items::Attempts(items), maker }
+    self::Stream { items: Items::Attempts(items), maker, seen: None }
 }
 
 #[track_caller]
@@ -138,7 +140,7 @@ where
     #[track_caller]
     pub fn into_stream(self) -> Stream<C::Item> {
         let (items, maker) = parts(self);
-        Stream { items: Items::Plain(items), maker }
+        Stream { items: Items::Plain(items), maker, seen: None }
     }
 }
 
@@ -248,6 +250,10 @@ impl<T: Send + 'static> Stream<T> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
+        // A body that is slower than what makes its items never has to wait, and would not hear that its run is over.
+        if awaited::is_given_up(&mut self.seen) {
+            return Poll::Pending;
+        }
         self.items.poll_next(context, |context| Pin::new(&mut self.maker).poll(context))
     }
 
