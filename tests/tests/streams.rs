@@ -79,6 +79,38 @@ fn what_no_generator_makes_becomes_items_too() {
     }
 }
 
+/// A collection that is made of nothing, since its generator feeds a stream, need not be empty.
+#[test]
+fn what_a_collection_adds_comes_after_the_items() {
+    struct Ended(Vec<u64>);
+    impl FromIterator<u64> for Ended {
+        fn from_iter<I: IntoIterator<Item = u64>>(items: I) -> Self {
+            Self(items.into_iter().chain([u64::MAX]).collect())
+        }
+    }
+    impl IntoIterator for Ended {
+        type Item = u64;
+        type IntoIter = std::vec::IntoIter<u64>;
+        fn into_iter(self) -> Self::IntoIter {
+            self.0.into_iter()
+        }
+    }
+    #[delayed]
+    fn ended(n: u64) -> Ended {
+        for x in 0..n {
+            if x.is_multiple_of(2) { yield_!(x) } else { yield_!(DC::value(x).map(|x| x)) }
+        }
+    }
+    for workers in WORKERS {
+        for n in [0, 1, 10, 5_000] {
+            let expected: Vec<_> = (0..n).chain([u64::MAX]).collect();
+            assert_eq!(run(collected(ended(n).into_stream()), workers).unwrap(), expected);
+            let completed = run(collected(ended(n).into_stream().as_completed()), workers).unwrap();
+            assert_eq!((completed.len(), completed.last()), (expected.len(), expected.last()));
+        }
+    }
+}
+
 #[test]
 fn a_generator_is_found_behind_names_and_other_computations() {
     let started = Arc::new(AtomicU64::new(0));

@@ -85,6 +85,12 @@ impl<T> Outlet<T> {
         }
     }
 
+    /// The place after all items that were put there, of which none is still to come.
+    pub(super) fn end(&self) -> u64 {
+        let state = lock(&self.0);
+        state.first + state.items.len() as u64
+    }
+
     /// Whether so many items are there that whoever makes them has to wait; `waker` is woken when half of them are taken.
     pub(super) fn is_ahead(&self, len_max: usize, waker: &Waker) -> bool {
         let waker = waker.clone();

@@ -355,7 +355,8 @@ where
             memory::free(drain);
             (collection, outlet, to, origin)
         };
-        let put_all = || (0..).zip(collection).for_each(|(place, item)| outlet.put(place, item));
+        // Even a collection of nothing may have items.
+        let put_all = || (outlet.end()..).zip(collection).for_each(|(place, item)| outlet.put(place, item));
         match unwind::catch(put_all) {
             // SAFETY: the destination is that of this node, whose result is nothing.
             Ok(()) => unsafe { settle::deliver(to, (), cx) },
