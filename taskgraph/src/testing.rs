@@ -22,6 +22,7 @@ use tokio::{task, time};
 
 use crate::error::Error;
 use crate::graph::{self, Cx, DC, Ending, Home, Host, Queued, Reactor, Scope, Surroundings};
+use crate::limit;
 use crate::mailbox::Mailbox;
 use crate::sync::{Mutex, lock};
 
@@ -61,7 +62,11 @@ pub fn run_seeded<T: Send + 'static>(delayed: DC<T>, seed: u64) -> Result<T, Err
     // Whoever calls this may be inside of tokio, where no other runtime can be driven.
     thread::scope(|scope| {
         let simulated = thread::Builder::new().name("taskgraph-simulated".into());
-        let simulated = simulated.spawn_scoped(scope, || Simulation::new(seed)?.run(delayed));
+        let simulated = simulated.spawn_scoped(scope, || {
+            // Whoever has a turn elsewhere would not give it back in the time of this run.
+            limit::isolate_thread();
+            Simulation::new(seed)?.run(delayed)
+        });
         match simulated
             .map_err(|error| Error::setting(format!("cannot start the thread of a simulated run: {error}")))?
             .join()

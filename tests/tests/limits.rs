@@ -159,3 +159,24 @@ fn a_panic_gives_the_turn_back() {
     let results = run(taskgraph::all(attempts), 2).unwrap();
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 9);
 }
+
+/// Its clock does not wait for others.
+#[test]
+fn a_simulated_run_has_its_limits_for_itself() {
+    #[delayed(limit = 1)]
+    async fn alone() -> u64 {
+        time::sleep(Duration::from_secs(3600)).await;
+        1
+    }
+    let alone_elsewhere: Vec<_> = (0..4)
+        .map(|i| {
+            thread::spawn(move || {
+                for seed in 0..50 {
+                    let all = taskgraph::all((0..5).map(|_| alone()));
+                    assert_eq!(run_seeded(all, 50 * i + seed).unwrap(), [1; 5]);
+                }
+            })
+        })
+        .collect();
+    alone_elsewhere.into_iter().for_each(|thread| thread.join().unwrap());
+}
