@@ -162,6 +162,10 @@ impl Host for Simulation {
         self.defer(node);
     }
 
+    fn is_in_turn(&self) -> bool {
+        false
+    }
+
     fn max_workers(&self) -> usize {
         self.max_workers
     }

@@ -509,6 +509,31 @@ mod a_waiting_body {
         });
     }
 
+    /// More than are plenty: only a worker without anything to do goes on with the generator, and this one never is.
+    #[test]
+    fn has_its_generator_go_on_where_the_workers_are_never_idle() {
+        fn endless(until: Arc<AtomicBool>) -> DC<u64> {
+            DC::value(0).then(|n| if until.load(Ordering::SeqCst) { DC::value(n) } else { endless(until) })
+        }
+        #[delayed]
+        async fn nap() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        #[delayed]
+        fn naps(n: usize) -> Vec<()> {
+            for _ in 0..n {
+                yield_!(nap());
+            }
+        }
+        wait::ends(|| {
+            let (runtime, until) = (runtime(1), Arc::new(AtomicBool::new(false)));
+            let busy = runtime.spawn(endless(Arc::clone(&until)));
+            assert_eq!(runtime.run(naps(300)).unwrap().len(), 300);
+            until.store(true, Ordering::SeqCst);
+            busy.join().unwrap();
+        });
+    }
+
     #[test]
     fn that_wakes_itself_without_end_leaves_its_worker_to_others() {
         #[delayed]

@@ -21,6 +21,9 @@ pub(crate) trait Host {
     fn defer(&self, node: Queued);
     /// Queues a node for whoever would go idle without it.
     fn defer_until_idle(&self, node: Queued);
+    /// Whether the node at hand, which was queued for whoever would go idle, was taken by somebody who would not: it has
+    /// waited for long. Told once.
+    fn is_in_turn(&self) -> bool;
     /// How many workers there may be.
     fn max_workers(&self) -> usize;
     /// Whether tasks block the threads they have, and others have their places.

@@ -130,6 +130,9 @@ where
             let generator = Self::of_pump(pump);
             let at = generator.as_ptr();
             let desk = &(*at).desk;
+            if cx.host.is_in_turn() && !matches!(desk.window.room(cx.host.max_workers()), Room::Plenty) {
+                return Self::go_on(generator, pump, cx);
+            }
             let work = desk.work.get();
             let lent = ptr::from_mut(cx).cast();
             (*work).begin_slice(&desk.window, lent);

@@ -108,6 +108,10 @@ impl Host for Worker<'_> {
         2
     }
 
+    fn is_in_turn(&self) -> bool {
+        false
+    }
+
     fn has_blocked_tasks(&self) -> bool {
         false
     }

@@ -223,6 +223,9 @@ impl Host for Nobody {
     fn defer_until_idle(&self, _: Queued) {
         unreachable!("giving a graph up that never ran defers nothing");
     }
+    fn is_in_turn(&self) -> bool {
+        false
+    }
     fn max_workers(&self) -> usize {
         1
     }

@@ -113,6 +113,11 @@ impl Claim<'_> {
                 }
             }
         }
+        self.take_spare()
+    }
+
+    /// The oldest of the nodes for those who would go idle.
+    pub(crate) fn take_spare(&self) -> Option<Queued> {
         take(&self.queues.spare)
     }
 

@@ -1,6 +1,6 @@
 //! The worker loop: takes steps while there are any and the gate lets it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hint;
 use std::ptr;
 use std::sync::{Arc, OnceLock, Weak};
@@ -45,6 +45,10 @@ struct Worker<'s> {
     epoch: u16,
     /// The gate's state while there is nothing in it for us to see.
     full: State,
+    /// Whether a spare node has the next turn of what others wait for.
+    spare_turn: Cell<bool>,
+    /// Whether the step is that of a spare node which has it.
+    in_turn: Cell<bool>,
 }
 
 /// Why a worker has stopped.
@@ -70,7 +74,15 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
         return Err(permit);
     }
     let gate = &scheduler.gate;
-    let worker = Worker { scheduler, gate, queues: scheduler.queues.claim(), epoch, full: gate.state().full(epoch) };
+    let worker = Worker {
+        scheduler,
+        gate,
+        queues: scheduler.queues.claim(),
+        epoch,
+        full: gate.state().full(epoch),
+        spare_turn: Cell::new(false),
+        in_turn: Cell::new(false),
+    };
     let stop = worker.work(permit);
     worker.queues.release();
     graph::settle_memory();
@@ -162,12 +174,14 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Goes on with a node from outside, if there is one; what was at hand waits in our queue.
+    /// Goes on with a node from outside, or with a spare one, if there is one; what was at hand waits in our queue.
     #[cold]
     fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
-        let Some(injected) = self.queues.take_injected() else { return next };
+        let spare = if self.spare_turn.replace(!self.spare_turn.get()) { self.queues.take_spare() } else { None };
+        self.in_turn.set(spare.is_some());
+        let Some(queued) = spare.or_else(|| self.queues.take_injected()) else { return next };
         self.put_back(next, cx);
-        Some(cx.take(injected))
+        Some(cx.take(queued))
     }
 
     /// Queues what the last step made ready; whether that was anything.
@@ -257,6 +271,10 @@ impl Host for Worker<'_> {
 
     fn defer_until_idle(&self, node: Queued) {
         self.scheduler.offer_spare(node);
+    }
+
+    fn is_in_turn(&self) -> bool {
+        self.in_turn.replace(false)
     }
 
     fn max_workers(&self) -> usize {
