@@ -170,7 +170,7 @@ impl Host for Simulation {
         self.max_workers
     }
 
-    fn has_blocked_tasks(&self) -> bool {
+    fn has_many_blocked(&self) -> bool {
         false
     }
 

@@ -497,6 +497,27 @@ mod a_waiting_body {
     }
 
     #[test]
+    fn holds_no_worker_in_a_run_inside_of_a_task() {
+        const BODIES: usize = 1_000;
+        #[delayed]
+        async fn meet(barrier: Arc<Barrier>) {
+            barrier.wait().await;
+        }
+        #[delayed]
+        fn all_meet() -> Vec<()> {
+            let barrier = Arc::new(Barrier::new(BODIES));
+            for _ in 0..BODIES {
+                yield_!(meet(Arc::clone(&barrier)));
+            }
+        }
+        at_any_width(|max_workers| {
+            let runtime = Arc::new(runtime(max_workers));
+            let same = Arc::clone(&runtime);
+            assert_eq!(runtime.run(DC::new(move || same.run(all_meet()).unwrap().len(), ())).unwrap(), BODIES);
+        });
+    }
+
+    #[test]
     fn holds_no_worker_while_it_sleeps() {
         #[delayed]
         async fn nap() {

@@ -26,8 +26,8 @@ pub(crate) trait Host {
     fn is_in_turn(&self) -> bool;
     /// How many workers there may be.
     fn max_workers(&self) -> usize;
-    /// Whether tasks block the threads they have, and others have their places.
-    fn has_blocked_tasks(&self) -> bool;
+    /// Whether many tasks block the threads they have, and others have their places.
+    fn has_many_blocked(&self) -> bool;
     /// Whether nodes of that home are queued here.
     fn is_home(&self, home: &Arc<dyn Home>) -> bool;
     fn now(&self) -> Instant;

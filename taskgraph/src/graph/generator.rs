@@ -183,7 +183,7 @@ where
         let max_workers = cx.host.max_workers();
         match desk.window.room(max_workers) {
             Room::Plenty => cx.host.defer(Queued::new(Ready(pump), cx.scope_ptr())),
-            Room::Little if !cx.host.has_blocked_tasks() => {
+            Room::Little if !cx.host.has_many_blocked() => {
                 cx.host.defer_until_idle(Queued::new(Ready(pump), cx.scope_ptr()));
             }
             // Tasks that block have a thread each: there should not be many.

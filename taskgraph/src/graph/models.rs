@@ -112,7 +112,7 @@ impl Host for Worker<'_> {
         false
     }
 
-    fn has_blocked_tasks(&self) -> bool {
+    fn has_many_blocked(&self) -> bool {
         false
     }
 

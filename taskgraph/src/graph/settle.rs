@@ -229,7 +229,7 @@ impl Host for Nobody {
     fn max_workers(&self) -> usize {
         1
     }
-    fn has_blocked_tasks(&self) -> bool {
+    fn has_many_blocked(&self) -> bool {
         false
     }
     fn is_home(&self, _: &Arc<dyn Home>) -> bool {

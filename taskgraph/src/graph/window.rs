@@ -2,9 +2,8 @@
 //!
 //! The body is resumed for one *slice* after the other, each of so many children, in batches. When a few slices for each
 //! worker are in flight it only goes on for a worker that would be idle otherwise: if what is in flight waits for timers
-//! or for other computations there is room for more. When very much is in flight, or tasks block
-//! the threads they have, the pump is parked, and belongs to the batches: the one that leaves the window half empty makes
-//! it ready again.
+//! or for other computations there is room for more. When very much is in flight, or many tasks block the threads they
+//! have, the pump is parked, and belongs to the batches: the one that leaves the window half empty makes it ready again.
 //!
 //! A slice is a few children at first, so that no more than some for each worker are in flight, which bounds the memory of
 //! heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for this.

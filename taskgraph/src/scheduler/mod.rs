@@ -54,6 +54,10 @@ pub(crate) struct Scheduler {
 /// After so long a worker is called again whose call came to a thread that could not take it.
 const CALL_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
+/// Where so many tasks block, generators make no more children than are plenty: each may be one more thread. Not where a
+/// few do: they may wait for a run of which the children wait for each other.
+const MANY_BLOCKED: usize = 32;
+
 impl Scheduler {
     pub(crate) fn new(max_workers: usize) -> Result<Arc<Self>, Error> {
         let home = worker::Home::default();

@@ -281,8 +281,8 @@ impl Host for Worker<'_> {
         self.gate.state().max()
     }
 
-    fn has_blocked_tasks(&self) -> bool {
-        self.scheduler.blocked.load(Ordering::Relaxed) != 0
+    fn has_many_blocked(&self) -> bool {
+        super::MANY_BLOCKED <= self.scheduler.blocked.load(Ordering::Relaxed)
     }
 
     fn is_home(&self, home: &Arc<dyn graph::Home>) -> bool {
