@@ -65,6 +65,7 @@ pub fn run_seeded<T: Send + 'static>(delayed: DC<T>, seed: u64) -> Result<T, Err
         let simulated = simulated.spawn_scoped(scope, || {
             // Whoever has a turn elsewhere would not give it back in the time of this run.
             limit::isolate_thread();
+            graph::isolate_thread();
             Simulation::new(seed)?.run(delayed)
         });
         match simulated
@@ -113,6 +114,7 @@ impl Simulation {
         let outcome = Arc::new(Outcome { scope, result: Mailbox::new() });
         lock(&self.station.ready).push(graph::root(delayed, Arc::clone(&outcome)));
         let mut cx = Cx::new(self);
+        let mut has_looked = false;
         while outcome.result.is_empty() {
             match self.draw() {
                 Some(queued) => {
@@ -121,7 +123,12 @@ impl Simulation {
                     self.publish(&mut cx);
                     lock(&self.station.ready).extend(next);
                 }
-                None if self.wait() => {}
+                None if self.wait() => has_looked &= lock(&self.station.ready).is_empty(),
+                // What was waited for here may have ended on another thread.
+                None if !has_looked => {
+                    graph::look_around();
+                    has_looked = true;
+                }
                 None => {
                     // What waits is given up, which is the only thing that it can still do.
                     outcome.scope.fail(Error::stalled);

@@ -1,6 +1,7 @@
 //! Simulated runs: one thread, any order, virtual time.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +34,38 @@ fn say_all(log: Log, n: u64) -> Vec<u64> {
 async fn wait(hours: u64) -> u64 {
     time::sleep(Duration::from_secs(3600 * hours)).await;
     hours
+}
+
+#[test]
+fn what_stops_elsewhere_does_not_change_the_order() {
+    #[delayed]
+    async fn hours(log: Log, hours: u64) -> u64 {
+        for x in 0..5 {
+            log.lock().unwrap().push(10 * hours + x);
+            time::sleep(Duration::from_secs(3600 * hours)).await;
+        }
+        hours
+    }
+    let order = || {
+        let log = Log::default();
+        let shared = (0..8).map(|x| hours(Arc::clone(&log), x % 3).shared());
+        let both = shared.map(|shared| DC::new(|a: u64, b: u64| a + b, (shared.clone(), shared)));
+        run_seeded(taskgraph::all(both), 5).unwrap();
+        std::mem::take(&mut *log.lock().unwrap())
+    };
+    let expected = order();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let elsewhere = Arc::clone(&is_over);
+    let elsewhere = thread::spawn(move || {
+        let runtime = taskgraph_tests::runtime(1);
+        while !elsewhere.load(Ordering::Relaxed) {
+            runtime.spawn(DC::new(|| (), ())).cancel();
+        }
+    });
+    let all_same = (0..500).all(|_| order() == expected);
+    is_over.store(true, Ordering::Relaxed);
+    elsewhere.join().unwrap();
+    assert!(all_same);
 }
 
 /// What ran when, for a seed.

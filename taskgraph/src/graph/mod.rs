@@ -52,7 +52,7 @@ pub(crate) use cx::{Cx, Host, Queued};
 pub(crate) use memory::{settle as settle_memory, trim};
 pub(crate) use node::Ready;
 pub(crate) use root::{Ending, root};
-pub(crate) use scope::{Home, Reactor, Scope, Surroundings};
+pub(crate) use scope::{Home, Reactor, Scope, Surroundings, isolate_thread, look_around};
 
 pub use all::{all, each};
 pub use arg::{IntoArg, IntoRef};

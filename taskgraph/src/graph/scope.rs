@@ -11,7 +11,7 @@
 //! attempt does not stop the attempts inside it: what is started there ends. But who waits there for what is outside of the
 //! graph might wait for ever, so he is woken when anything around him stops, and stops with it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::ptr::{self, NonNull};
@@ -104,8 +104,35 @@ struct AsleepInShared {
     changes: u64,
 }
 
-static ASLEEP_IN_SHARED: std::sync::Mutex<AsleepInShared> =
-    std::sync::Mutex::new(AsleepInShared { asleep: WeakList::new(), changes: 0 });
+impl AsleepInShared {
+    const fn new() -> Self {
+        Self { asleep: WeakList::new(), changes: 0 }
+    }
+
+    fn change(&mut self) -> Vec<Arc<Alarm>> {
+        self.changes += 1;
+        self.asleep.live().collect()
+    }
+}
+
+static ASLEEP_IN_SHARED: std::sync::Mutex<AsleepInShared> = std::sync::Mutex::new(AsleepInShared::new());
+
+thread_local! {
+    /// Those of a thread that is a world of its own.
+    static ASLEEP_HERE: RefCell<Option<AsleepInShared>> = const { RefCell::new(None) };
+}
+
+/// From now on who sleeps on this thread hears only of what stops here, so that no other thread has a part in the order of
+/// things. What has happened elsewhere [`look_around`] finds out.
+pub(crate) fn isolate_thread() {
+    ASLEEP_HERE.set(Some(AsleepInShared::new()));
+}
+
+/// Does something with those of this thread, if it is a world of its own.
+fn with_asleep_here<R>(f: impl FnOnce(&mut AsleepInShared) -> R) -> Option<R> {
+    // Handles may go in a destructor at the end of their thread.
+    ASLEEP_HERE.try_with(|here| here.borrow_mut().as_mut().map(f)).ok().flatten()
+}
 
 fn asleep_in_shared() -> std::sync::MutexGuard<'static, AsleepInShared> {
     ASLEEP_IN_SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -114,13 +141,10 @@ fn asleep_in_shared() -> std::sync::MutexGuard<'static, AsleepInShared> {
 /// A scope has stopped, or a handle of a shared computation is gone: whoever sleeps for one looks whether it is still
 /// wanted.
 #[cold]
-pub(super) fn look_around() {
-    let asleep: Vec<_> = {
-        let mut shared = asleep_in_shared();
-        shared.changes += 1;
-        shared.asleep.live().collect()
-    };
-    asleep.iter().for_each(|alarm| alarm.ring());
+pub(crate) fn look_around() {
+    let asleep_here = with_asleep_here(AsleepInShared::change).unwrap_or_default();
+    let asleep = asleep_in_shared().change();
+    asleep_here.iter().chain(&asleep).for_each(|alarm| alarm.ring());
 }
 
 impl Scope {
@@ -299,7 +323,8 @@ impl Scope {
         loop {
             lock(&scope.kept).get_or_insert_default().asleep.add(Arc::downgrade(alarm));
             if let NeededBy::Waiters(_) = scope.needed_by {
-                asleep_in_shared().asleep.add(Arc::downgrade(alarm));
+                with_asleep_here(|here| here.asleep.add(Arc::downgrade(alarm)))
+                    .unwrap_or_else(|| asleep_in_shared().asleep.add(Arc::downgrade(alarm)));
             }
             let Some(around) = scope.around() else { return };
             scope = around;
@@ -318,7 +343,7 @@ impl Scope {
         }
         if let NeededBy::Waiters(_) = base.needed_by {
             // Before the look: what changes after this will be looked at again.
-            let changes = Some(asleep_in_shared().changes);
+            let changes = with_asleep_here(|here| here.changes).or_else(|| Some(asleep_in_shared().changes));
             if mem::replace(seen, changes) != changes && !base.is_wanted() {
                 base.stop();
                 self.stop();
