@@ -1284,8 +1284,8 @@ mod a_future_that_is_dropped {
             let made = census.clone();
             let mut value = DC::new(move || made.counted(), ()).into_future();
             let polled = future::poll_fn(|context| Poll::Ready(Pin::new(&mut value).poll(context).is_ready())).await;
-            assert!(!polled, "it is not computed while it is polled");
-            for _ in 0..give_ways {
+            // Another worker may have been quick.
+            for _ in 0..if polled { 0 } else { give_ways } {
                 give_way().await;
             }
             drop(value);

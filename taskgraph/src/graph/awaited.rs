@@ -139,11 +139,19 @@ pub(super) unsafe fn with_parent<R>(
     Ok(result.expect("a reactor polls"))
 }
 
-/// Whether the body that is polled on this thread is to be given up, as [`Scope::has_stopped_around`] has it. Then it need
-/// only wait: its step sees to the rest.
+/// Whether the body that is polled on this thread is to be given up. Then it need only wait: its step sees to the rest.
+pub(super) fn is_stopped() -> bool {
+    with_polled_scope(Scope::is_stopped)
+}
+
+/// As [`is_stopped`], also because of something around its scope: see [`Scope::has_stopped_around`].
 pub(super) fn is_given_up(seen: &mut Option<u64>) -> bool {
+    with_polled_scope(|scope| scope.has_stopped_around(seen))
+}
+
+fn with_polled_scope(ask: impl FnOnce(&Scope) -> bool) -> bool {
     // SAFETY: what `POLLED` points to lives as long as it does so, and the step has lent its `Cx` for as long.
-    unsafe { POLLED.get().as_ref().is_some_and(|polled| (*polled.cx).scope().has_stopped_around(seen)) }
+    unsafe { POLLED.get().as_ref().is_some_and(|polled| ask((*polled.cx).scope())) }
 }
 
 impl<T> Awaited<T> {

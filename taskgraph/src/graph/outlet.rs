@@ -212,6 +212,11 @@ impl<T> Feed<T> {
         Self { outlet, taken: VecDeque::new(), end: End::ToCome }
     }
 
+    /// Whether there is an item that was taken out of the outlet already.
+    pub(super) fn has_next(&self) -> bool {
+        !self.taken.is_empty()
+    }
+
     pub(super) fn outlet(&self) -> &Outlet<T> {
         &self.outlet
     }

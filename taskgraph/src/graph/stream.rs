@@ -251,7 +251,9 @@ impl<T: Send + 'static> Stream<T> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
         // A body that is slower than what makes its items never has to wait, and would not hear that its run is over.
-        if awaited::is_given_up(&mut self.seen) {
+        let is_given_up =
+            if self.items.have_next() { awaited::is_stopped() } else { awaited::is_given_up(&mut self.seen) };
+        if is_given_up {
             return Poll::Pending;
         }
         self.items.poll_next(context, |context| Pin::new(&mut self.maker).poll(context))
@@ -269,6 +271,14 @@ impl<T: Send + 'static> Stream<T> {
 }
 
 impl<T> Items<T> {
+    /// Whether there is an item for which nothing has to be asked.
+    fn have_next(&self) -> bool {
+        match self {
+            Self::Plain(feed) => feed.has_next(),
+            Self::Attempts(feed) => feed.has_next(),
+        }
+    }
+
     /// The next item, as [`Feed::poll_next`] has it.
     pub(crate) fn poll_next(
         &mut self,
