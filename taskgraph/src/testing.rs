@@ -28,6 +28,8 @@ use crate::sync::{Mutex, lock};
 
 /// When the clock has been set forward by so much and nothing has happened, nothing will.
 const STALLED_AFTER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// After so many steps what tasks have spawned in tokio has its turn, though there may be others to take.
+const STEPS_IN_A_ROW: u32 = 64;
 /// The most workers that a run may be told there are.
 const WORKERS_MAX: u64 = 8;
 
@@ -36,6 +38,9 @@ const WORKERS_MAX: u64 = 8;
 ///
 /// A test can try a thousand orders in a second. One that fails does so again with the same seed, exactly, as long as the
 /// tasks themselves do the same each time: those that ask another thread, a socket, or the system's clock may not.
+///
+/// Time only passes when nothing else is left to do. So a body that looks again and again whether a timer is through, with
+/// `yield_now` in between, never finds out; one that awaits it does.
 ///
 /// # Errors
 ///
@@ -115,6 +120,7 @@ impl Simulation {
         lock(&self.station.ready).push(graph::root(delayed, Arc::clone(&outcome)));
         let mut cx = Cx::new(self);
         let mut has_looked = false;
+        let mut steps: u32 = 0;
         while outcome.result.is_empty() {
             match self.draw() {
                 Some(queued) => {
@@ -122,6 +128,10 @@ impl Simulation {
                     let next = cx.step(ready).map(|next| cx.put_back(next));
                     self.publish(&mut cx);
                     lock(&self.station.ready).extend(next);
+                    steps = steps.wrapping_add(1);
+                    if steps.is_multiple_of(STEPS_IN_A_ROW) {
+                        self.tokio.block_on(task::yield_now());
+                    }
                 }
                 None if self.wait() => has_looked &= lock(&self.station.ready).is_empty(),
                 // What was waited for here may have ended on another thread.

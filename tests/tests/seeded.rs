@@ -190,6 +190,22 @@ fn what_tasks_spawn_in_tokio_runs_too() {
     }
 }
 
+/// Something is ready all the time.
+#[test]
+fn what_tasks_spawn_in_tokio_has_its_turn() {
+    #[delayed]
+    async fn looks() -> u64 {
+        let spawned = tokio::spawn(async { 7 });
+        while !spawned.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        spawned.await.unwrap()
+    }
+    for seed in 0..20 {
+        assert_eq!(run_seeded(looks(), seed).unwrap(), 7);
+    }
+}
+
 #[tokio::test]
 async fn it_may_be_called_from_within_tokio() {
     assert_eq!(run_seeded(wait(1), 1).unwrap(), 1);

@@ -357,6 +357,65 @@ fn the_order_is_chosen_before_the_first_item() {
     assert!(run(too_late(), 1).unwrap_err().to_string().contains("has begun"));
 }
 
+/// Each item is the fold of a stream of its own, some behind attempts, some awaited, and so on inwards.
+#[test]
+fn streams_may_be_in_streams() {
+    #[delayed]
+    fn sums(depth: u64) -> Vec<u64> {
+        for x in 0..6 {
+            let sum = || sums(depth - 1).into_stream().fold(0, |sum, x| sum + x);
+            match (depth, x % 3) {
+                (0, _) => yield_!(x),
+                (_, 0) => yield_!(sum()),
+                (_, 1) => yield_!(sum().attempt().map(Result::unwrap)),
+                _ => yield_!(awaited(depth)),
+            }
+        }
+    }
+    #[delayed]
+    async fn awaited(depth: u64) -> Result<u64, Error> {
+        let (mut left, mut right) = (sums(depth - 1).into_stream(), sums(depth - 1).into_stream().as_completed());
+        let mut sum = 0;
+        while let Some(x) = left.next().await {
+            sum += x?;
+            right.next().await.expect("both have as many")?;
+        }
+        Ok(sum)
+    }
+    let expected = |depth: u64| 15 * 6u64.pow(depth as u32);
+    for workers in WORKERS {
+        assert_eq!(run(sums(3), workers).unwrap().iter().sum::<u64>(), expected(3));
+    }
+    for seed in 0..50 {
+        let sums = taskgraph::testing::run_seeded(sums(2), seed).unwrap();
+        assert_eq!(sums.iter().sum::<u64>(), expected(2), "seed {seed}");
+    }
+}
+
+/// Dropped before they run, and while they run, however deep.
+#[test]
+fn a_deep_nest_of_streams_is_dropped_in_little_stack() {
+    let nested = || {
+        (0..100_000).fold(DC::value(vec![1u64]), |inner, _| {
+            inner.into_stream().fold(vec![], |mut all, x| {
+                all.push(x);
+                all
+            })
+        })
+    };
+    let code = move || {
+        drop(nested());
+        assert_eq!(run(nested(), 2).unwrap(), [1]);
+        let runtime = runtime(1);
+        let handle = runtime.spawn(nested());
+        handle.cancel();
+        // It may have been through before.
+        let ended = handle.join();
+        assert!(ended.as_ref().is_ok_and(|all| *all == [1]) || ended.is_err_and(|error| error.is_cancelled()));
+    };
+    std::thread::Builder::new().stack_size(256 << 10).spawn(code).unwrap().join().unwrap();
+}
+
 mod chosen {
     use super::*;
 

@@ -146,6 +146,10 @@ impl Runtime {
     /// Of computations each result comes as soon as it is there; one that fails is a failure among them. They are taken
     /// from `source` as there is room for their results: who consumes slowly slows them down.
     ///
+    /// # Panics
+    ///
+    /// If `source` is a stream of which items were asked for before.
+    ///
     /// ```
     /// use taskgraph::{DC, Runtime};
     ///
