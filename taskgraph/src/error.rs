@@ -226,17 +226,7 @@ impl Error {
     /// # Ok::<(), taskgraph::Error>(())
     /// ```
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        match &self.0.kind {
-            Kind::Failed(cause) => cause.downcast_ref(),
-            Kind::Threads { source, .. } => source.downcast_ref(),
-            Kind::Control { source, .. } => (source.as_ref() as &dyn StdError).downcast_ref(),
-            Kind::Panicked(_)
-            | Kind::Cancelled
-            | Kind::AwaitedNowhere
-            | Kind::Stalled
-            | Kind::MaxWorkers(_)
-            | Kind::Setting(_) => None,
-        }
+        self.source()?.downcast_ref()
     }
 }
 

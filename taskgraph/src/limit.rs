@@ -60,7 +60,8 @@ impl Limit {
             if let Some(output) = ended {
                 return output;
             }
-            until_woken().await;
+            // What was polled has seen to that.
+            graph::until_next_poll().await;
         }
     }
 
@@ -70,10 +71,4 @@ impl Limit {
             Some(Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(self.limit)))))
         })
     }
-}
-
-/// Waits for whatever wakes the task next: what was polled just before has seen to that.
-async fn until_woken() {
-    let mut is_first = true;
-    future::poll_fn(|_| if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }).await;
 }

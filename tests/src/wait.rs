@@ -1,7 +1,10 @@
 //! Waiting: for other threads, in a known order, and never for ever.
 
+use std::future;
+use std::mem;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Condvar, Mutex};
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -86,4 +89,17 @@ impl Stages {
             reached = self.moved.wait_timeout(reached, left).unwrap().0;
         }
     }
+}
+
+/// Lets other tasks get on for once.
+pub async fn give_way() {
+    let mut is_first = true;
+    future::poll_fn(|context| {
+        if mem::take(&mut is_first) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }

@@ -15,7 +15,7 @@ use futures_util::future::{Either, join, join_all, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use taskgraph::{DC, Error, all, delayed};
 use taskgraph_tests::census::{Census, Counted};
-use taskgraph_tests::wait::{self, Stages};
+use taskgraph_tests::wait::{self, Stages, give_way};
 use taskgraph_tests::{failing, process, run, runtime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -74,19 +74,6 @@ impl Event {
         inner.0 = true;
         std::mem::take(&mut inner.1)
     }
-}
-
-/// Gives way once.
-async fn give_way() {
-    let mut is_first = true;
-    future::poll_fn(|context| {
-        if std::mem::take(&mut is_first) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    })
-    .await;
 }
 
 #[delayed]

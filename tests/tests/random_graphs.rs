@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use taskgraph::{DC, Error, Runtime, Shared, all, delayed, each};
 use taskgraph_tests::census::{Census, Counted};
-use taskgraph_tests::wait;
+use taskgraph_tests::wait::{self, give_way};
 
 /// A graph, as data.
 #[derive(Clone, Debug)]
@@ -221,19 +221,6 @@ fn yields(items: Items, notes: Notes, fails: bool) -> Result<Vec<Value>, String>
         local.check();
     }
     if fails { Err("the generator".to_owned()) } else { Ok(()) }
-}
-
-/// Lets others get on for once.
-async fn give_way() {
-    let mut is_first = true;
-    poll_fn(|context| {
-        if std::mem::take(&mut is_first) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    })
-    .await;
 }
 
 #[delayed]

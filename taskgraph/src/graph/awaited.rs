@@ -5,7 +5,7 @@
 //! around it. Dropping the future stops the child, and so does the end of the body, whoever has the future then.
 
 use std::cell::Cell;
-use std::future::{Future, IntoFuture};
+use std::future::{self, Future, IntoFuture};
 use std::mem;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
@@ -91,6 +91,12 @@ pub(crate) fn gives_way<R>(poll: impl FnOnce() -> R) -> (R, bool) {
 /// The body that is polled on this thread gives way.
 pub(super) fn give_way() {
     GIVES_WAY.set(true);
+}
+
+/// Waits until the body is polled again, to which somebody else has seen.
+pub(crate) async fn until_next_poll() {
+    let mut is_first = true;
+    future::poll_fn(|_| if mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }).await;
 }
 
 /// The children of one body, of which some may be gone. When the body has ended, nobody awaits the others any more.

@@ -3,7 +3,7 @@
 //! A body that cannot wait is driven by `genawaiter`, here and nowhere else. One that may await what it likes is polled,
 //! as that of an [`async` task](super::future) is; its pauses are marked, to be told from its waits.
 
-use std::future::{self, Future};
+use std::future::Future;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -125,18 +125,10 @@ pub struct Marked;
 
 impl Pausing for Marked {
     async fn pause(&self, is_paused: &AtomicBool) {
-        let mut is_first = true;
-        future::poll_fn(|_| {
-            if !is_first {
-                return Poll::Ready(());
-            }
-            is_first = false;
-            // Relaxed: the step that polls us reads it.
-            is_paused.store(true, Ordering::Relaxed);
-            awaited::give_way();
-            Poll::Pending
-        })
-        .await;
+        // Relaxed: the step that polls us reads it.
+        is_paused.store(true, Ordering::Relaxed);
+        awaited::give_way();
+        awaited::until_next_poll().await;
     }
 }
 

@@ -15,13 +15,13 @@ use super::batch::OpenBatch;
 use super::body::Pausing;
 use super::cx::Cx;
 use super::delayed::Opened;
+use super::drain;
 use super::given::{Given, Kind};
 use super::input::Slot;
 use super::node::{FailedInputs, Node, Ready};
 use super::outlet::{self, Outlet};
 use super::segment::Segment;
 use super::shared::Shared;
-use super::stream;
 use super::window::{SLICE_LEN_MAX, Window};
 
 const SEGMENT_LEN_MIN: usize = 16;
@@ -195,7 +195,7 @@ impl<T: Send + 'static> Work<T> {
     pub(super) fn begin_slice(&mut self, window: &Window, cx: *mut Cx<'static>) {
         if !mem::replace(&mut self.has_begun, true) {
             // SAFETY: the generator waits for its body, and collects this type of items.
-            let outlet = unsafe { stream::outlet_above(self.generator) };
+            let outlet = unsafe { drain::outlet_above(self.generator) };
             self.feeding = outlet.map(|outlet| Feeding { outlet, place: 0, sleeper: None });
         }
         self.batch_len_max = window.batch_len();

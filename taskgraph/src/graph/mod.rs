@@ -32,6 +32,7 @@ mod awaited;
 mod future;
 mod body;
 mod outlet;
+mod drain;
 mod desk;
 mod generator;
 mod stream;
@@ -57,7 +58,7 @@ pub(crate) use scope::{Home, Reactor, Scope, Surroundings, isolate_thread, look_
 pub use all::{all, each};
 pub use arg::{IntoArg, IntoRef};
 pub use awaited::Awaited;
-pub(crate) use awaited::gives_way;
+pub(crate) use awaited::{gives_way, until_next_poll};
 pub use body::Finish;
 pub(crate) use call::call;
 pub use call::{Fallible, FallibleGrowing, Generating, Growing, Returns, Task, Value};

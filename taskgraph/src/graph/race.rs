@@ -1,6 +1,6 @@
 //! One of many: the first that is computed, and the others are not needed any more.
 
-use super::call::{Fallible, Task};
+use super::call::{Fallible, task};
 use super::delayed::DC;
 use super::future::{future, sent};
 use super::stream::stream;
@@ -33,10 +33,7 @@ where
     I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
     T: Send + 'static,
 {
-    struct Race;
-    impl Task for Race {
-        const NAME: &'static str = "race";
-    }
+    task!(Race "race");
     let mut results = stream(delayed).as_completed();
     future::<Race, Fallible, _, _>(sent(async move {
         match results.next().await {
@@ -81,10 +78,7 @@ where
     I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
     T: Send + 'static,
 {
-    struct SelectOk;
-    impl Task for SelectOk {
-        const NAME: &'static str = "select_ok";
-    }
+    task!(SelectOk "select_ok");
     let mut results = stream(delayed).as_completed();
     future::<SelectOk, Fallible, _, _>(sent(async move {
         let mut failure: Option<Error> = None;

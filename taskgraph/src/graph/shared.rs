@@ -20,7 +20,7 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use super::call::{self, Task, Value};
+use super::call::{self, Value, task};
 use super::cx::{Cx, Queued};
 use super::delayed::DC;
 use super::doomed::doomed;
@@ -460,10 +460,7 @@ impl<T: Clone + Send + Sync + 'static> Shared<T> {
     /// ```
     #[track_caller]
     pub fn dc(&self) -> DC<T> {
-        struct Use;
-        impl Task for Use {
-            const NAME: &'static str = "shared";
-        }
+        task!(Use "shared");
         call::call::<Use, Value, _, _, _>((Tapped::<T, Owned>::new(self.clone()),), |(result,)| result)
     }
 }
