@@ -1,5 +1,6 @@
 //! Tests of taskgraph through its public surface: see the `tests` folder beside this file. Here is what they share.
 
+pub mod bodies;
 pub mod census;
 pub mod log;
 pub mod needs;
