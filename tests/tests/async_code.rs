@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::future::{Either, join, join_all, select};
-use futures_util::stream::StreamExt;
 use taskgraph::{DC, Error, delayed};
 use taskgraph_tests::bodies::{Event, add, at_any_width, later, through};
 use taskgraph_tests::census::{Census, Counted};
