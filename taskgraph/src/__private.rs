@@ -10,6 +10,7 @@ pub use bon;
 
 pub use crate::join::Join;
 pub use crate::limit::Limit;
+pub use crate::policy::{Policy, again, governed, judge, retried};
 
 /// An owned argument as an input.
 #[inline(always)]

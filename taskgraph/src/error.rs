@@ -11,8 +11,10 @@ use std::iter;
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::MAX_WORKERS_LIMIT;
+use crate::task::Task;
 
 /// A cause as users give it: anything that `?` makes of an error or of a text.
 pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
@@ -46,7 +48,14 @@ struct Inner {
     trace: Vec<Task>,
     /// Whether more tasks needed it than `trace` holds.
     cut: bool,
+    /// How each try failed, of a task that was tried again.
+    attempts: Vec<Error>,
 }
+
+/// An error that a task hands on as it is, since that task is not to be seen.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Passed(pub(crate) Error);
 
 #[derive(Clone, Debug, thiserror::Error)]
 enum Kind {
@@ -54,8 +63,12 @@ enum Kind {
     Failed(Arc<dyn StdError + Send + Sync>),
     #[error("panicked: {0}")]
     Panicked(String),
-    #[error("the run was cancelled")]
-    Cancelled,
+    #[error("timed out after {ran:?} (its timeout is {limit:?})")]
+    TimedOut { ran: Duration, limit: Duration },
+    #[error("the run was cancelled{0}")]
+    Cancelled(CancelledBy),
+    #[error("the run was not through by its deadline, after {0:?}")]
+    PastDeadline(Duration),
     #[error("was awaited where no task is: await it in an `async` task, or give it to `taskgraph::run_async`")]
     AwaitedNowhere,
     #[error("the run cannot go on: all that is left waits, and nothing will wake it")]
@@ -70,6 +83,40 @@ enum Kind {
     Setting(String),
 }
 
+impl Inner {
+    fn new(kind: Kind, task: Option<Task>) -> Self {
+        Self { kind, task, trace: Vec::new(), cut: false, attempts: Vec::new() }
+    }
+}
+
+/// Who ended a run early.
+#[derive(Clone, Debug)]
+pub(crate) enum CancelledBy {
+    /// A call of this method, there.
+    Call(&'static str, &'static Location<'static>),
+    /// A client of the control port.
+    Client(SocketAddr),
+    /// The program, which says why.
+    Reason(Cow<'static, str>),
+    DroppedHandle,
+    DroppedRuntime,
+    /// It was part of others, and all of them had ended.
+    NobodyLeft,
+}
+
+impl fmt::Display for CancelledBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(method, place) => write!(f, " by `{method}` ({}:{})", place.file(), place.line()),
+            Self::Client(addr) => write!(f, " by {addr}, on the control port"),
+            Self::Reason(reason) => write!(f, ": {reason}"),
+            Self::DroppedHandle => f.write_str(": its handle was dropped"),
+            Self::DroppedRuntime => f.write_str(": its runtime was dropped"),
+            Self::NobodyLeft => f.write_str(": nobody needed it any more"),
+        }
+    }
+}
+
 impl Error {
     /// How many tasks of the chain "needed by" an error keeps.
     ///
@@ -78,11 +125,23 @@ impl Error {
 
     #[cold]
     pub(crate) fn failed(cause: Cause, task: Task) -> Self {
+        let cause = match cause.downcast::<Passed>() {
+            Ok(passed) => return passed.0.labelled(task.label),
+            Err(cause) => cause,
+        };
         match cause.downcast::<Self>() {
             // An error that is handed on, with `?` for one, stays what it is: errors do not nest.
             Ok(error) => error.needed_by(iter::once(task)),
             Err(cause) => Self::of_task(Kind::Failed(Arc::from(cause)), task),
         }
+    }
+
+    /// A task that has run for so long, and may not.
+    #[cold]
+    pub(crate) fn timed_out(task: Task, ran: Duration, limit: Duration) -> Self {
+        // Nobody reads microseconds.
+        let ran = Duration::from_millis(u64::try_from(ran.as_millis()).unwrap_or(u64::MAX));
+        Self::of_task(Kind::TimedOut { ran, limit }, task)
     }
 
     #[cold]
@@ -91,8 +150,14 @@ impl Error {
     }
 
     #[cold]
-    pub(crate) fn cancelled() -> Self {
-        Self::of_setup(Kind::Cancelled)
+    pub(crate) fn cancelled(by: CancelledBy) -> Self {
+        Self::of_setup(Kind::Cancelled(by))
+    }
+
+    /// A run that was ended at its deadline, so long after its start.
+    #[cold]
+    pub(crate) fn past_deadline(after: Duration) -> Self {
+        Self::of_setup(Kind::PastDeadline(after))
     }
 
     #[cold]
@@ -103,7 +168,7 @@ impl Error {
     /// A computation, by its name if it has one, was awaited outside of a task.
     #[cold]
     pub(crate) fn awaited_nowhere(task: Option<Task>) -> Self {
-        Self(Arc::new(Inner { kind: Kind::AwaitedNowhere, task, trace: Vec::new(), cut: false }))
+        Self(Arc::new(Inner::new(Kind::AwaitedNowhere, task)))
     }
 
     pub(crate) fn max_workers(given: usize) -> Self {
@@ -124,11 +189,11 @@ impl Error {
     }
 
     fn of_task(kind: Kind, task: Task) -> Self {
-        Self(Arc::new(Inner { kind, task: Some(task), trace: Vec::new(), cut: false }))
+        Self(Arc::new(Inner::new(kind, Some(task))))
     }
 
     fn of_setup(kind: Kind) -> Self {
-        Self(Arc::new(Inner { kind, task: None, trace: Vec::new(), cut: false }))
+        Self(Arc::new(Inner::new(kind, None)))
     }
 
     /// The same error with `needed_by` behind what it already knows of who needed the task.
@@ -140,6 +205,24 @@ impl Error {
                 break;
             }
             inner.trace.push(task);
+        }
+        self
+    }
+
+    /// The last of several tries, which failed in these ways.
+    pub(crate) fn after(mut self, attempts: Vec<Error>) -> Self {
+        Arc::make_mut(&mut self.0).attempts = attempts;
+        self
+    }
+
+    /// The same error; the last task that is known to have needed the failed one has this label, unless it has one.
+    fn labelled(mut self, label: Option<Cow<'static, str>>) -> Self {
+        if label.is_some() {
+            let inner = Arc::make_mut(&mut self.0);
+            let last = inner.trace.last_mut().or(inner.task.as_mut());
+            if let Some(task) = last.filter(|task| task.label.is_none()) {
+                task.label = label;
+            }
         }
         self
     }
@@ -174,6 +257,25 @@ impl Error {
         &self.0.trace
     }
 
+    /// How each try failed, the first one first, of a task that was tried again; else nothing. The error itself is that of
+    /// the last one.
+    ///
+    /// ```
+    /// # use taskgraph::{attempt, delayed};
+    /// #[delayed(retries = 2, backoff = "1ms..10ms")]
+    /// fn unlucky() -> Result<(), String> {
+    ///     Err(format!("bad luck, {}", attempt()))
+    /// }
+    /// let error = taskgraph::Runtime::builder().no_control().build()?.run(unlucky()).unwrap_err();
+    /// assert!(error.attempts()[0].to_string().ends_with("failed: bad luck, 1"));
+    /// assert_eq!(error.attempts().len(), 3);
+    /// assert!(error.to_string().ends_with("failed: bad luck, 3 (the last of 3 tries)"));
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn attempts(&self) -> &[Error] {
+        &self.0.attempts
+    }
+
     /// Whether the task panicked.
     ///
     /// ```
@@ -187,7 +289,7 @@ impl Error {
         matches!(self.0.kind, Kind::Panicked(_))
     }
 
-    /// Whether somebody cancelled the run.
+    /// Whether somebody cancelled the run. The text says who.
     ///
     /// ```
     /// let runtime = taskgraph::Runtime::builder().max_workers(1).no_control().build()?;
@@ -196,23 +298,40 @@ impl Error {
     /// let handle = runtime.spawn(taskgraph::DC::value(1));
     /// handle.cancel();
     /// # go.send(()).unwrap();
-    /// assert!(handle.join().unwrap_err().is_cancelled());
+    /// let error = handle.join().unwrap_err();
+    /// assert!(error.is_cancelled());
+    /// let text = format!("the run was cancelled by `Handle::cancel` ({}:{})", file!(), line!() - 4);
+    /// assert_eq!(error.to_string(), text);
     /// # Ok::<(), taskgraph::Error>(())
     /// ```
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.0.kind, Kind::Cancelled)
+        matches!(self.0.kind, Kind::Cancelled(_))
     }
 
-    /// Whether the task ran out of time: its cause is an [`io::Error`] of kind [`TimedOut`](io::ErrorKind::TimedOut).
+    /// Whether time ran out: that of the task (its `timeout`), that of the run (its deadline), or that of what the task
+    /// did, if its cause is an [`io::Error`] of kind [`TimedOut`](io::ErrorKind::TimedOut).
     ///
     /// ```
-    /// use std::io;
+    /// # use std::io;
+    /// # use std::time::Duration;
+    /// # use taskgraph::delayed;
+    /// # #[delayed]
+    /// # async fn wait_for_ever() {
+    /// #     std::future::pending().await
+    /// # }
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let late = wait_for_ever().timeout(Duration::from_millis(10));
+    /// assert!(runtime.run(late).unwrap_err().is_timeout());
+    ///
     /// let slow = taskgraph::DC::<()>::new(|| -> io::Result<()> { Err(io::ErrorKind::TimedOut.into()) }, ());
-    /// assert!(taskgraph::Runtime::builder().no_control().build()?.run(slow).unwrap_err().is_timeout());
+    /// assert!(runtime.run(slow).unwrap_err().is_timeout());
     /// # Ok::<(), taskgraph::Error>(())
     /// ```
     pub fn is_timeout(&self) -> bool {
-        self.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+        match &self.0.kind {
+            Kind::TimedOut { .. } | Kind::PastDeadline(_) => true,
+            _ => self.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut),
+        }
     }
 
     /// The cause as the type the task failed with, if it is an `E`.
@@ -236,7 +355,14 @@ impl fmt::Display for Error {
             write!(f, "task {task} ")?;
         }
         write!(f, "{}", self.0.kind)?;
+        let attempts = &self.0.attempts;
+        if 1 < attempts.len() {
+            write!(f, " (the last of {} tries)", attempts.len())?;
+        }
         if f.alternate() {
+            for (i, attempt) in attempts.iter().enumerate().take_while(|_| 1 < attempts.len()) {
+                write!(f, "\n  try {}: {attempt}", i + 1)?;
+            }
             for task in &self.0.trace {
                 write!(f, "\n  needed by {task}")?;
             }
@@ -262,96 +388,13 @@ impl StdError for Error {
             Kind::Threads { source, .. } => Some(source.as_ref()),
             Kind::Control { source, .. } => Some(source.as_ref()),
             Kind::Panicked(_)
-            | Kind::Cancelled
+            | Kind::TimedOut { .. }
+            | Kind::Cancelled(_)
+            | Kind::PastDeadline(_)
             | Kind::AwaitedNowhere
             | Kind::Stalled
             | Kind::MaxWorkers(_)
             | Kind::Setting(_) => None,
         }
-    }
-}
-
-/// A task as errors name it: the function, what [`named`](crate::DC::named) called it, and where it was called.
-///
-/// ```
-/// let broken = taskgraph::DC::<u32>::failed("disk full").named("page 7");
-/// let error = taskgraph::Runtime::builder().no_control().build()?.run(broken).unwrap_err();
-/// let task = error.task().unwrap();
-/// assert_eq!(task.to_string(), format!("`failed` \"page 7\" ({}:{})", task.file(), task.line()));
-/// # Ok::<(), taskgraph::Error>(())
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Task {
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) label: Option<Cow<'static, str>>,
-    pub(crate) origin: &'static Location<'static>,
-}
-
-impl Task {
-    /// The name of the function, or of the method of [`DC`](crate::DC) that made the task.
-    ///
-    /// ```
-    /// # let failing = taskgraph::DC::<u32>::failed("no").named("try 1");
-    /// # let error = taskgraph::Runtime::builder().no_control().build()?.run(failing).unwrap_err();
-    /// assert_eq!(error.task().unwrap().name(), "failed"); // `DC::failed` made it
-    /// # Ok::<(), taskgraph::Error>(())
-    /// ```
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What [`named`](crate::DC::named) or `#[delayed(name = "..")]` called it.
-    ///
-    /// ```
-    /// # let failing = taskgraph::DC::<u32>::failed("no").named("try 1");
-    /// # let error = taskgraph::Runtime::builder().no_control().build()?.run(failing).unwrap_err();
-    /// assert_eq!(error.task().unwrap().label(), Some("try 1"));
-    /// # Ok::<(), taskgraph::Error>(())
-    /// ```
-    pub fn label(&self) -> Option<&str> {
-        self.label.as_deref()
-    }
-
-    /// The file that called the constructor.
-    ///
-    /// ```
-    /// let failing = taskgraph::DC::<u32>::failed("no");
-    /// let error = taskgraph::Runtime::builder().no_control().build()?.run(failing).unwrap_err();
-    /// assert_eq!(error.task().unwrap().file(), file!());
-    /// # Ok::<(), taskgraph::Error>(())
-    /// ```
-    pub fn file(&self) -> &'static str {
-        self.origin.file()
-    }
-
-    /// The line of that call, from 1.
-    ///
-    /// ```
-    /// let failing = taskgraph::DC::<u32>::failed("no");
-    /// let error = taskgraph::Runtime::builder().no_control().build()?.run(failing).unwrap_err();
-    /// assert_eq!(error.task().unwrap().line(), line!() - 2);
-    /// # Ok::<(), taskgraph::Error>(())
-    /// ```
-    pub fn line(&self) -> u32 {
-        self.origin.line()
-    }
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What `named` made has no function.
-        if !self.name.is_empty() {
-            write!(f, "`{}` ", self.name)?;
-        }
-        if let Some(label) = &self.label {
-            write!(f, "{label:?} ")?;
-        }
-        write!(f, "({}:{})", self.origin.file(), self.origin.line())
-    }
-}
-
-impl fmt::Debug for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }

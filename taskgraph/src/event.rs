@@ -1,6 +1,10 @@
 //! What the outside may ask of a runtime: the port through which windows see it.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use crate::error::Error;
+use crate::task::Task;
 
 /// What a window, such as the control port, may ask.
 pub(crate) trait Steering: Send + Sync + 'static {
@@ -8,6 +12,14 @@ pub(crate) trait Steering: Send + Sync + 'static {
     /// The error names the value and the accepted range; nothing has changed then.
     fn set_max_workers(&self, max_workers: usize) -> Result<(), Error>;
     fn status(&self) -> Status;
+    /// Those that have not settled, by their number.
+    fn runs(&self) -> Vec<RunStatus>;
+    /// Ends the run of this number early, or all of them, on behalf of a client; how many there were.
+    fn cancel(&self, run: Option<u64>, client: SocketAddr) -> usize;
+    /// Those that have been set or used, by their name.
+    fn limits(&self) -> Vec<LimitStatus>;
+    /// The error names the value and what is accepted; nothing has changed then.
+    fn set_limit(&self, name: &str, size: usize) -> Result<(), Error>;
 }
 
 /// A snapshot for people.
@@ -18,4 +30,27 @@ pub(crate) struct Status {
     pub running: usize,
     /// Runs that have not settled.
     pub runs: usize,
+}
+
+/// A run that has not settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunStatus {
+    /// From 1, in the order of their start.
+    pub id: u64,
+    /// What is run, if it has a name.
+    pub task: Option<Task>,
+    /// Since its start.
+    pub lasts: Duration,
+}
+
+/// A named limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LimitStatus {
+    pub name: String,
+    /// How many bodies may run at once.
+    pub size: usize,
+    /// How many do.
+    pub running: usize,
+    /// Bodies that wait for their turn.
+    pub waiting: usize,
 }

@@ -34,7 +34,11 @@ mod weak_list;
 #[forbid(unsafe_code)]
 mod mailbox;
 #[forbid(unsafe_code)]
+mod block_on;
+#[forbid(unsafe_code)]
 mod join;
+#[forbid(unsafe_code)]
+mod task;
 #[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
@@ -43,9 +47,15 @@ mod graph;
 #[forbid(unsafe_code)]
 mod scheduler;
 #[forbid(unsafe_code)]
-mod reactor;
+mod timer;
+#[forbid(unsafe_code)]
+mod timeout;
 #[forbid(unsafe_code)]
 mod limit;
+#[forbid(unsafe_code)]
+mod reactor;
+#[forbid(unsafe_code)]
+mod policy;
 #[forbid(unsafe_code)]
 mod runtime;
 #[forbid(unsafe_code)]
@@ -58,13 +68,14 @@ pub mod testing;
 #[forbid(unsafe_code)]
 pub mod __private;
 
-pub use error::{Error, Task};
+pub use error::Error;
 pub use graph::{
-    Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, Stream, all, each, first_of, map_chunks, race, reduce,
-    select_ok, stream,
+    Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, Stream, all, attempt, each, first_of, is_cancelled,
+    map_chunks, race, reduce, select_ok, stream,
 };
 pub use run::{run, run_async};
-pub use runtime::{Builder, Handle, IntoStream, Results, Runtime};
+pub use runtime::{Builder, Canceller, Handle, IntoStream, Results, Runtime};
+pub use task::Task;
 /// Delayed functions, here with [named arguments](#named-arguments), of which some may be left out; below is all of it.
 ///
 /// ```

@@ -1,74 +1,288 @@
-//! Limits: how many bodies of one function may run at once.
+//! Limits: how many bodies may run at once, of one function, or of all that name the same limit.
 //!
-//! A body needs a *turn* to run, also while it waits for a timer or a socket. While it waits for computations, or is held
-//! back because enough of what it has yielded is in flight, it gives its turn to others: those may be what it waits for.
-//! So limits cannot deadlock, whatever calls what.
+//! A body needs a *turn* to run, also while it waits for a timer or a socket. While it waits for computations, is held back
+//! because enough of what it has yielded is in flight, or blocks for another run, it gives its turn to others: those may be
+//! what it waits for. So limits cannot deadlock, whatever calls what.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::{self, Future};
+use std::mem;
 use std::pin::pin;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use tokio::sync::Semaphore;
 
+use crate::block_on::block_on;
+use crate::error::Error;
+use crate::event::LimitStatus;
 use crate::graph;
+use crate::sync::{Mutex, lock};
+use crate::timeout;
 
-/// That of one function, for the whole process. Who waits for a turn sleeps, and gets it in the order of asking.
-pub struct Limit {
-    limit: usize,
-    turns: Semaphore,
+/// A named limit has this size until somebody sets it: it is safe, and its waiting line shows.
+const SIZE_UNSET: usize = 1;
+/// A client of the control port can make us keep so much.
+const NAMES_MAX: usize = 1024;
+const NAME_BYTES_MAX: usize = 100;
+/// Far more than there can be bodies.
+const SIZE_MAX: usize = u32::MAX as usize;
+
+/// That of a function, as generated code has it.
+pub struct Limit(Kind);
+
+enum Kind {
+    /// Its own, for the whole process.
+    Own(Turns),
+    /// That of each runtime which has this name.
+    Named(&'static str),
 }
 
-/// The turns of a thread that is a world of its own, by the address of their limit.
-type Own = HashMap<*const Limit, Arc<Semaphore>>;
+/// Those that may be had of one limit. Who waits for one sleeps, and gets it in the order of asking.
+struct Turns {
+    semaphore: Semaphore,
+    size: Mutex<Size>,
+    waiting: AtomicUsize,
+}
+
+struct Size {
+    now: usize,
+    /// So many turns are out that are too many, since the limit became smaller.
+    surplus: usize,
+}
+
+/// The right to run, given back when it is dropped.
+struct Turn(Source);
+
+/// Where turns come from.
+#[derive(Clone)]
+enum Source {
+    Own(&'static Turns),
+    Of(Arc<Turns>),
+}
+
+/// The limits of a runtime.
+#[derive(Default)]
+pub(crate) struct Limits {
+    named: Mutex<BTreeMap<String, Arc<Turns>>>,
+    /// Those of functions, by their address, where nobody outside has a turn that is waited for here.
+    own: Option<Mutex<HashMap<usize, Arc<Turns>>>>,
+}
 
 thread_local! {
-    static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
+    /// Those of the run of which a body is polled on this thread.
+    static LIMITS: RefCell<Option<Arc<Limits>>> = const { RefCell::new(None) };
+    /// The turns of the bodies that are polled on this thread: one polls another.
+    static HELD: RefCell<Vec<Turn>> = const { RefCell::new(Vec::new()) };
 }
 
-/// From now on this thread has all limits for itself: nobody on another one has a turn that is waited for here.
-pub(crate) fn isolate_thread() {
-    OWN.set(Some(Own::new()));
+impl Turns {
+    const fn new(size: usize) -> Self {
+        Self {
+            semaphore: Semaphore::const_new(size),
+            size: Mutex::new(Size { now: size, surplus: 0 }),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    fn set_size(&self, new: usize) {
+        let mut size = lock(&self.size);
+        let before = mem::replace(&mut size.now, new);
+        if before < new {
+            let kept = size.surplus.min(new - before);
+            size.surplus -= kept;
+            self.semaphore.add_permits(new - before - kept);
+        } else {
+            size.surplus += before - new - self.semaphore.forget_permits(before - new);
+        }
+    }
+
+    fn give_back(&self) {
+        let mut size = lock(&self.size);
+        match size.surplus.checked_sub(1) {
+            Some(surplus) => size.surplus = surplus,
+            None => self.semaphore.add_permits(1),
+        }
+    }
+
+    fn status(&self, name: &str) -> LimitStatus {
+        let size = lock(&self.size);
+        let running = (size.now + size.surplus).saturating_sub(self.semaphore.available_permits());
+        // Relaxed: it is only told.
+        LimitStatus { name: name.to_owned(), size: size.now, running, waiting: self.waiting.load(Ordering::Relaxed) }
+    }
+}
+
+impl Source {
+    fn turns(&self) -> &Turns {
+        match self {
+            Self::Own(turns) => turns,
+            Self::Of(turns) => turns,
+        }
+    }
+
+    /// A turn, when it comes.
+    async fn turn(&self) -> Turn {
+        struct Waiting<'a>(&'a Turns);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let turns = self.turns();
+        turns.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(turns);
+        turns.semaphore.acquire().await.expect("a limit is never closed").forget();
+        Turn(self.clone())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.turns().give_back();
+    }
+}
+
+impl Limits {
+    /// For a thread that is a world of its own.
+    pub(crate) fn isolated() -> Self {
+        Self { own: Some(Mutex::default()), ..Self::default() }
+    }
+
+    /// How many bodies that name this limit may run at once, from now on. Those that run end undisturbed.
+    pub(crate) fn set(&self, name: &str, size: usize) -> Result<(), Error> {
+        let is_word = !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c.is_control());
+        if !is_word || NAME_BYTES_MAX < name.len() {
+            let message = format!("the name of a limit is one word of at most {NAME_BYTES_MAX} bytes, not {name:?}");
+            return Err(Error::setting(message));
+        }
+        if !(1..=SIZE_MAX).contains(&size) {
+            return Err(Error::setting(format!("the limit {name} is {size}, and must be from 1 to {SIZE_MAX}")));
+        }
+        let mut named = lock(&self.named);
+        match named.get(name) {
+            Some(turns) => turns.set_size(size),
+            None if NAMES_MAX <= named.len() => {
+                return Err(Error::setting(format!("there are {NAMES_MAX} limits, and {name} would be one more")));
+            }
+            None => drop(named.insert(name.to_owned(), Arc::new(Turns::new(size)))),
+        }
+        Ok(())
+    }
+
+    /// Those that have been set or used, by name.
+    pub(crate) fn status(&self) -> Vec<LimitStatus> {
+        lock(&self.named).iter().map(|(name, turns)| turns.status(name)).collect()
+    }
+
+    fn of_name(&self, name: &str) -> Arc<Turns> {
+        let mut named = lock(&self.named);
+        if let Some(turns) = named.get(name) {
+            return Arc::clone(turns);
+        }
+        let turns = Arc::clone(named.entry(name.to_owned()).or_insert_with(|| Arc::new(Turns::new(SIZE_UNSET))));
+        drop(named);
+        tracing::warn!(
+            name,
+            "a limit is used and was never set, so one body runs at a time; set it with `Builder::limit`, or `set_limit`"
+        );
+        turns
+    }
+}
+
+/// Does something on behalf of a run that has these limits.
+pub(crate) fn within<R>(limits: &Arc<Limits>, poll: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<Limits>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            LIMITS.set(self.0.take());
+        }
+    }
+    let _restore = Restore(LIMITS.replace(Some(Arc::clone(limits))));
+    poll()
+}
+
+/// Runs `wait`, which blocks this thread; others have the turns of the body that does so meanwhile.
+pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
+    let held = HELD.try_with(RefCell::take).unwrap_or_default();
+    let sources: Vec<Source> = held.iter().map(|turn| turn.0.clone()).collect();
+    drop(held);
+    let result = wait();
+    for source in sources {
+        let turn = block_on(source.turn());
+        HELD.with_borrow_mut(|held| held.push(turn));
+    }
+    result
 }
 
 impl Limit {
     /// So many at once.
     pub const fn new(limit: usize) -> Self {
-        Self { limit, turns: Semaphore::const_new(limit) }
+        Self(Kind::Own(Turns::new(limit)))
+    }
+
+    /// As many as the limit of this name says.
+    pub const fn named(name: &'static str) -> Self {
+        Self(Kind::Named(name))
     }
 
     /// A body that runs when it is its turn.
-    pub async fn apply<F: Future>(&self, body: F) -> F::Output {
-        let own = self.own();
-        let turns = own.as_deref().unwrap_or(&self.turns);
-        let mut body = pin!(body);
-        loop {
-            let turn = turns.acquire().await.expect("a limit is never closed");
-            let ended = future::poll_fn(|context| {
-                let (polled, gives_way) = graph::gives_way(|| body.as_mut().poll(context));
-                match polled {
-                    Poll::Ready(output) => Poll::Ready(Some(output)),
-                    Poll::Pending if gives_way => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
+    pub fn apply<F: Future>(&'static self, body: F) -> impl Future<Output = F::Output> + use<F> {
+        let countdown = timeout::held();
+        async move {
+            let source = self.source();
+            let mut body = pin!(body);
+            loop {
+                let mut turn = Some(source.turn().await);
+                if let Some(countdown) = &countdown {
+                    countdown.start();
                 }
-            })
-            .await;
-            drop(turn);
-            if let Some(output) = ended {
-                return output;
+                let ended = future::poll_fn(|context| {
+                    let poll = || with_turn(&mut turn, || body.as_mut().poll(context));
+                    match graph::gives_way(poll) {
+                        (Poll::Ready(output), _) => Poll::Ready(Some(output)),
+                        (Poll::Pending, true) => Poll::Ready(None),
+                        (Poll::Pending, false) => Poll::Pending,
+                    }
+                })
+                .await;
+                drop(turn);
+                if let Some(output) = ended {
+                    return output;
+                }
+                // What was polled has seen to that.
+                graph::until_next_poll().await;
             }
-            // What was polled has seen to that.
-            graph::until_next_poll().await;
         }
     }
 
-    fn own(&self) -> Option<Arc<Semaphore>> {
-        OWN.with_borrow_mut(|own| {
-            let turns = own.as_mut()?.entry(ptr::from_ref(self));
-            Some(Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(self.limit)))))
-        })
+    fn source(&'static self) -> Source {
+        let limits = LIMITS.with_borrow(Option::clone);
+        match &self.0 {
+            Kind::Own(turns) => match limits.as_ref().and_then(|limits| limits.own.as_ref()) {
+                None => Source::Own(turns),
+                Some(own) => {
+                    let new = || Arc::new(Turns::new(lock(&turns.size).now));
+                    Source::Of(Arc::clone(lock(own).entry(ptr::from_ref(self).addr()).or_insert_with(new)))
+                }
+            },
+            Kind::Named(name) => Source::Of(limits.unwrap_or_default().of_name(name)),
+        }
     }
+}
+
+/// Polls a body that has this turn, and may have to [give it away](blocking) meanwhile.
+fn with_turn<R>(turn: &mut Option<Turn>, poll: impl FnOnce() -> R) -> R {
+    struct Return<'a>(&'a mut Option<Turn>);
+    impl Drop for Return<'_> {
+        fn drop(&mut self) {
+            *self.0 = HELD.with_borrow_mut(Vec::pop);
+        }
+    }
+    HELD.with_borrow_mut(|held| held.extend(turn.take()));
+    let _return = Return(turn);
+    poll()
 }

@@ -14,6 +14,8 @@ enum Content<T> {
     Empty(Waiting),
     Full(T),
     Taken,
+    /// Nobody wants it; whoever did hears when it would be there.
+    Refused(Box<dyn FnOnce() + Send>),
 }
 
 #[derive(Default)]
@@ -31,12 +33,33 @@ impl<T> Mailbox<T> {
     /// The result is there. Once.
     pub(crate) fn put(&self, result: T) {
         let before = mem::replace(&mut *lock(&self.content), Content::Full(result));
-        let Content::Empty(waiting) = before else { unreachable!("a result is there once") };
+        let waiting = match before {
+            Content::Empty(waiting) => waiting,
+            Content::Refused(is_there) => return is_there(),
+            Content::Full(_) | Content::Taken => unreachable!("a result is there once"),
+        };
         if waiting.thread {
             self.full.notify_all();
         }
         if let Some(waker) = waiting.poller {
             waker.wake();
+        }
+    }
+
+    /// The result is not wanted; it is dropped with the mailbox. Calls `is_there` when it would have been there.
+    pub(crate) fn refuse(&self, is_there: impl FnOnce() + Send + 'static) {
+        let mut content = lock(&self.content);
+        match *content {
+            Content::Empty(_) => {
+                let before = mem::replace(&mut *content, Content::Refused(Box::new(is_there)));
+                drop(content);
+                drop(before);
+            }
+            Content::Full(_) => {
+                drop(content);
+                is_there();
+            }
+            Content::Taken | Content::Refused(_) => panic!("a result was refused that is not there"),
         }
     }
 
@@ -69,7 +92,7 @@ impl<T> Mailbox<T> {
         }
         match mem::replace(&mut *content, Content::Taken) {
             Content::Full(result) => Some(result),
-            Content::Empty(_) | Content::Taken => panic!("a result was asked for again"),
+            Content::Empty(_) | Content::Taken | Content::Refused(_) => panic!("a result was asked for again"),
         }
     }
 

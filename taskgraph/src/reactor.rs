@@ -1,5 +1,5 @@
 //! What futures inside of tasks find around them: tokio's timers and I/O, on a thread that starts when the first of them
-//! is polled.
+//! is polled; and the limits of their runtime.
 //!
 //! Somebody who awaits a run from within tokio has a runtime already, and that one serves. Who blocks a thread for the
 //! result might block the very thread that would drive it, and gets one of ours.
@@ -11,10 +11,12 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::graph::Reactor;
+use crate::limit::{self, Limits};
 use crate::sync::{Mutex, lock};
 
 /// One of our own, for all runs of a runtime.
 pub(crate) struct OwnReactor {
+    limits: Arc<Limits>,
     started: OnceLock<Handle>,
     thread: Mutex<Option<Running>>,
 }
@@ -25,8 +27,9 @@ struct Running {
 }
 
 impl OwnReactor {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { started: OnceLock::new(), thread: Mutex::new(None) })
+    /// For runs with these limits.
+    pub(crate) fn new(limits: Arc<Limits>) -> Arc<Self> {
+        Arc::new(Self { limits, started: OnceLock::new(), thread: Mutex::new(None) })
     }
 
     fn start(&self) -> Handle {
@@ -62,24 +65,28 @@ impl OwnReactor {
 impl Reactor for OwnReactor {
     fn enter(&self, poll: &mut dyn FnMut()) {
         let _entered = self.started.get_or_init(|| self.start()).enter();
-        poll();
+        limit::within(&self.limits, poll);
     }
 }
 
 /// That of whoever awaits the run.
-pub(crate) struct CallersReactor(Handle);
+pub(crate) struct CallersReactor {
+    limits: Arc<Limits>,
+    tokio: Handle,
+}
 
 impl CallersReactor {
-    /// If this thread is inside of tokio.
-    pub(crate) fn current() -> Option<Arc<Self>> {
-        Handle::try_current().ok().map(|handle| Arc::new(Self(handle)))
+    /// If this thread is inside of tokio; for runs with these limits.
+    pub(crate) fn current(limits: &Arc<Limits>) -> Option<Arc<Self>> {
+        let tokio = Handle::try_current().ok()?;
+        Some(Arc::new(Self { limits: Arc::clone(limits), tokio }))
     }
 }
 
 impl Reactor for CallersReactor {
     fn enter(&self, poll: &mut dyn FnMut()) {
-        let _entered = self.0.enter();
-        poll();
+        let _entered = self.tokio.enter();
+        limit::within(&self.limits, poll);
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::{task, time};
 
 use crate::error::Error;
 use crate::graph::{self, Cx, DC, Ending, Home, Host, Queued, Reactor, Scope, Surroundings};
-use crate::limit;
+use crate::limit::{self, Limits};
 use crate::mailbox::Mailbox;
 use crate::sync::{Mutex, lock};
 
@@ -68,9 +68,9 @@ pub fn run_seeded<T: Send + 'static>(delayed: DC<T>, seed: u64) -> Result<T, Err
     thread::scope(|scope| {
         let simulated = thread::Builder::new().name("taskgraph-simulated".into());
         let simulated = simulated.spawn_scoped(scope, || {
-            // Whoever has a turn elsewhere would not give it back in the time of this run.
-            limit::isolate_thread();
             graph::isolate_thread();
+            // How long is waited between tries is drawn, too.
+            fastrand::seed(seed);
             Simulation::new(seed)?.run(delayed)
         });
         match simulated
@@ -96,6 +96,7 @@ struct Station {
     ready: Mutex<Vec<Queued>>,
     has_more: Notify,
     tokio: Handle,
+    limits: Arc<Limits>,
 }
 
 struct Outcome<T> {
@@ -107,7 +108,13 @@ impl Simulation {
     fn new(seed: u64) -> Result<Self, Error> {
         let tokio = Builder::new_current_thread().enable_all().start_paused(true).build();
         let tokio = tokio.map_err(|error| Error::setting(format!("cannot open what tokio needs: {error}")))?;
-        let station = Station { ready: Mutex::new(Vec::new()), has_more: Notify::new(), tokio: tokio.handle().clone() };
+        let station = Station {
+            ready: Mutex::new(Vec::new()),
+            has_more: Notify::new(),
+            tokio: tokio.handle().clone(),
+            // Whoever has a turn elsewhere would not give it back in the time of this run.
+            limits: Arc::new(Limits::isolated()),
+        };
         let mut random = Random(seed);
         let max_workers = 1 + random.below(WORKERS_MAX) as usize;
         Ok(Self { tokio, station: Arc::new(station), random: Mutex::new(random), max_workers })
@@ -128,6 +135,7 @@ impl Simulation {
                     let next = cx.step(ready).map(|next| cx.put_back(next));
                     self.publish(&mut cx);
                     lock(&self.station.ready).extend(next);
+                    cx.rest();
                     steps = steps.wrapping_add(1);
                     if steps.is_multiple_of(STEPS_IN_A_ROW) {
                         self.tokio.block_on(task::yield_now());
@@ -211,7 +219,7 @@ impl Home for Station {
 impl Reactor for Station {
     fn enter(&self, poll: &mut dyn FnMut()) {
         let _entered = self.tokio.enter();
-        poll();
+        limit::within(&self.limits, poll);
     }
 }
 

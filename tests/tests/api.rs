@@ -1027,12 +1027,12 @@ mod a_handle {
     }
 
     #[test]
-    fn may_be_dropped_while_the_run_goes_on() {
+    fn that_is_detached_lets_the_run_go_on() {
         wait::ends(|| {
             let runtime = runtime(1);
             let ran = Arc::new(Stages::new());
             let signals = Arc::clone(&ran);
-            drop(runtime.spawn(DC::new(move || signals.signal(1), ())));
+            runtime.spawn(DC::new(move || signals.signal(1), ())).detach();
             ran.wait_for(1);
         });
     }

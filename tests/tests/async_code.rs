@@ -121,8 +121,7 @@ mod async_code {
                 // It ends behind our back, since nobody waits for it here.
                 wait::until(|| census.live() == 0);
             }
-            // A handle that is dropped lets its run go on.
-            drop(runtime.spawn(later(1)));
+            runtime.spawn(later(1)).detach();
             assert_eq!(runtime.spawn(later(1)).await.unwrap(), 1);
         });
     }
@@ -163,7 +162,7 @@ mod async_code {
                     assert_eq!(process::threads(), before + max_workers as u64, "nobody has polled anything");
                     runtime.run(naps()).unwrap();
                     assert_eq!(process::threads(), before + max_workers as u64 + 1);
-                    drop(runtime.spawn(DC::new(|_: u64| (), (naps(),))));
+                    runtime.spawn(DC::new(|_: u64| (), (naps(),))).detach();
                     drop(runtime);
                     assert_eq!(process::threads(), before);
                     let tokio = Builder::new_current_thread().enable_all().build().unwrap();

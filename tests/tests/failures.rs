@@ -388,7 +388,7 @@ mod panics {
         wait::ends(|| {
             let census = Census::new();
             let runtime = runtime(1);
-            drop(runtime.spawn(DC::value(Bomb(census.counted()))));
+            runtime.spawn(DC::value(Bomb(census.counted()))).detach();
             assert_eq!(runtime.run(DC::value(7)).unwrap(), 7, "the worker lives on");
             drop(runtime);
             census.assert_balanced(1);
@@ -815,12 +815,13 @@ mod cancelling {
             let busy = runtime.spawn(DC::new(move || waits.wait_for(1), ()));
             let count = Arc::clone(&ran);
             let handle = runtime.spawn(DC::new(move || count.fetch_add(1, Ordering::SeqCst), ()));
+            let line = line!() + 1;
             handle.cancel();
             stages.signal(1);
             busy.join().unwrap();
             let error = handle.join().unwrap_err();
             assert!(error.is_cancelled() && error.task().is_none() && !error.is_panic());
-            assert_eq!(error.to_string(), "the run was cancelled");
+            assert_eq!(error.to_string(), format!("the run was cancelled by `Handle::cancel` ({}:{line})", file!()));
             assert_eq!(ran.load(Ordering::SeqCst), 0);
         });
     }

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 /// The rooms by floor: each knows the rooms of lower floors, those before it on its own, and itself.
 const FLOORS: [&[&str]; 6] = [
-    &["sync", "unwind", "weak_list", "mailbox", "join"],
-    &["error", "event"],
+    &["sync", "unwind", "weak_list", "mailbox", "block_on", "join"],
+    &["task", "error", "event"],
     &["graph"],
-    &["scheduler", "reactor", "limit"],
+    &["scheduler", "timer", "timeout", "limit", "reactor", "policy"],
     &["runtime", "testing"],
     &["control"],
 ];
 /// On top of all: what users hold, the usual way to run, what generated code calls, and the programs of the guide.
 const ROOF: [&str; 4] = ["lib", "run", "__private", "guide"];
 /// A window knows errors and what it may ask of the house, not the house.
-const CONTROL_KNOWS: [&str; 3] = ["sync", "error", "event"];
+const CONTROL_KNOWS: [&str; 4] = ["sync", "task", "error", "event"];
 /// Who opens the windows above it.
 const OPENS_WINDOWS: (&str, &str) = ("runtime", "control");
 /// Tests inside the crate know what users know, too.
@@ -24,11 +24,13 @@ const TESTS: [&str; 2] = ["tests.rs", "models.rs"];
 /// What the crate's root holds beside rooms: constants.
 const OF_THE_ROOT: [&str; 2] = ["MAX_WORKERS_LIMIT", "CONTROL_PORT"];
 /// A foreign crate, and the only places that name it: one room each.
-const FOREIGN: [(&str, &[&str]); 5] = [
+const FOREIGN: [(&str, &[&str]); 7] = [
     ("rayon", &["scheduler/pool.rs"]),
     ("crossbeam_deque", &["scheduler/queues.rs"]),
     ("genawaiter", &["graph/body.rs"]),
-    ("tokio", &["control/", "limit.rs", "reactor.rs", "testing.rs"]),
+    ("tokio", &["control/", "timer.rs", "timeout.rs", "limit.rs", "reactor.rs", "testing.rs"]),
+    ("backon", &["policy.rs"]),
+    ("fastrand", &["policy.rs", "testing.rs"]),
     ("bon", &["__private.rs"]),
 ];
 const LINES_MAX: usize = 500;

@@ -180,7 +180,7 @@ fn a_result_that_nobody_waits_for_may_block_in_its_drop_while_its_runtime_ends()
     wait::ends(|| {
         let (sender, dropping) = channel();
         let runtime = runtime(2);
-        drop(runtime.spawn(DC::new(move || Blocking(sender), ())));
+        runtime.spawn(DC::new(move || Blocking(sender), ())).detach();
         dropping.recv().unwrap();
         drop(runtime);
         assert!(ENDED.load(Ordering::SeqCst));

@@ -9,6 +9,7 @@ use crate::MAX_WORKERS_LIMIT;
 use crate::control::auth::Verdict;
 use crate::control::echo;
 use crate::control::session::Client;
+use crate::event::{LimitStatus, RunStatus};
 
 /// One thing that a client may ask.
 struct Command {
@@ -33,6 +34,14 @@ const COMMANDS: &[Command] = &[
         answer: auth,
     },
     Command {
+        name: "cancel",
+        arguments: "[run: int]",
+        n_arguments: 0..=1,
+        summary: "end all runs early, or this one: running steps end, nothing else is started",
+        is_for_all: false,
+        answer: cancel,
+    },
+    Command {
         name: "get_max_workers",
         arguments: "",
         n_arguments: 0..=0,
@@ -47,6 +56,14 @@ const COMMANDS: &[Command] = &[
         summary: "what each command does, or this one",
         is_for_all: false,
         answer: help,
+    },
+    Command {
+        name: "limits",
+        arguments: "",
+        n_arguments: 0..=0,
+        summary: "each named limit: how many bodies may run at once, how many do, and how many wait",
+        is_for_all: false,
+        answer: limits,
     },
     Command {
         name: "prompt",
@@ -65,6 +82,22 @@ const COMMANDS: &[Command] = &[
         answer: quit,
     },
     Command {
+        name: "runs",
+        arguments: "",
+        n_arguments: 0..=0,
+        summary: "each run that has not ended: its number, what is run, and for how many seconds",
+        is_for_all: false,
+        answer: runs,
+    },
+    Command {
+        name: "set_limit",
+        arguments: "name: str size: int",
+        n_arguments: 2..=2,
+        summary: "change how many bodies with this limit may run at once; those that run end undisturbed",
+        is_for_all: false,
+        answer: set_limit,
+    },
+    Command {
         name: "set_max_workers",
         arguments: "max_workers: int",
         n_arguments: 1..=1,
@@ -81,6 +114,9 @@ const COMMANDS: &[Command] = &[
         answer: status,
     },
 ];
+
+/// So many of a list are told: a few screenfuls.
+const LISTED_MAX: usize = 100;
 
 /// What a client gets to read.
 #[must_use]
@@ -149,6 +185,39 @@ fn auth(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArgument
     })
 }
 
+fn cancel(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
+    let steering = client.port.steering();
+    let id = match arguments.first() {
+        None => None,
+        Some(said) => match said.parse() {
+            Ok(id) => Some(id),
+            Err(_) => return Ok(no_run(client, said)),
+        },
+    };
+    let n_runs = steering.cancel(id, client.peer);
+    if 0 < n_runs {
+        tracing::info!(peer = %client.peer, n_runs, "cancelled through the control port");
+    }
+    Ok(match (id, n_runs) {
+        (Some(_), 0) => no_run(client, arguments[0]),
+        (Some(id), _) => Answer::line(format_args!("cancelling run {id}")),
+        (None, 0) => Answer::line("there is no run"),
+        (None, 1) => Answer::line("cancelling 1 run"),
+        (None, n_runs) => Answer::line(format_args!("cancelling {n_runs} runs")),
+    })
+}
+
+fn no_run(client: &Client, said: &str) -> Answer {
+    let runs = client.port.steering().runs();
+    let word = echo::word(said);
+    if runs.is_empty() {
+        return Answer::line(format_args!("there is no run {word}, nor any other"));
+    }
+    let ids: Vec<String> = runs.iter().take(LISTED_MAX).map(|run| run.id.to_string()).collect();
+    let more = if LISTED_MAX < runs.len() { ", .." } else { "" };
+    Answer::line(format_args!("there is no run {word}, only: {}{more}", ids.join(", ")))
+}
+
 fn get_max_workers(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
     Ok(Answer::line(client.port.steering().max_workers()))
 }
@@ -158,6 +227,25 @@ fn help(_: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
         None => Answer::Lines(COMMANDS.iter().map(Command::help).collect()),
         Some(name) => find(name).map_or_else(|| unknown(name), |command| Answer::line(command.help())),
     })
+}
+
+fn limits(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+    let limits = client.port.steering().limits();
+    let line = |limit: &LimitStatus| {
+        format!("{} {}, {} running, {} waiting", echo::word(&limit.name), limit.size, limit.running, limit.waiting)
+    };
+    Ok(listed(&limits, line, "there is no limit"))
+}
+
+/// A line for each, as far as people want to read; `none` if there are none.
+fn listed<T>(all: &[T], line: impl Fn(&T) -> String, none: &str) -> Answer {
+    let mut lines: Vec<String> = all.iter().take(LISTED_MAX).map(line).collect();
+    match all.len() {
+        0 => lines.push(none.to_owned()),
+        n if LISTED_MAX < n => lines.push(format!("and {} more", n - LISTED_MAX)),
+        _ => {}
+    }
+    Answer::Lines(lines)
 }
 
 fn prompt(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
@@ -171,6 +259,31 @@ fn prompt(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArgume
 
 fn quit(_: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
     Ok(Answer::Last(Vec::new()))
+}
+
+fn runs(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+    let runs = client.port.steering().runs();
+    let line = |run: &RunStatus| {
+        let task = run.task.as_ref().map_or_else(|| "-".to_owned(), |task| echo::message(&task.to_string()));
+        format!("{} {:.1} {task}", run.id, run.lasts.as_secs_f64())
+    };
+    Ok(listed(&runs, line, "there is no run"))
+}
+
+fn set_limit(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
+    let (name, said) = (arguments[0], arguments[1]);
+    let Ok(size) = said.parse() else {
+        let line =
+            format!("the limit {} is {}, and must be from 1 to {}", echo::word(name), echo::word(said), u32::MAX);
+        return Ok(Answer::line(line));
+    };
+    Ok(match client.port.steering().set_limit(name, size) {
+        Ok(()) => {
+            tracing::info!(name, size, "limit set through the control port");
+            Answer::line(format_args!("setting limit {} to {size}", echo::word(name)))
+        }
+        Err(error) => Answer::line(echo::message(&error.to_string())),
+    })
 }
 
 fn set_max_workers(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
@@ -221,7 +334,7 @@ mod tests {
         let steering = Arc::new(Fake::with_max_workers(4));
         let client = &mut client(&steering, None);
         let in_range = "and must be from 1 to 1024";
-        let unknown = "available: auth, get_max_workers, help, prompt, quit, set_max_workers, status";
+        let unknown = "available: auth, cancel, get_max_workers, help, limits, prompt, quit, runs, set_limit, set_max_workers, status";
         let wrong = |name| format!("invalid arguments for command {name}, usage info:");
         for (line, expected) in [
             ("get_max_workers", vec!["4"]),
@@ -239,6 +352,22 @@ mod tests {
             ("get_max_workers 1", vec![&wrong("get_max_workers"), "get_max_workers"]),
             ("get_max_workers", vec!["3"]),
             ("status", vec!["max_workers: 3", "running: 2", "runs: 1"]),
+            ("limits", vec!["db 8, 2 running, 5 waiting"]),
+            ("set_limit db 3", vec!["setting limit db to 3"]),
+            ("limits", vec!["db 3, 2 running, 5 waiting"]),
+            ("set_limit db x", vec!["the limit db is x, and must be from 1 to 4294967295"]),
+            ("set_limit db -1", vec!["the limit db is -1, and must be from 1 to 4294967295"]),
+            ("set_limit db 0", vec!["the limit db is 0"]),
+            ("set_limit db", vec![&wrong("set_limit"), "set_limit name: str size: int"]),
+            ("runs", vec!["1 2.5 -"]),
+            ("cancel 7", vec!["there is no run 7, only: 1"]),
+            ("cancel x", vec!["there is no run x, only: 1"]),
+            ("cancel -1", vec!["there is no run -1, only: 1"]),
+            ("cancel 1 2", vec![&wrong("cancel"), "cancel [run: int]"]),
+            ("cancel 1", vec!["cancelling run 1"]),
+            ("runs", vec!["there is no run"]),
+            ("cancel", vec!["there is no run"]),
+            ("cancel 1", vec!["there is no run 1, nor any other"]),
             ("frobnicate 1", vec![&format!("unknown command frobnicate, {unknown}")]),
             ("GET_MAX_WORKERS", vec![&format!("unknown command GET_MAX_WORKERS, {unknown}")]),
             ("\u{1b}[2Jx", vec![&format!("unknown command ?[2Jx, {unknown}")]),

@@ -4,7 +4,6 @@
 //! what it can make us keep is one buffer of each kind.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,14 +32,14 @@ const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(500);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a client until one side closes.
-pub(super) async fn serve(mut stream: TcpStream, peer: SocketAddr, mut session: Session) {
+pub(super) async fn serve(mut stream: TcpStream, mut session: Session) {
     match converse(&mut stream, &mut session).await {
         Ok(End::Close) => close(stream).await,
         Ok(End::Http) => {
-            session.port().log_browser(peer);
+            session.log_browser();
             close(stream).await;
         }
-        Err(error) => tracing::debug!(%peer, %error, "control connection lost"),
+        Err(error) => tracing::debug!(peer = %session.peer(), %error, "control connection lost"),
     }
 }
 

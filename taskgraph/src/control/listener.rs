@@ -36,8 +36,8 @@ async fn accept(listener: TcpListener, port: Arc<Port>, pace: &Pace) {
             Ok((stream, peer)) => {
                 if let Some(place) = take(&places) {
                     tracing::debug!(%peer, "control connection");
-                    let session = Session::new(Arc::clone(&port));
-                    spawn(connection::serve(stream, peer, session), place, pace);
+                    let session = Session::new(Arc::clone(&port), peer);
+                    spawn(connection::serve(stream, session), place, pace);
                 } else if let Some(place) = take(&refusals) {
                     tracing::debug!(%peer, "control connection refused, {CONNECTIONS_MAX} are open");
                     spawn(refuse(stream), place, pace);

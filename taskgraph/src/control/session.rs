@@ -39,7 +39,7 @@ impl Port {
     }
 
     /// Logs that a browser came by. Once as a warning: a page that keeps trying must not fill anybody's log.
-    pub(super) fn log_browser(&self, peer: SocketAddr) {
+    fn log_browser(&self, peer: SocketAddr) {
         // Relaxed: nothing else is read or written on the strength of it.
         if self.has_warned_of_browsers.swap(true, Ordering::Relaxed) {
             tracing::debug!(%peer, "closed another control connection that began like an HTTP request");
@@ -55,6 +55,7 @@ impl Port {
 /// What a command may look at and change.
 pub(super) struct Client {
     pub(super) port: Arc<Port>,
+    pub(super) peer: SocketAddr,
     pub(super) access: Access,
     pub(super) has_prompt: bool,
 }
@@ -85,18 +86,23 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(port: Arc<Port>) -> Session {
+    pub(super) fn new(port: Arc<Port>, peer: SocketAddr) -> Session {
         let access = Access::new(port.token());
         Session {
-            client: Client { port, access, has_prompt: false },
+            client: Client { port, peer, access, has_prompt: false },
             telnet: Decoder::new(),
             line: LineBuffer::new(),
             is_first: true,
         }
     }
 
-    pub(super) fn port(&self) -> &Port {
-        &self.client.port
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.client.peer
+    }
+
+    /// The client was a browser.
+    pub(super) fn log_browser(&self) {
+        self.client.port.log_browser(self.client.peer);
     }
 
     /// Whether the client has yet to say the token.

@@ -3,29 +3,41 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::control::auth::{Access, Token};
 use crate::control::session::{Client, Port, Session};
 use crate::control::{Control, Settings};
-use crate::event::{Status, Steering};
+use crate::event::{LimitStatus, RunStatus, Status, Steering};
 use crate::{Error, MAX_WORKERS_LIMIT};
 
 /// A runtime that has nothing but a limit.
 pub(super) struct Fake {
     max_workers: AtomicUsize,
+    has_run: AtomicBool,
+    limit: AtomicUsize,
     failure: Option<&'static str>,
 }
 
 impl Fake {
     pub(super) fn with_max_workers(max_workers: usize) -> Fake {
-        Fake { max_workers: AtomicUsize::new(max_workers), failure: None }
+        Fake {
+            max_workers: AtomicUsize::new(max_workers),
+            has_run: AtomicBool::new(true),
+            limit: AtomicUsize::new(8),
+            failure: None,
+        }
     }
 
     /// One whose limit cannot be changed.
     pub(super) fn failing(failure: &'static str) -> Fake {
-        Fake { max_workers: AtomicUsize::new(4), failure: Some(failure) }
+        Fake {
+            max_workers: AtomicUsize::new(4),
+            has_run: AtomicBool::new(true),
+            limit: AtomicUsize::new(8),
+            failure: Some(failure),
+        }
     }
 }
 
@@ -50,15 +62,43 @@ impl Steering for Fake {
     fn status(&self) -> Status {
         Status { max_workers: self.max_workers(), running: 2, runs: 1 }
     }
+
+    fn runs(&self) -> Vec<RunStatus> {
+        let run = RunStatus { id: 1, task: None, lasts: Duration::from_millis(2_500) };
+        if self.has_run.load(Ordering::Relaxed) { vec![run] } else { vec![] }
+    }
+
+    fn cancel(&self, run: Option<u64>, _: SocketAddr) -> usize {
+        let is_known = run.is_none_or(|id| id == 1);
+        usize::from(is_known && self.has_run.swap(false, Ordering::Relaxed))
+    }
+
+    fn limits(&self) -> Vec<LimitStatus> {
+        let size = self.limit.load(Ordering::Relaxed);
+        vec![LimitStatus { name: "db".to_owned(), size, running: 2, waiting: 5 }]
+    }
+
+    fn set_limit(&self, name: &str, size: usize) -> Result<(), Error> {
+        if size == 0 {
+            return Err(Error::setting(format!("the limit {name} is {size}")));
+        }
+        self.limit.store(size, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 pub(super) fn client(steering: &Arc<Fake>, token: Option<Token>) -> Client {
     let access = Access::new(token.as_ref());
-    Client { port: Arc::new(Port::new(Arc::<Fake>::clone(steering), token)), access, has_prompt: false }
+    let port = Arc::new(Port::new(Arc::<Fake>::clone(steering), token));
+    Client { port, peer: peer(), access, has_prompt: false }
 }
 
 pub(super) fn session(steering: &Arc<Fake>, token: Option<Token>) -> Session {
-    Session::new(Arc::new(Port::new(Arc::<Fake>::clone(steering), token)))
+    Session::new(Arc::new(Port::new(Arc::<Fake>::clone(steering), token)), peer())
+}
+
+fn peer() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 4321))
 }
 
 /// Numbers that are the same in every run (xorshift).

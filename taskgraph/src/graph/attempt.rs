@@ -12,7 +12,8 @@ use super::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::scope::{Scope, ScopePtr};
 use super::settle;
-use crate::error::{Error, Task};
+use crate::error::Error;
+use crate::task::Task;
 
 #[repr(C)]
 struct Attempt<T> {

@@ -54,10 +54,18 @@ enum State<T> {
 }
 
 /// What a child and the future of its result share.
-struct Child<T> {
+pub(super) struct Child<T> {
     scope: Scope,
     parent: Parent,
-    result: Mailbox<Result<T, Error>>,
+    pub(super) result: Mailbox<Result<T, Error>>,
+}
+
+/// Who waits for a child.
+pub(super) enum Bond {
+    /// The task whose body starts it.
+    Task,
+    /// Only the run, since the body may leave it to itself. It is the try of this number.
+    Run { attempt: u32 },
 }
 
 // SAFETY: the parent is told by the child's root and by nobody else, and waits for it.
@@ -104,7 +112,7 @@ pub(crate) async fn until_next_poll() {
 pub(super) struct Children(WeakList<dyn Stop>);
 
 /// A child of whatever type.
-trait Stop: Send + Sync {
+pub(super) trait Stop: Send + Sync {
     fn stop(&self);
 }
 
@@ -187,7 +195,10 @@ impl<T: Send + 'static> Future for Awaited<T> {
         if let State::Held(_) = this
             && let State::Held(delayed) = mem::replace(this, State::Over)
         {
-            *this = start(delayed);
+            *this = match start(delayed, Bond::Task) {
+                Ok(child) => State::Started(child),
+                Err(failure) => State::There(Err(failure)),
+            };
         }
         // Wakers are code of users, and may panic; then it is still there, to be stopped.
         if let State::Started(child) = this
@@ -207,23 +218,30 @@ impl<T: Send + 'static> Future for Awaited<T> {
     }
 }
 
-/// Makes a computation the child of the task that is polled on this thread.
-fn start<T: Send + 'static>(delayed: DC<T>) -> State<T> {
+/// Makes a computation the child of the task that is polled on this thread. It fails if there is none.
+pub(super) fn start<T: Send + 'static>(delayed: DC<T>, bond: Bond) -> Result<Arc<Child<T>>, Error> {
     // SAFETY: what `POLLED` points to lives as long as it does so.
-    let Some(&Polled { node: parent, children, cx }) = (unsafe { POLLED.get().as_ref() }) else {
+    let Some(&Polled { node: task, children, cx }) = (unsafe { POLLED.get().as_ref() }) else {
         let failure = Error::awaited_nowhere(delayed.task());
         settle::drop_given_up(|| drop(delayed));
-        return State::There(Err(failure));
+        return Err(failure);
     };
     // SAFETY: the step has lent its `Cx` for the time of the poll that we are in.
     let cx = unsafe { &mut *cx };
     let outer = cx.scope_ptr();
-    let parent = Parent { node: parent, scope: outer };
+    let parent = match bond {
+        Bond::Task => Parent { node: task, scope: outer },
+        Bond::Run { .. } => cx.scope().root_of_run(),
+    };
     let child = Arc::new(Child { scope: Scope::of_child(), parent, result: Mailbox::new() });
     child.scope.start_in(cx.scope());
+    if let Bond::Run { attempt } = bond {
+        child.scope.set_attempt(attempt);
+    }
     // SAFETY: as for the `Cx`.
     unsafe { (*children).0.add(Arc::downgrade(&child) as Weak<dyn Stop>) };
-    // SAFETY: the body of the parent is out. The root is ready, and what keeps its scope is with it.
+    // SAFETY: the body of the task is out, and so is the input of the run's root that it is a part of. The new root is
+    // ready, and what keeps its scope is with it.
     unsafe {
         parent.node.as_ref().expect_input();
         let root = root::make(delayed, Arc::clone(&child));
@@ -232,7 +250,7 @@ fn start<T: Send + 'static>(delayed: DC<T>) -> State<T> {
         // Shows the child to all workers, since the body may go on for long.
         cx.enter(outer);
     }
-    State::Started(child)
+    Ok(child)
 }
 
 impl<T: Send + 'static> Ending<T> for Child<T> {

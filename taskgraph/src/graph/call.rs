@@ -14,7 +14,8 @@ use super::memory;
 use super::node::{Abandoned, Described, Node, Ready, Table};
 use super::settle::{self, Why};
 use super::tap;
-use crate::error::{Cause, Task as TaskName};
+use crate::error::Cause;
+use crate::task::Task as TaskName;
 use crate::unwind;
 
 /// How errors name a task. Generated code implements it, once for each function.
@@ -41,7 +42,7 @@ macro_rules! task {
         }
     };
 }
-pub(super) use task;
+pub(crate) use task;
 
 /// The name of a function that was given as a value.
 pub(super) struct Function<F>(PhantomData<F>);
@@ -247,6 +248,6 @@ where
     }
 }
 
-pub(super) fn name<N: Task>(origin: &'static Location<'static>) -> TaskName {
+pub(crate) fn name<N: Task>(origin: &'static Location<'static>) -> TaskName {
     TaskName { name: Cow::Borrowed(N::name()), label: N::LABEL.map(Cow::Borrowed), origin }
 }

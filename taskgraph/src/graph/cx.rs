@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::inside;
 use super::links::List;
 use super::node::{Node, Ready};
 use super::scope::{Home, Scope, ScopePtr};
@@ -73,6 +74,7 @@ impl<'h> Cx<'h> {
     pub(crate) fn take(&mut self, queued: Queued) -> Ready {
         // SAFETY: a queued node is alive, and now ours.
         self.scope = unsafe { queued.0.as_ref() }.scope();
+        inside::enter(self.scope);
         Ready(queued.0)
     }
 
@@ -86,6 +88,11 @@ impl<'h> Cx<'h> {
     /// Makes a node fit for a queue: the one that the last step returned.
     pub(crate) fn put_back(&self, ready: Ready) -> Queued {
         Queued::new(ready, self.scope)
+    }
+
+    /// There is no next step for now.
+    pub(crate) fn rest(&self) {
+        inside::leave();
     }
 
     /// Takes the step of a node that the last step returned, or that was just taken out of a queue.
@@ -130,6 +137,7 @@ impl<'h> Cx<'h> {
             self.publish();
         }
         self.scope = scope;
+        inside::enter(scope);
     }
 
     /// The scope is about to go. Nothing of it is left, and the next node will say its own.
@@ -137,6 +145,7 @@ impl<'h> Cx<'h> {
     pub(super) fn leave(&mut self) {
         debug_assert!(self.ready.is_empty(), "what is ready belongs to the scope");
         self.scope = NonNull::dangling();
+        inside::leave();
     }
 
     /// More nodes of this scope that are ready.

@@ -12,7 +12,7 @@ use super::cx::Cx;
 use super::links::List;
 use super::node::{Destination, Node, Ready};
 use super::settle;
-use crate::error::Task;
+use crate::task::Task;
 
 /// A delayed computation of a `T`: lazy, owned, and used once.
 ///
@@ -179,7 +179,7 @@ impl<T> DC<T> {
     }
 
     /// The computation stands for a call made elsewhere.
-    pub(super) fn set_origin(&self, origin: &'static Location<'static>) {
+    pub(crate) fn set_origin(&self, origin: &'static Location<'static>) {
         if let Some(node) = self.node {
             // SAFETY: the graph has not run, so its nodes are alive.
             unsafe { node.as_ref() }.set_origin(origin);
@@ -189,7 +189,7 @@ impl<T> DC<T> {
 
 impl<T> DC<T> {
     /// What it is called, if that is known.
-    pub(super) fn task(&self) -> Option<Task> {
+    pub(crate) fn task(&self) -> Option<Task> {
         // SAFETY: the graph has not run, so its nodes are alive.
         self.node.and_then(|node| unsafe { Node::task(node) })
     }

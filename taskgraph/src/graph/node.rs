@@ -37,8 +37,8 @@ use std::sync::Arc;
 
 use super::cx::Cx;
 use super::scope::ScopePtr;
-use crate::error::Task;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::task::Task;
 
 #[repr(C)]
 pub(crate) struct Node {

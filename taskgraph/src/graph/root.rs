@@ -47,7 +47,9 @@ struct Root<T, E> {
 pub(crate) fn root<T: Send + 'static, E: Ending<T>>(graph: DC<T>, ending: Arc<E>) -> Queued {
     // The scope lives in the ending, which the root keeps alive.
     let scope = NonNull::from(ending.scope());
-    Queued::new(Ready(make(graph, ending)), scope)
+    let root = make(graph, Arc::clone(&ending));
+    ending.scope().set_root(root);
+    Queued::new(Ready(root), scope)
 }
 
 /// A root, which is ready: it waits for nothing before it starts the graph.
@@ -133,6 +135,7 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
         // This runs code of users: a waker, or the drop of a result that nobody waits for.
         let end = move |ending: Arc<E>| unwind::drop_values(move || ending.settle(result));
         let Some(parent) = ending.parent() else {
+            cx.leave();
             end(ending);
             return (None, None);
         };

@@ -20,8 +20,9 @@ use std::sync::Arc;
 use super::alarm::Alarm;
 use super::cx::Queued;
 use super::node::Node;
+use super::root::Parent;
 use super::shared::Head;
-use crate::error::Error;
+use crate::error::{CancelledBy, Error};
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::sync::{Mutex, lock};
 use crate::weak_list::WeakList;
@@ -43,6 +44,8 @@ struct Kept {
     failure: Option<Error>,
     /// Who sleeps in this scope, or in an attempt in it.
     asleep: WeakList<Alarm>,
+    /// Which try it is, of a task that may be tried again.
+    attempt: Option<u32>,
 }
 
 /// A scope as nodes hold it. It outlives every node that belongs to it, since its owner waits for them all.
@@ -51,13 +54,20 @@ pub(crate) type ScopePtr = NonNull<Scope>;
 /// Who needs what a scope computes.
 enum NeededBy {
     /// Whoever holds the run, until it is cancelled.
-    Run(Box<Surroundings>),
+    Run(Box<Whole>),
     /// The `async` body that awaits it, until it drops it. Holds the scope of the run that it is part of.
     Body(AtomicPtr<Scope>),
     /// The scope around an attempt.
     Around(AtomicPtr<Scope>),
     /// Those who wait for a shared result.
     Waiters(NonNull<Head>),
+}
+
+/// What a whole run has.
+struct Whole {
+    surroundings: Surroundings,
+    /// The node that waits for everything.
+    root: AtomicPtr<Node>,
 }
 
 /// Somebody who waits for a shared result, in a list of those who do. It does not change while it is in there.
@@ -150,7 +160,24 @@ pub(crate) fn look_around() {
 impl Scope {
     /// The scope of a run.
     pub(crate) fn of_run(surroundings: Surroundings) -> Self {
-        Self::new(NeededBy::Run(Box::new(surroundings)))
+        let root = AtomicPtr::new(ptr::null_mut());
+        Self::new(NeededBy::Run(Box::new(Whole { surroundings, root })))
+    }
+
+    /// This is the scope of a run, of which that is the root. Before anything of it runs.
+    pub(super) fn set_root(&self, root: NonNull<Node>) {
+        if let NeededBy::Run(whole) = &self.needed_by {
+            // Relaxed: whoever reads it is a part of the run, which is queued after this.
+            whole.root.store(root.as_ptr(), Ordering::Relaxed);
+        }
+    }
+
+    /// The root of the run that this is a part of. It waits for that.
+    pub(super) fn root_of_run(&self) -> Parent {
+        let scope = self.whole_run();
+        let NeededBy::Run(whole) = &scope.needed_by else { unreachable!("a scope that is started knows its run") };
+        let node = NonNull::new(whole.root.load(Ordering::Relaxed)).expect("a run has its root from the start");
+        Parent { node, scope: NonNull::from(scope) }
     }
 
     pub(super) fn of_attempt() -> Self {
@@ -219,7 +246,7 @@ impl Scope {
 
     pub(super) fn surroundings(&self) -> &Surroundings {
         match &self.whole_run().needed_by {
-            NeededBy::Run(surroundings) => surroundings,
+            NeededBy::Run(whole) => &whole.surroundings,
             _ => unreachable!("a scope that is started knows its run"),
         }
     }
@@ -389,9 +416,38 @@ impl Scope {
         self.stop();
     }
 
+    pub(super) fn set_attempt(&self, attempt: u32) {
+        lock(&self.kept).get_or_insert_default().attempt = Some(attempt);
+    }
+
+    /// Which try it is that this is a part of.
+    pub(super) fn attempt(&self) -> Option<u32> {
+        let attempt = |scope: &Self| lock(&scope.kept).as_ref().and_then(|kept| kept.attempt);
+        let mut scope = Some(self);
+        while let Some(this) = scope {
+            if let Some(attempt) = attempt(this) {
+                return Some(attempt);
+            }
+            scope = this.around();
+        }
+        None
+    }
+
     /// Why the scope has no result.
     #[cold]
     pub(super) fn failure(&self) -> Error {
-        lock(&self.kept).as_ref().and_then(|kept| kept.failure.clone()).unwrap_or_else(Error::cancelled)
+        self.kept_failure().unwrap_or_else(|| Error::cancelled(CancelledBy::NobodyLeft))
+    }
+
+    /// What ended the run is why this scope has no result, if nothing of its own is. While the run is there.
+    #[cold]
+    pub(super) fn inherit_failure(&self) {
+        if let Some(failure) = self.run().kept_failure().filter(Error::is_cancelled) {
+            lock(&self.kept).get_or_insert_default().failure.get_or_insert(failure);
+        }
+    }
+
+    fn kept_failure(&self) -> Option<Error> {
+        lock(&self.kept).as_ref().and_then(|kept| kept.failure.clone())
     }
 }

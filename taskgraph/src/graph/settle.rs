@@ -12,7 +12,8 @@ use super::cx::{Cx, Host, Queued};
 use super::links::List;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready};
 use super::scope::Home;
-use crate::error::{Cause, Error, Task};
+use crate::error::{Cause, Error};
+use crate::task::Task;
 
 /// Moves a result into its slot.
 ///

@@ -271,6 +271,9 @@ impl<T> SharedNode<T> {
             cx.leave();
             // SAFETY: as above.
             unsafe { end_scope(scope) };
+        } else {
+            // SAFETY: as above; the first who asked belongs to the run, and has not been told.
+            unsafe { scope.as_ref() }.inherit_failure();
         }
         // AcqRel: Release hands the result to whoever finds the state, Acquire takes the waiters that were put there.
         // SAFETY: somebody waits, and so has a handle. From here on each who has not been told keeps the node alive.

@@ -11,6 +11,7 @@ use super::{Core, Live, Runtime, check_max_workers};
 use crate::control::{Control, Settings};
 use crate::error::Error;
 use crate::event::Steering;
+use crate::limit::Limits;
 use crate::reactor::OwnReactor;
 use crate::scheduler::Scheduler;
 use crate::sync::{Condvar, Mutex};
@@ -35,6 +36,7 @@ pub struct Builder {
     max_workers: Option<usize>,
     control: Listen,
     token: Option<String>,
+    limits: Vec<(String, usize)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +50,7 @@ enum Listen {
 
 impl Builder {
     pub(super) fn new() -> Self {
-        Self { max_workers: None, control: Listen::ByDefault, token: None }
+        Self { max_workers: None, control: Listen::ByDefault, token: None, limits: Vec::new() }
     }
 
     /// How many workers there may be, from 1 to [`MAX_WORKERS_LIMIT`]. By default, as many as the machine has cores.
@@ -107,11 +109,22 @@ impl Builder {
         self
     }
 
+    /// How many bodies may run at once of all functions with `#[delayed(limit = "name")]`: see [`Runtime::set_limit`].
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().limit("db", 8).limit("disk", 2).no_control().build()?;
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn limit(mut self, name: impl Into<String>, size: usize) -> Self {
+        self.limits.push((name.into(), size));
+        self
+    }
+
     /// Starts the threads, and opens the control port.
     ///
     /// # Errors
     ///
-    /// If `max_workers` is out of range, the system has no threads left, or a control port that was asked for cannot
+    /// If `max_workers` or a limit is out of range, the system has no threads left, or a control port that was asked for cannot
     /// be opened.
     ///
     /// ```
@@ -124,9 +137,14 @@ impl Builder {
         let max_workers = self.max_workers.unwrap_or_else(cores);
         check_max_workers(max_workers)?;
         let (listen, token) = (self.control.or_from_environment()?, self.token.or_else(|| variable(TOKEN_VARIABLE)));
+        let limits = Arc::new(Limits::default());
+        for (name, size) in &self.limits {
+            limits.set(name, *size)?;
+        }
         let core = Arc::new(Core {
             scheduler: Scheduler::new(max_workers)?,
-            reactor: OwnReactor::new(),
+            reactor: OwnReactor::new(Arc::clone(&limits)),
+            limits,
             live: Mutex::new(Live::default()),
             none_live: Condvar::new(),
         });
@@ -143,6 +161,7 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("max_workers", &self.max_workers)
             .field("control", &self.control)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

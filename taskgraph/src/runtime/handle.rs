@@ -1,18 +1,22 @@
 //! What a started run is held by.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
+use super::block;
 use super::run::{Cancel, Run};
-use crate::error::Error;
-use crate::scheduler;
+use crate::error::{CancelledBy, Error};
 
 /// A run that was started with [`Runtime::spawn`](crate::Runtime::spawn): waits for it, or cancels it.
 ///
-/// It is a `Future` too, so that async code can await the result. Dropping it lets the run go on by itself.
+/// It is a `Future` too, so that async code can await the result. **Dropping it cancels the run**, for nobody can get its
+/// result any more; [`detach`](Self::detach) lets it go on by itself.
 ///
 /// ```
 /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
@@ -20,14 +24,15 @@ use crate::scheduler;
 /// assert_eq!(handle.join()?, 42);
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
-#[must_use = "the run goes on without its handle, but its result and its failure are lost"]
-pub struct Handle<T> {
+#[must_use = "dropping the handle cancels the run: `join` it, or `detach` it"]
+pub struct Handle<T: Send + 'static> {
     run: Arc<Run<T>>,
+    is_detached: bool,
 }
 
 impl<T: Send + 'static> Handle<T> {
     pub(super) fn new(run: Arc<Run<T>>) -> Self {
-        Self { run }
+        Self { run, is_detached: false }
     }
 
     /// Waits for the result.
@@ -50,7 +55,7 @@ impl<T: Send + 'static> Handle<T> {
     /// ```
     pub fn join(self) -> Result<T, Error> {
         if self.run.result.is_empty() {
-            scheduler::blocking(|| self.run.result.wait());
+            block(|| self.run.result.wait());
         }
         self.run.result.take()
     }
@@ -73,6 +78,9 @@ impl<T: Send + 'static> Handle<T> {
     /// Ends the run early: what is running ends its step, nothing more is started, and the result is an error that
     /// [`is_cancelled`](Error::is_cancelled), unless it was there first.
     ///
+    /// Whatever waits (for its turn, for a timer, for a socket) ends at once. A body that runs can
+    /// [look](crate::is_cancelled).
+    ///
     /// ```
     /// # use taskgraph::delayed;
     /// #[delayed]
@@ -85,8 +93,65 @@ impl<T: Send + 'static> Handle<T> {
     /// assert!(handle.join().unwrap_err().is_cancelled());
     /// # Ok::<(), taskgraph::Error>(())
     /// ```
+    #[track_caller]
     pub fn cancel(&self) {
-        self.run.cancel();
+        self.run.cancel(CancelledBy::Call("Handle::cancel", Location::caller()));
+    }
+
+    /// Something that can cancel the run from elsewhere: from a signal handler, a window, another thread.
+    ///
+    /// ```
+    /// # use taskgraph::delayed;
+    /// # #[delayed]
+    /// # async fn wait_for_ever() {
+    /// #     std::future::pending().await
+    /// # }
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let handle = runtime.spawn(wait_for_ever());
+    /// let canceller = handle.canceller();
+    /// std::thread::spawn(move || canceller.cancel_because("the window was closed"));
+    /// assert_eq!(handle.join().unwrap_err().to_string(), "the run was cancelled: the window was closed");
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn canceller(&self) -> Canceller {
+        let run: Weak<Run<T>> = Arc::downgrade(&self.run);
+        Canceller(run)
+    }
+
+    /// Lets the run go on by itself: its result and its failure are lost. It still ends with its runtime.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// # let (done, is_done) = std::sync::mpsc::channel();
+    /// runtime.spawn(taskgraph::DC::new(move || { println!("done"); done.send(()).unwrap() }, ())).detach();
+    /// # is_done.recv().unwrap();
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn detach(mut self) {
+        self.is_detached = true;
+    }
+
+    /// Ends the run at that time, if it is not through by then: as [`cancel`](Self::cancel) does, with an error that
+    /// [`is_timeout`](Error::is_timeout). Of two deadlines the last one given holds.
+    ///
+    /// To limit the time of a part of a run, see [`DC::timeout`](crate::DC::timeout).
+    ///
+    /// ```
+    /// # use taskgraph::delayed;
+    /// # #[delayed]
+    /// # async fn wait_for_ever() {
+    /// #     std::future::pending().await
+    /// # }
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let handle = runtime.spawn(wait_for_ever()).deadline(Instant::now() + Duration::from_millis(10));
+    /// assert!(handle.join().unwrap_err().is_timeout());
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn deadline(self, at: Instant) -> Self {
+        self.run.set_deadline(at);
+        self
     }
 }
 
@@ -98,21 +163,10 @@ impl<T: Send + 'static> Future for Handle<T> {
     }
 }
 
-/// A run that ends with the interest in it.
-pub(super) struct CancelOnDrop<T: Send + 'static>(pub(super) Handle<T>);
-
-impl<T: Send + 'static> Future for CancelOnDrop<T> {
-    type Output = Result<T, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context)
-    }
-}
-
-impl<T: Send + 'static> Drop for CancelOnDrop<T> {
+impl<T: Send + 'static> Drop for Handle<T> {
     fn drop(&mut self) {
-        if !self.0.is_finished() {
-            self.0.cancel();
+        if !self.is_detached && !self.is_finished() {
+            self.run.cancel(CancelledBy::DroppedHandle);
         }
     }
 }
@@ -120,5 +174,69 @@ impl<T: Send + 'static> Drop for CancelOnDrop<T> {
 impl<T: Send + 'static> fmt::Debug for Handle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").field("is_finished", &self.is_finished()).finish()
+    }
+}
+
+/// Cancels a run, from wherever it is wanted; see [`Handle::canceller`]. Does nothing once the run is through.
+///
+/// ```
+/// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+/// let handle = runtime.spawn(taskgraph::DC::value(7));
+/// let canceller = handle.canceller();
+/// assert_eq!(handle.join()?, 7);
+/// canceller.cancel(); // too late
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Canceller(Weak<dyn Cancel>);
+
+impl Canceller {
+    /// As [`Handle::cancel`].
+    ///
+    /// ```
+    /// # use taskgraph::delayed;
+    /// # #[delayed]
+    /// # async fn wait_for_ever() {
+    /// #     std::future::pending().await
+    /// # }
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let handle = runtime.spawn(wait_for_ever());
+    /// handle.canceller().cancel();
+    /// assert!(handle.join().unwrap_err().is_cancelled());
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cancel(&self) {
+        self.cancel_by(CancelledBy::Call("Canceller::cancel", Location::caller()));
+    }
+
+    /// The same, with a reason that the run's error tells.
+    ///
+    /// ```
+    /// # use taskgraph::delayed;
+    /// # #[delayed]
+    /// # async fn wait_for_ever() {
+    /// #     std::future::pending().await
+    /// # }
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let handle = runtime.spawn(wait_for_ever());
+    /// handle.canceller().cancel_because("Ctrl-C");
+    /// assert_eq!(handle.join().unwrap_err().to_string(), "the run was cancelled: Ctrl-C");
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn cancel_because(&self, reason: impl Into<Cow<'static, str>>) {
+        self.cancel_by(CancelledBy::Reason(reason.into()));
+    }
+
+    fn cancel_by(&self, by: CancelledBy) {
+        if let Some(run) = self.0.upgrade() {
+            run.cancel(by);
+        }
+    }
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Canceller")
     }
 }

@@ -5,7 +5,7 @@ mod handle;
 mod results;
 mod run;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -14,17 +14,17 @@ use std::thread;
 
 use crate::MAX_WORKERS_LIMIT;
 use crate::control::Control;
-use crate::error::Error;
-use crate::event::{Status, Steering};
+use crate::error::{CancelledBy, Error};
+use crate::event::{LimitStatus, RunStatus, Status, Steering};
 use crate::graph::{self, DC, Home, Reactor};
+use crate::limit::{self, Limits};
 use crate::reactor::{self, CallersReactor, OwnReactor};
 use crate::scheduler::{self, Scheduler};
 use crate::sync::{Condvar, Mutex, lock};
-use handle::CancelOnDrop;
 use run::{Cancel, Run};
 
 pub use builder::Builder;
-pub use handle::Handle;
+pub use handle::{Canceller, Handle};
 pub use results::{IntoStream, Results};
 
 /// Workers, and the control port through which their number changes while they run.
@@ -52,6 +52,7 @@ pub struct Runtime {
 struct Core {
     scheduler: Arc<Scheduler>,
     reactor: Arc<OwnReactor>,
+    limits: Arc<Limits>,
     live: Mutex<Live>,
     none_live: Condvar,
 }
@@ -59,8 +60,8 @@ struct Core {
 /// The runs that have not settled.
 #[derive(Default)]
 struct Live {
-    runs: HashMap<u64, Arc<dyn Cancel>>,
-    next_id: u64,
+    runs: BTreeMap<u64, Arc<dyn Cancel>>,
+    last_id: u64,
 }
 
 impl Runtime {
@@ -132,11 +133,11 @@ impl Runtime {
     ) -> impl Future<Output = Result<T, Error>> + Send + use<T> {
         let core = Arc::clone(&self.core);
         async move {
-            let reactor = match CallersReactor::current() {
+            let reactor = match CallersReactor::current(&core.limits) {
                 Some(callers) => callers as Arc<dyn Reactor>,
                 None => Arc::clone(&core.reactor) as _,
             };
-            CancelOnDrop(core.start(delayed, reactor)).await
+            core.start(delayed, reactor).await
         }
     }
 
@@ -165,7 +166,7 @@ impl Runtime {
     #[track_caller]
     pub fn stream<T: Send + 'static>(&self, source: impl IntoStream<T>) -> Results<T> {
         let (items, maker) = source.into_stream().into_parts();
-        Results::new(items, CancelOnDrop(self.spawn(maker)))
+        Results::new(items, self.spawn(maker))
     }
 
     /// How many workers there may be now.
@@ -200,6 +201,33 @@ impl Runtime {
         self.core.set_max_workers(max_workers)
     }
 
+    /// Changes how many bodies may run at once of all functions with `#[delayed(limit = "name")]`, in this runtime.
+    ///
+    /// More of them start at once. Fewer: those that run end undisturbed, and no other starts until there are fewer. A
+    /// limit that was never set is 1; [`Builder::limit`] sets it from the start.
+    ///
+    /// # Errors
+    ///
+    /// If `size` is 0 or above 4,294,967,295, or if `name` is not one word. Nothing has changed then.
+    ///
+    /// ```
+    /// use taskgraph::{Runtime, delayed};
+    ///
+    /// #[delayed(limit = "db")]
+    /// async fn read(key: u64) -> u64 { key }
+    /// #[delayed(limit = "db")]
+    /// fn write(key: u64) {}
+    ///
+    /// let runtime = Runtime::builder().no_control().build()?;
+    /// runtime.set_limit("db", 8)?; // no more than eight at once, reads and writes together
+    /// runtime.run(taskgraph::all((0..100).map(read)))?;
+    /// # runtime.run(write(1))?;
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn set_limit(&self, name: &str, size: usize) -> Result<(), Error> {
+        self.core.set_limit(name, size)
+    }
+
     /// The address of the control port; `None` without one.
     ///
     /// ```
@@ -217,8 +245,8 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         // Nobody rescales a runtime that ends.
         self.control = None;
-        let runs: Vec<_> = lock(&self.core.live).runs.values().cloned().collect();
-        runs.iter().for_each(|run| run.cancel());
+        let runs = self.core.live_runs(None);
+        runs.iter().for_each(|run| run.cancel(CancelledBy::DroppedRuntime));
         let core = Arc::clone(&self.core);
         let end = move || {
             core.wait_for_runs();
@@ -233,7 +261,7 @@ impl Drop for Runtime {
         } else if runs.is_empty() {
             end();
         } else {
-            scheduler::blocking(end);
+            block(end);
         }
     }
 }
@@ -241,7 +269,7 @@ impl Drop for Runtime {
 impl Core {
     #[track_caller]
     fn start<T: Send + 'static>(self: &Arc<Self>, delayed: DC<T>, reactor: Arc<dyn Reactor>) -> Handle<T> {
-        let run = Run::start(self, reactor);
+        let run = Run::start(self, reactor, delayed.task());
         Arc::clone(&self.scheduler).inject(graph::root(delayed, Arc::clone(&run)));
         Handle::new(run)
     }
@@ -249,8 +277,8 @@ impl Core {
     /// Adds a run; gives its key.
     fn add(&self, run: Arc<dyn Cancel>) -> u64 {
         let mut live = lock(&self.live);
-        let id = live.next_id;
-        live.next_id += 1;
+        live.last_id += 1;
+        let id = live.last_id;
         live.runs.insert(id, run);
         id
     }
@@ -263,6 +291,15 @@ impl Core {
             drop(live);
             self.none_live.notify_all();
             graph::trim();
+        }
+    }
+
+    /// The run of this number, or all of them.
+    fn live_runs(&self, run: Option<u64>) -> Vec<Arc<dyn Cancel>> {
+        let live = lock(&self.live);
+        match run {
+            Some(id) => live.runs.get(&id).cloned().into_iter().collect(),
+            None => live.runs.values().cloned().collect(),
         }
     }
 
@@ -291,6 +328,25 @@ impl Steering for Core {
             runs: lock(&self.live).runs.len(),
         }
     }
+
+    fn runs(&self) -> Vec<RunStatus> {
+        let live = lock(&self.live);
+        live.runs.iter().map(|(&id, run)| run.status(id)).collect()
+    }
+
+    fn cancel(&self, run: Option<u64>, client: SocketAddr) -> usize {
+        let runs = self.live_runs(run);
+        runs.iter().for_each(|run| run.cancel(CancelledBy::Client(client)));
+        runs.len()
+    }
+
+    fn limits(&self) -> Vec<LimitStatus> {
+        self.limits.status()
+    }
+
+    fn set_limit(&self, name: &str, size: usize) -> Result<(), Error> {
+        self.limits.set(name, size)
+    }
 }
 
 impl fmt::Debug for Runtime {
@@ -300,6 +356,11 @@ impl fmt::Debug for Runtime {
             .field("control_addr", &self.control_addr())
             .finish()
     }
+}
+
+/// Runs `wait`, which blocks this thread.
+fn block<R>(wait: impl FnOnce() -> R) -> R {
+    scheduler::blocking(|| limit::blocking(wait))
 }
 
 fn check_max_workers(max_workers: usize) -> Result<(), Error> {

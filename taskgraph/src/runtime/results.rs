@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::future::{self, Future};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
-use super::handle::CancelOnDrop;
+use super::block;
+use super::handle::Handle;
+use crate::block_on::block_on;
 use crate::error::Error;
 use crate::graph::{self, DC, Items, Stream};
-use crate::scheduler;
 
 /// What [`Runtime::stream`](crate::Runtime::stream) takes: computations, or a [`Stream`].
 ///
@@ -62,11 +61,11 @@ where
 #[must_use = "dropping the results cancels the run"]
 pub struct Results<T> {
     items: Items<T>,
-    run: CancelOnDrop<()>,
+    run: Handle<()>,
 }
 
 impl<T: Send + 'static> Results<T> {
-    pub(super) fn new(items: Items<T>, run: CancelOnDrop<()>) -> Self {
+    pub(super) fn new(items: Items<T>, run: Handle<()>) -> Self {
         Self { items, run }
     }
 
@@ -85,7 +84,7 @@ impl<T: Send + 'static> Iterator for Results<T> {
         if let Poll::Ready(item) = self.poll(&mut context) {
             return item;
         }
-        scheduler::blocking(|| block_on(future::poll_fn(|context| self.poll(context))))
+        block(|| block_on(future::poll_fn(|context| self.poll(context))))
     }
 }
 
@@ -100,24 +99,5 @@ impl<T: Send + 'static> futures_core::Stream for Results<T> {
 impl<T> fmt::Debug for Results<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Results")
-    }
-}
-
-/// Blocks this thread until the future is through.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        thread::park();
     }
 }

@@ -1,42 +1,74 @@
 //! A run: the place where a result waits for whoever wants it.
 
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use super::Core;
-use crate::error::Error;
+use crate::error::{CancelledBy, Error};
+use crate::event::RunStatus;
 use crate::graph::{Ending, Reactor, Scope, Surroundings};
 use crate::mailbox::Mailbox;
+use crate::sync::{Mutex, lock};
+use crate::task::Task;
+use crate::timer::Timer;
 
 pub(super) struct Run<T> {
     scope: Scope,
     pub(super) result: Mailbox<Result<T, Error>>,
     core: Weak<Core>,
     id: OnceLock<u64>,
+    /// What is run, if it has a name.
+    task: Option<Task>,
+    started: Instant,
+    /// Ends it, at its deadline.
+    timer: Mutex<Option<Timer>>,
 }
 
-/// A run of whatever type, to be cancelled.
+/// A run of whatever type, for those who list and cancel runs.
 pub(super) trait Cancel: Send + Sync {
-    fn cancel(&self);
+    fn cancel(&self, by: CancelledBy);
+    fn status(&self, id: u64) -> RunStatus;
 }
 
 impl<T: Send + 'static> Run<T> {
     /// A run of a runtime, which knows of it from now on.
-    pub(super) fn start(core: &Arc<Core>, reactor: Arc<dyn Reactor>) -> Arc<Self> {
+    pub(super) fn start(core: &Arc<Core>, reactor: Arc<dyn Reactor>, task: Option<Task>) -> Arc<Self> {
         let run = Arc::new(Self {
             scope: Scope::of_run(Surroundings { home: Arc::clone(&core.scheduler) as _, reactor }),
             result: Mailbox::new(),
             core: Arc::downgrade(core),
             id: OnceLock::new(),
+            task,
+            started: Instant::now(),
+            timer: Mutex::new(None),
         });
         let id = core.add(Arc::clone(&run) as Arc<dyn Cancel>);
         run.id.set(id).expect("a run is started once");
         run
     }
+
+    pub(super) fn set_deadline(self: &Arc<Self>, at: Instant) {
+        let Some(core) = self.core.upgrade() else { return };
+        let run = Arc::downgrade(self);
+        let go_off = move || {
+            if let Some(run) = run.upgrade() {
+                run.scope.fail(|| Error::past_deadline(run.started.elapsed()));
+            }
+        };
+        let timer = Timer::start(&*core.reactor, at.saturating_duration_since(Instant::now()), go_off);
+        if self.result.is_empty() {
+            *lock(&self.timer) = Some(timer);
+        }
+    }
 }
 
 impl<T: Send + 'static> Cancel for Run<T> {
-    fn cancel(&self) {
-        self.scope.stop();
+    fn cancel(&self, by: CancelledBy) {
+        self.scope.fail(|| Error::cancelled(by));
+    }
+
+    fn status(&self, id: u64) -> RunStatus {
+        RunStatus { id, task: self.task.clone(), lasts: self.started.elapsed() }
     }
 }
 
@@ -46,6 +78,7 @@ impl<T: Send + 'static> Ending<T> for Run<T> {
     }
 
     fn settle(&self, result: Result<T, Error>) {
+        drop(lock(&self.timer).take());
         if let Some(core) = self.core.upgrade() {
             core.remove(*self.id.get().expect("a run is known before anything of it runs"));
         }

@@ -118,6 +118,7 @@ impl<'s> Worker<'s> {
             permit = staying;
             if let Some(queued) = self.find(&mut permit) {
                 self.take_steps(queued, &mut cx);
+                cx.rest();
                 continue;
             }
             match self.go_idle(permit) {

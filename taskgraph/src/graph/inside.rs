@@ -1,0 +1,88 @@
+//! What a body may ask about its own task, while it runs.
+//!
+//! The scope of the step that is under way stands in a variable of its thread. Whoever takes the step writes it there, so
+//! asking costs those who ask, and nobody else.
+
+use std::cell::Cell;
+use std::ptr;
+use std::sync::Arc;
+
+use super::scope::{Reactor, Scope, ScopePtr};
+
+thread_local! {
+    /// Of the step that is under way; null between steps.
+    static SCOPE: Cell<*const Scope> = const { Cell::new(ptr::null()) };
+}
+
+/// What follows on this thread are steps of `scope`, until it says otherwise.
+#[inline(always)]
+pub(super) fn enter(scope: ScopePtr) {
+    SCOPE.set(scope.as_ptr());
+}
+
+/// No step is under way on this thread.
+#[inline(always)]
+pub(super) fn leave() {
+    SCOPE.set(ptr::null());
+}
+
+fn with_scope<R>(ask: impl FnOnce(&Scope) -> R) -> Option<R> {
+    let scope = SCOPE.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: the step that is under way belongs to it, and its owner waits for that.
+    unsafe { scope.as_ref() }.map(ask)
+}
+
+/// Whether nobody wants the result of the task any more whose body this is called in: its run was cancelled, or has failed,
+/// or its time is up. Then the body should come to an end; what it returns is dropped.
+///
+/// A body cannot be stopped from outside, so one that takes long should look now and then. It costs a few nanoseconds.
+/// An `async` body is ended at its next `.await` anyway.
+///
+/// Outside of a body it is false. So it may be in what a body gives to rayon, which runs on any thread: look before, and
+/// pass it on in a variable.
+///
+/// ```
+/// use taskgraph::{DC, Error, Runtime, is_cancelled};
+///
+/// let runtime = Runtime::builder().no_control().build()?;
+/// # let (start, started) = std::sync::mpsc::channel();
+/// let search = runtime.spawn(DC::new(
+///     move || {
+/// #       start.send(()).unwrap();
+///         while !is_cancelled() {
+///             // .. look at some more ..
+///         }
+///     },
+///     (),
+/// ));
+/// # started.recv().unwrap();
+/// search.cancel(); // the body ends
+/// assert!(search.join().unwrap_err().is_cancelled());
+/// # Ok::<(), Error>(())
+/// ```
+pub fn is_cancelled() -> bool {
+    with_scope(Scope::is_stopped).unwrap_or(false)
+}
+
+/// Which try of its task a body belongs to, from 1. That is 1 where nothing is tried again.
+///
+/// A task with `retries` is tried again when it has failed; so is all that it has returned or yielded.
+///
+/// ```
+/// use taskgraph::{attempt, delayed};
+///
+/// #[delayed(retries = 3, backoff = "1ms..10ms")]
+/// fn flaky() -> Result<u32, String> {
+///     if attempt() < 3 { Err("not yet".into()) } else { Ok(attempt()) }
+/// }
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(flaky())?, 3);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+pub fn attempt() -> u32 {
+    with_scope(Scope::attempt).flatten().unwrap_or(1)
+}
+
+/// The timers and the I/O of the run whose step is under way on this thread.
+pub(crate) fn reactor() -> Option<Arc<dyn Reactor>> {
+    with_scope(|scope| Arc::clone(&scope.surroundings().reactor))
+}

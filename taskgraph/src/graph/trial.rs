@@ -1,0 +1,93 @@
+//! Trials: a computation that a body starts, and may leave to itself when its time is up.
+//!
+//! What a body [awaits](super::awaited) is waited for by its task. A trial is waited for by the whole run: a body that
+//! does not come to its end in time keeps its worker, but nobody else. Its result is dropped, whenever it comes.
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::awaited::{self, Bond, Child, Stop};
+use super::delayed::DC;
+use crate::error::Error;
+
+pub(crate) struct Trial<T: Send + 'static>(State<T>);
+
+enum State<T> {
+    Started(Arc<Child<T>>),
+    /// It could not be.
+    Failed(Error),
+    Over,
+}
+
+/// Stops a trial, from wherever its time is told.
+pub(crate) struct Stopper(Arc<dyn Stop>);
+
+impl<T: Send + 'static> Trial<T> {
+    /// Starts a computation, from the body that is polled on this thread. It is the try of this number, from 1.
+    pub(crate) fn start(delayed: DC<T>, attempt: u32) -> Self {
+        Self(match awaited::start(delayed, Bond::Run { attempt }) {
+            Ok(child) => State::Started(child),
+            Err(error) => State::Failed(error),
+        })
+    }
+
+    pub(crate) fn stopper(&self) -> Option<Stopper> {
+        match &self.0 {
+            State::Started(child) => Some(Stopper(Arc::clone(child) as _)),
+            State::Failed(_) | State::Over => None,
+        }
+    }
+
+    /// # Panics
+    ///
+    /// If it has given its result.
+    pub(crate) fn poll_result(&mut self, context: &Context<'_>) -> Poll<Result<T, Error>> {
+        let result = match mem::replace(&mut self.0, State::Over) {
+            State::Started(child) => match child.result.poll(context) {
+                Poll::Ready(result) => result,
+                Poll::Pending => {
+                    self.0 = State::Started(child);
+                    return Poll::Pending;
+                }
+            },
+            State::Failed(error) => Err(error),
+            State::Over => panic!("a result was asked for again"),
+        };
+        Poll::Ready(result)
+    }
+
+    /// Nobody wants the result any more; `is_through` hears when nothing is left of what made it.
+    pub(crate) fn leave(mut self, is_through: impl FnOnce() + Send + 'static) {
+        if let State::Started(child) = mem::replace(&mut self.0, State::Over) {
+            child.result.refuse(is_through);
+            child.stop();
+        }
+    }
+}
+
+impl<T: Send + 'static> Unpin for Trial<T> {}
+
+impl<T: Send + 'static> Future for Trial<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_result(context)
+    }
+}
+
+impl Stopper {
+    pub(crate) fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+impl<T: Send + 'static> Drop for Trial<T> {
+    fn drop(&mut self) {
+        if let State::Started(child) = &self.0 {
+            child.stop();
+        }
+    }
+}

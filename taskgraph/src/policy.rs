@@ -1,0 +1,196 @@
+//! How a task is run, besides what it does: in what order, for how long, and how often it is tried.
+//!
+//! ```text
+//! call (its arguments) --all there--> tries: a body that starts one try after the other, and waits in between
+//!                                        try 1   try 2 ..   each in a scope of its own, with a time of its own
+//! ```
+//!
+//! A task without such options has none of this.
+
+use std::error::Error as StdError;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use crate::error::{Error, Passed};
+use crate::graph::{self, DC, Fallible, Generating, Input, Returns, Task, Trial};
+use crate::timeout::Countdown;
+use crate::timer;
+
+/// What the options of `#[delayed]` say.
+#[derive(Clone, Copy)]
+pub struct Policy {
+    timeout: Option<Duration>,
+    retries: u32,
+    /// The most that is waited before the first retry, and before any.
+    backoff: (Duration, Duration),
+    retry_if: fn(&Error) -> bool,
+    priority: i32,
+    is_limited: bool,
+}
+
+impl Policy {
+    /// None of them.
+    pub const fn new() -> Self {
+        Self {
+            timeout: None,
+            retries: 0,
+            backoff: (Duration::from_millis(100), Duration::from_secs(10)),
+            retry_if: |_| true,
+            priority: 0,
+            is_limited: false,
+        }
+    }
+
+    /// Each try has so much time.
+    pub const fn timeout(self, limit: Duration) -> Self {
+        Self { timeout: Some(limit), ..self }
+    }
+
+    /// So many further tries.
+    pub const fn retries(self, retries: u32) -> Self {
+        Self { retries, ..self }
+    }
+
+    /// The most that is waited before the first retry, and before any.
+    pub const fn backoff(self, min: Duration, max: Duration) -> Self {
+        Self { backoff: (min, max), ..self }
+    }
+
+    /// Which failures are worth a further try.
+    pub const fn retry_if(self, retry_if: fn(&Error) -> bool) -> Self {
+        Self { retry_if, ..self }
+    }
+
+    /// When it is started among others.
+    pub const fn priority(self, priority: i32) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// The body waits for a turn; its time starts after that.
+    pub const fn limited(self) -> Self {
+        Self { is_limited: true, ..self }
+    }
+
+    /// How long to wait before each further try: any time up to a bound that doubles, so that many that have failed together
+    /// do not come again together ("full jitter": Brooker, Exponential Backoff and Jitter, 2015).
+    fn delays(&self) -> impl Iterator<Item = Duration> + use<> {
+        let (min, max) = self.backoff;
+        let bounds = ExponentialBuilder::new().with_min_delay(min).with_max_delay(max).without_max_times().build();
+        bounds.map(|bound| bound.mul_f64(fastrand::f64()))
+    }
+
+    /// One try: what `body` gives, in its turn. Its time starts with its body.
+    fn once<N, R, B, O>(self, origin: &'static Location<'static>, body: B, time: Option<Arc<Countdown>>) -> DC<R::Value>
+    where
+        N: Task,
+        R: Returns<O>,
+        R::Value: Send + 'static,
+        B: FnOnce() -> O + Send + 'static,
+    {
+        let body = move |()| match time {
+            None => body(),
+            Some(time) if self.is_limited => time.hold(body),
+            Some(time) => {
+                time.start();
+                body()
+            }
+        };
+        let once = graph::call::<N, R, _, _, _>((), body);
+        once.set_origin(origin);
+        once
+    }
+
+    async fn try_each<N, R, B, O>(
+        self,
+        origin: &'static Location<'static>,
+        mut make: impl FnMut() -> B,
+    ) -> Result<R::Value, Passed>
+    where
+        N: Task,
+        R: Returns<O>,
+        R::Value: Send + 'static,
+        B: FnOnce() -> O + Send + 'static,
+    {
+        let mut delays = self.delays();
+        let mut attempts = Vec::new();
+        loop {
+            let attempt = u32::try_from(attempts.len() + 1).unwrap_or(u32::MAX);
+            let time = self.timeout.map(Countdown::new);
+            let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), attempt);
+            let result = match time {
+                Some(time) => time.limit(trial, graph::task_name::<N>(origin)).await,
+                None => trial.await,
+            };
+            let failure = match result {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            attempts.push(failure.clone());
+            if self.retries < attempt || failure.is_cancelled() || !(self.retry_if)(&failure) {
+                return Err(Passed(failure.after(attempts)));
+            }
+            let delay = delays.next().unwrap_or(self.backoff.1);
+            tracing::debug!("{failure}; tries again in {delay:.1?}");
+            timer::sleep(delay).await;
+        }
+    }
+}
+
+/// As [`call`](super::__private::call), of a task with options.
+#[track_caller]
+pub fn governed<N, R, T, I, F, O>(inputs: I, policy: Policy, body: F) -> DC<T>
+where
+    N: Task,
+    R: Returns<O, Value = T>,
+    T: Send + 'static,
+    I: Input<Value: Send + 'static>,
+    F: FnOnce(I::Value) -> O + Send + 'static,
+    O: 'static,
+{
+    let once = |values| {
+        let mut body = Some(move || body(values));
+        move || body.take().expect("without retries there is one try")
+    };
+    retried::<N, R, T, I, _, _, _, O>(inputs, policy, once)
+}
+
+/// As [`governed`], with a body that can be made again for each try.
+#[track_caller]
+pub fn retried<N, R, T, I, F, M, B, O>(inputs: I, policy: Policy, body: F) -> DC<T>
+where
+    N: Task,
+    R: Returns<O, Value = T>,
+    T: Send + 'static,
+    I: Input<Value: Send + 'static>,
+    F: FnOnce(I::Value) -> M + Send + 'static,
+    M: FnMut() -> B + Send + 'static,
+    B: FnOnce() -> O + Send + 'static,
+    O: 'static,
+{
+    let origin = Location::caller();
+    graph::call::<N, Generating, I, _, _>(inputs, move |values| {
+        let mut make = body(values);
+        if policy.timeout.is_none() && policy.retries == 0 {
+            return policy.once::<N, R, _, _>(origin, make(), None);
+        }
+        graph::future::<N, Fallible, T, _>(graph::sent(policy.try_each::<N, R, _, _>(origin, make)))
+    })
+}
+
+/// Whether `retry_if` wants a further try after this failure: asked about the error itself, or about its cause if that is an
+/// `E`. It does not if that is something else.
+pub fn judge<E: StdError + 'static>(retry_if: impl Fn(&E) -> bool, error: &Error) -> bool {
+    let itself = (error as &dyn StdError).downcast_ref::<E>();
+    itself.or_else(|| error.downcast_ref::<E>()).is_some_and(retry_if)
+}
+
+/// An argument for a further try.
+pub fn again<T>(value: &T) -> T
+where
+    T: Clone, // each try needs an argument of its own: take it by reference, or derive `Clone` for it
+{
+    value.clone()
+}
