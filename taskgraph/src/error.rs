@@ -63,6 +63,8 @@ enum Kind {
     Failed(Arc<dyn StdError + Send + Sync>),
     #[error("panicked: {0}")]
     Panicked(String),
+    #[error("waits for itself, since what it needs needs {}", Path(.0))]
+    Cycle(Arc<[Task]>),
     #[error("timed out after {ran:?} (its timeout is {limit:?})")]
     TimedOut { ran: Duration, limit: Duration },
     #[error("the run was cancelled{0}")]
@@ -81,6 +83,20 @@ enum Kind {
     Control { addr: SocketAddr, source: Arc<io::Error> },
     #[error("{0}")]
     Setting(String),
+}
+
+/// Tasks of which each needs the one before.
+struct Path<'a>(&'a [Task]);
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // From what is needed down to who needs it.
+        for (i, task) in self.0.iter().rev().enumerate() {
+            let separator = if i == 0 { "" } else { ", which needs " };
+            write!(f, "{separator}{task}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Inner {
@@ -134,6 +150,12 @@ impl Error {
             Ok(error) => error.needed_by(iter::once(task)),
             Err(cause) => Self::of_task(Kind::Failed(Arc::from(cause)), task),
         }
+    }
+
+    /// A task waits for a shared result that needs those on the path, of which the first is the task itself.
+    #[cold]
+    pub(crate) fn cycle(task: Option<Task>, path: Box<[Task]>) -> Self {
+        Self(Arc::new(Inner::new(Kind::Cycle(path.into()), task)))
     }
 
     /// A task that has run for so long, and may not.
@@ -388,6 +410,7 @@ impl StdError for Error {
             Kind::Threads { source, .. } => Some(source.as_ref()),
             Kind::Control { source, .. } => Some(source.as_ref()),
             Kind::Panicked(_)
+            | Kind::Cycle(_)
             | Kind::TimedOut { .. }
             | Kind::Cancelled(_)
             | Kind::PastDeadline(_)

@@ -15,7 +15,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use crate::error::{Error, Passed};
-use crate::graph::{self, DC, Fallible, Generating, Input, Returns, Task, Trial};
+use crate::graph::{self, Bond, DC, Fallible, Generating, Input, Returns, Task, Trial};
 use crate::timeout::Countdown;
 use crate::timer;
 
@@ -119,7 +119,8 @@ impl Policy {
         loop {
             let attempt = u32::try_from(attempts.len() + 1).unwrap_or(u32::MAX);
             let time = self.timeout.map(Countdown::new);
-            let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), attempt);
+            let bond = if time.is_some() { Bond::Run } else { Bond::Task };
+            let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), bond, attempt);
             let result = match time {
                 Some(time) => time.limit(trial, graph::task_name::<N>(origin)).await,
                 None => trial.await,

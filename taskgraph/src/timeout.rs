@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::error::{Error, Passed};
-use crate::graph::{self, DC, Fallible, Stopper, Trial};
+use crate::graph::{self, Bond, DC, Fallible, Stopper, Trial};
 use crate::sync::{Mutex, lock};
 use crate::task::Task;
 use crate::timer::Timer;
@@ -57,7 +57,7 @@ impl<T: Send + 'static> DC<T> {
         let body = async move {
             let countdown = Countdown::new(limit);
             countdown.start();
-            countdown.limit(Trial::start(self, graph::attempt()), task).await.map_err(Passed)
+            countdown.limit(Trial::start(self, Bond::Run, graph::attempt()), task).await.map_err(Passed)
         };
         graph::future::<Timeout, Fallible, T, _>(graph::sent(body))
     }

@@ -61,11 +61,12 @@ pub(super) struct Child<T> {
 }
 
 /// Who waits for a child.
-pub(super) enum Bond {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bond {
     /// The task whose body starts it.
     Task,
-    /// Only the run, since the body may leave it to itself. It is the try of this number.
-    Run { attempt: u32 },
+    /// Only the run, since the body may leave it to itself.
+    Run,
 }
 
 // SAFETY: the parent is told by the child's root and by nobody else, and waits for it.
@@ -195,7 +196,7 @@ impl<T: Send + 'static> Future for Awaited<T> {
         if let State::Held(_) = this
             && let State::Held(delayed) = mem::replace(this, State::Over)
         {
-            *this = match start(delayed, Bond::Task) {
+            *this = match start(delayed, Bond::Task, None) {
                 Ok(child) => State::Started(child),
                 Err(failure) => State::There(Err(failure)),
             };
@@ -219,7 +220,13 @@ impl<T: Send + 'static> Future for Awaited<T> {
 }
 
 /// Makes a computation the child of the task that is polled on this thread. It fails if there is none.
-pub(super) fn start<T: Send + 'static>(delayed: DC<T>, bond: Bond) -> Result<Arc<Child<T>>, Error> {
+///
+/// It may be the try of a number.
+pub(super) fn start<T: Send + 'static>(
+    delayed: DC<T>,
+    bond: Bond,
+    attempt: Option<u32>,
+) -> Result<Arc<Child<T>>, Error> {
     // SAFETY: what `POLLED` points to lives as long as it does so.
     let Some(&Polled { node: task, children, cx }) = (unsafe { POLLED.get().as_ref() }) else {
         let failure = Error::awaited_nowhere(delayed.task());
@@ -231,11 +238,14 @@ pub(super) fn start<T: Send + 'static>(delayed: DC<T>, bond: Bond) -> Result<Arc
     let outer = cx.scope_ptr();
     let parent = match bond {
         Bond::Task => Parent { node: task, scope: outer },
-        Bond::Run { .. } => cx.scope().root_of_run(),
+        Bond::Run => cx.scope().root_of_run(),
     };
     let child = Arc::new(Child { scope: Scope::of_child(), parent, result: Mailbox::new() });
     child.scope.start_in(cx.scope());
-    if let Bond::Run { attempt } = bond {
+    if bond == Bond::Task {
+        child.scope.set_outer(cx.scope());
+    }
+    if let Some(attempt) = attempt {
         child.scope.set_attempt(attempt);
     }
     // SAFETY: as for the `Cx`.

@@ -20,6 +20,7 @@ mod launch;
 mod root;
 mod attempt;
 mod tap;
+mod cycle;
 mod shared;
 mod label;
 mod given;
@@ -60,7 +61,7 @@ pub(crate) use scope::{Home, Reactor, Scope, Surroundings, isolate_thread, look_
 pub use all::{all, each};
 pub use arg::{IntoArg, IntoRef};
 pub use awaited::Awaited;
-pub(crate) use awaited::{gives_way, until_next_poll};
+pub(crate) use awaited::{Bond, gives_way, until_next_poll};
 pub use body::Finish;
 pub use call::{Fallible, FallibleGrowing, Generating, Growing, Returns, Task, Value};
 pub(crate) use call::{call, name as task_name, task};

@@ -29,6 +29,8 @@ use crate::weak_list::WeakList;
 
 pub(crate) struct Scope {
     stopped: AtomicBool,
+    /// Whether it is part of a shared computation, or belongs to one.
+    is_in_shared: AtomicBool,
     /// Where the run that started it is stopped: the number of stops up to which another one is known to need it.
     needed_at: AtomicU32,
     /// The run, or the part of one that is stopped by itself, that started it; null for the scope of that.
@@ -46,6 +48,8 @@ struct Kept {
     asleep: WeakList<Alarm>,
     /// Which try it is, of a task that may be tried again.
     attempt: Option<u32>,
+    /// The scope of the task that waits for this one, where that is in a shared computation.
+    outer: Option<ScopePtr>,
 }
 
 /// A scope as nodes hold it. It outlives every node that belongs to it, since its owner waits for them all.
@@ -61,6 +65,13 @@ enum NeededBy {
     Around(AtomicPtr<Scope>),
     /// Those who wait for a shared result.
     Waiters(NonNull<Head>),
+}
+
+/// The way from a scope to whoever waits for it.
+pub(super) enum Outwards<'a> {
+    Scope(&'a Scope),
+    Shared(NonNull<Head>),
+    Nowhere,
 }
 
 /// What a whole run has.
@@ -198,6 +209,7 @@ impl Scope {
     fn new(needed_by: NeededBy) -> Self {
         Self {
             stopped: AtomicBool::new(false),
+            is_in_shared: AtomicBool::new(matches!(needed_by, NeededBy::Waiters(_))),
             needed_at: AtomicU32::new(0),
             run: AtomicPtr::new(ptr::null_mut()),
             needed_by,
@@ -212,9 +224,41 @@ impl Scope {
             whole.store(ptr::from_ref(outer.whole_run()).cast_mut(), Ordering::Relaxed);
             return;
         }
+        if let NeededBy::Around(_) = &self.needed_by {
+            self.is_in_shared.store(outer.is_in_shared(), Ordering::Relaxed);
+        }
         self.run.store(ptr::from_ref(outer.run()).cast_mut(), Ordering::Relaxed);
         if let NeededBy::Around(around) = &self.needed_by {
             around.store(ptr::from_ref(outer).cast_mut(), Ordering::Relaxed);
+        }
+    }
+
+    /// It belongs to a child whose task is part of `outer`, and waits for it.
+    pub(super) fn set_outer(&self, outer: &Self) {
+        if outer.is_in_shared() {
+            self.is_in_shared.store(true, Ordering::Relaxed);
+            lock(&self.kept).get_or_insert_default().outer = Some(NonNull::from(outer));
+        }
+    }
+
+    /// Whether who waits here may be part of a cycle.
+    #[inline(always)]
+    pub(super) fn is_in_shared(&self) -> bool {
+        // Relaxed: it does not change once the scope has started.
+        self.is_in_shared.load(Ordering::Relaxed)
+    }
+
+    /// Who waits for what this scope computes, as far as that may be a shared computation.
+    pub(super) fn outwards(&self) -> Outwards<'_> {
+        match &self.needed_by {
+            NeededBy::Run(_) => Outwards::Nowhere,
+            NeededBy::Around(_) => self.around().map_or(Outwards::Nowhere, Outwards::Scope),
+            NeededBy::Waiters(shared) => Outwards::Shared(*shared),
+            NeededBy::Body(_) => {
+                let outer = lock(&self.kept).as_ref().and_then(|kept| kept.outer);
+                // SAFETY: the task of which it is a child waits for it, in that scope.
+                outer.map_or(Outwards::Nowhere, |outer| Outwards::Scope(unsafe { outer.as_ref() }))
+            }
         }
     }
 

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use super::call::{self, Value, task};
 use super::cx::{Cx, Queued};
+use super::cycle;
 use super::delayed::DC;
 use super::doomed::doomed;
 use super::links::List;
@@ -31,6 +32,7 @@ use super::scope::{self, Scope, ScopePtr, Waiter};
 use super::settle;
 use super::tap::{Owned, Tapped};
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::task::Task;
 
 /// A delayed computation whose result many may need: it runs once, when the first of them does.
 ///
@@ -97,6 +99,8 @@ pub(super) enum Asked {
     Waits,
     /// He will be told, but first has to start the computation: by the step of its node.
     First(NonNull<Node>),
+    /// He would wait for himself, through these tasks.
+    Cycle(Box<[Task]>),
 }
 
 impl Head {
@@ -143,11 +147,12 @@ impl Head {
     ///
     /// # Safety
     ///
-    /// The waiter's consumer waits for the result, and holds a handle on it until it has arrived.
+    /// The waiter's consumer, which is part of `scope`, waits for the result, and holds a handle on it until it has arrived.
     #[inline(always)]
-    pub(super) unsafe fn ask(this: NonNull<Self>, waiter: NonNull<Waiter>) -> Asked {
+    pub(super) unsafe fn ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: &Scope) -> Asked {
         // SAFETY: as in `state`; the waiter is not in the list yet.
         let (waiters, next) = unsafe { (&(*this.as_ptr()).waiters, &(*waiter.as_ptr()).next) };
+        let mut asking = None;
         loop {
             let first = next.get();
             if first == DONE {
@@ -155,6 +160,13 @@ impl Head {
             }
             if first == FAILED {
                 return Asked::Failed;
+            }
+            if !first.is_null() && scope.is_in_shared() && asking.is_none() {
+                asking = Some(cycle::lock_asking());
+                // SAFETY: the consumer does not wait yet, so it is the caller's.
+                if let Some(path) = unsafe { cycle::path((*waiter.as_ptr()).consumer, scope, this) } {
+                    return Asked::Cycle(path.into());
+                }
             }
             // Release, pairs with the Acquire in `settle`, which reads the waiter. Acquire: as in `state`.
             match waiters.compare_exchange(first, waiter.as_ptr(), Ordering::Release, Ordering::Acquire) {

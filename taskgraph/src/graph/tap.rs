@@ -121,13 +121,18 @@ impl Asking {
         self.missing -= 1;
         waiter.scope.set(self.scope);
         // SAFETY: the tap holds a handle until the node's inputs have all arrived.
-        match unsafe { Head::ask(*head, NonNull::from(waiter)) } {
+        match unsafe { Head::ask(*head, NonNull::from(waiter), cx.scope()) } {
             Asked::Waits => {}
             Asked::First(shared) if self.first.is_none() => self.first = Some(shared),
             // SAFETY: nobody has asked for it before, so its node is ours.
             Asked::First(shared) => cx.add_ready(unsafe { List::of(shared) }),
             // SAFETY: the node waits for this.
             Asked::Done => self.arrival = unsafe { Node::input_arrived(node) },
+            // SAFETY: as above.
+            Asked::Cycle(path) => unsafe {
+                settle::blame_cycle(node, path, cx);
+                self.arrival = Node::input_failed(node, ptr::null_mut());
+            },
             // SAFETY: as above, and the result has failed.
             Asked::Failed => unsafe {
                 Head::blame(*head, node, cx.scope());

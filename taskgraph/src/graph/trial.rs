@@ -1,7 +1,7 @@
-//! Trials: a computation that a body starts, and may leave to itself when its time is up.
+//! Trials: a computation that a body starts as one of several tries, or leaves to itself when its time is up.
 //!
-//! What a body [awaits](super::awaited) is waited for by its task. A trial is waited for by the whole run: a body that
-//! does not come to its end in time keeps its worker, but nobody else. Its result is dropped, whenever it comes.
+//! What a body [awaits](super::awaited) is waited for by its task. What it may leave is waited for by the whole run: if that
+//! does not come to its end in time, it keeps its worker, but nobody else. Its result is dropped, whenever it comes.
 
 use std::future::Future;
 use std::mem;
@@ -26,9 +26,10 @@ enum State<T> {
 pub(crate) struct Stopper(Arc<dyn Stop>);
 
 impl<T: Send + 'static> Trial<T> {
-    /// Starts a computation, from the body that is polled on this thread. It is the try of this number, from 1.
-    pub(crate) fn start(delayed: DC<T>, attempt: u32) -> Self {
-        Self(match awaited::start(delayed, Bond::Run { attempt }) {
+    /// Starts a computation, from the body that is polled on this thread. It is the try of this number, from 1; one that
+    /// may be [left](Self::leave) has a bond with the run.
+    pub(crate) fn start(delayed: DC<T>, bond: Bond, attempt: u32) -> Self {
+        Self(match awaited::start(delayed, bond, Some(attempt)) {
             Ok(child) => State::Started(child),
             Err(error) => State::Failed(error),
         })
