@@ -3,6 +3,7 @@
 mod borrows;
 mod generator;
 mod named;
+mod options;
 mod parameters;
 mod qualifiers;
 mod result;
@@ -15,6 +16,7 @@ use crate::model::Delayed;
 
 /// Complains about all that a delayed function cannot be, in the order it is written.
 pub(crate) fn check(delayed: &Delayed, complaints: &mut Complaints) {
+    options::check(delayed, complaints);
     qualifiers::check(delayed, complaints);
     parameters::check(delayed, complaints);
     named::check(delayed, complaints);
@@ -167,5 +169,58 @@ mod tests {
             "a `#[delayed]` function cannot be `const`: nothing of it runs before a run",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn options_may_be_written_in_these_ways() {
+        let fine = [
+            ("limit = 4", "fn f(self) {}"),
+            ("limit = \"db\",", "async fn f() {}"),
+            ("timeout = \"1m 30s\", priority = 5", "fn f(self: Arc<Self>) {}"),
+            ("priority = -2147483648", "fn f() {}"),
+            ("retries = 3", "fn f(a: u8, b: &str) -> Self {}"),
+            ("backoff = \"1s..1s\", retry_if = <E as Judge>::is_worth::<u8>, retries = 1", "fn f() {}"),
+            ("named, retries = 1, retry_if = Self::f, limit = 1, timeout = \"100ms\", name = \"f\"", "fn f() {}"),
+        ];
+        for (options, function) in fine {
+            assert_eq!(complaints(options, function), [""; 0], "about `{options}`");
+        }
+    }
+
+    #[test]
+    fn every_mistake_about_options_is_complained_about_once() {
+        let cases = [
+            ("limit = 0", "`limit` takes a number from 1, or the name of a limit that several functions share"),
+            ("limit", "`limit` takes a number from 1"),
+            ("limit = db", "`limit` takes a number from 1"),
+            ("limit = \" \"", "a limit that functions share needs a name"),
+            ("limit = 1, limit = \"db\"", "`limit` is given twice"),
+            ("timeout = 30", "`timeout` takes a duration, as a text"),
+            ("timeout = \"0s\"", "`0s` is no time at all"),
+            ("timeout = \"30\"", "`30` is not a duration"),
+            ("timeout = \"1s\", timeout = \"1s\"", "`timeout` is given twice"),
+            ("retries = 0", "`retries` takes a number from 1"),
+            ("retries = \"3\", backoff = \"1s..2s\", retry_if = f", "`retries` takes a number from 1"),
+            ("retries = 1, retries = 2", "`retries` is given twice"),
+            ("backoff = \"1s..2s\"", "`backoff` says how long to wait before a further try, and there is none"),
+            ("retries = 1, backoff = \"1s\"", "`1s` is not from one duration to another"),
+            ("retries = 1, backoff = \"2s..1s\"", "`2s` is longer than `1s`"),
+            ("retries = 1, backoff = 1..2", "`backoff` takes two durations, as a text"),
+            ("retry_if = f", "`retry_if` says which failures are worth a further try, and there is none"),
+            ("retries = 1, retry_if = |e| true", "`retry_if` takes the path of a function"),
+            ("retries = 1, retry_if = f()", "`retry_if` takes the path of a function"),
+            ("retries = 1, retry_if = f, retry_if = f", "`retry_if` is given twice"),
+            ("priority = 2147483648", "`priority` takes a whole number from -2147483648 to 2147483647"),
+            ("priority = 1.5", "`priority` takes a whole number"),
+            ("priority = 5s", "`priority` takes a whole number"),
+            ("priority = high", "`priority` takes a whole number"),
+            ("priority = 1, priority = -1", "`priority` is given twice"),
+        ];
+        for (options, expected) in cases {
+            let found = complaints(options, "fn f(a: u8) {}");
+            assert!(matches!(&found[..], [one] if one.starts_with(expected)), "`{options}` gives {found:#?}");
+        }
+        let expected = ["a method cannot be tried again: its receiver is used up"];
+        assert_eq!(complaints("retries = 1", "fn f(self) {}"), expected);
     }
 }

@@ -4,7 +4,9 @@ mod body;
 mod caret;
 mod inputs;
 mod named;
+mod policy;
 mod signature;
+mod tries;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -58,6 +60,13 @@ pub(crate) fn expand(delayed: &Delayed) -> TokenStream {
     }
 }
 
+/// ```text
+/// in:   nothing said         timeout or priority          retries
+/// out:  call::<..>(          governed::<..>(              retried::<..>(
+///           (inputs,),           (inputs,), policy,           (inputs,), policy,
+///           body,                body,                        what makes bodies,
+///       )                    )                            )
+/// ```
 fn call(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStream {
     let inputs = delayed.inputs.iter().map(inputs::input);
     let body = body::body(delayed, brace, statements);
@@ -66,9 +75,17 @@ fn call(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStrea
     let value = body::value(delayed);
     let captured = body::caret(delayed);
     let body_type = quote_spanned!(captured=> _);
-    let arguments = quote_spanned!(here()=> (#(#inputs,)*), #body);
+    let policy = policy::policy(delayed).map(|policy| quote_spanned!(here()=> #policy,));
+    let (call, more) = match (&policy, &delayed.options.retries) {
+        (None, _) => ("call", None),
+        (Some(_), None) => ("governed", None),
+        // The types of what makes the bodies, and of these.
+        (Some(_), Some(_)) => ("retried", Some(quote_spanned!(caret=> _, _,))),
+    };
+    let call = Ident::new(call, caret);
+    let arguments = quote_spanned!(here()=> (#(#inputs,)*), #policy #body);
     quote_spanned! {caret=>
-        ::taskgraph::__private::call::<__Task, ::taskgraph::__private::#kind, #value, _, #body_type, _>(#arguments)
+        ::taskgraph::__private::#call::<__Task, ::taskgraph::__private::#kind, #value, _, #body_type, #more _>(#arguments)
     }
 }
 

@@ -3,10 +3,12 @@
 //! The model is wider than what is supported: a function with mistakes has one too, so that all of them can be told
 //! at once and a stub of the right shape can take its place.
 
+use std::time::Duration;
+
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::token::Brace;
-use syn::{Attribute, Block, Expr, LitInt, LitStr, Pat, Receiver, Signature, Token, Type, Visibility};
+use syn::{Attribute, Block, Expr, ExprPath, LitInt, LitStr, Pat, Receiver, Signature, Token, Type, Visibility};
 
 /// A function as written. Its tokens are the function again.
 #[derive(Clone)]
@@ -69,9 +71,43 @@ impl Delayed {
 pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     /// How many of its bodies may run at once.
-    pub(crate) limit: Option<LitInt>,
+    pub(crate) limit: Option<Limit>,
     /// `named`: arguments are given by their names, through a builder.
     pub(crate) named: Option<Ident>,
+    /// How long it may take.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retries: Option<Retries>,
+    pub(crate) backoff: Option<Backoff>,
+    pub(crate) retry_if: Option<RetryIf>,
+    /// The higher one is taken first.
+    pub(crate) priority: Option<i32>,
+}
+
+/// How many bodies may run at once.
+pub(crate) enum Limit {
+    /// `limit = 4`: of this function.
+    Own(LitInt),
+    /// `limit = "db"`: of all functions that name it.
+    Shared(LitStr),
+}
+
+/// `retries = 3`: how many more tries there are after the first.
+pub(crate) struct Retries {
+    pub(crate) key: Ident,
+    pub(crate) count: LitInt,
+}
+
+/// `backoff = "100ms..10s"`: how long to wait before the second try, and how long that may become.
+pub(crate) struct Backoff {
+    pub(crate) key: Ident,
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+}
+
+/// `retry_if = path`: a function that says whether a failure is worth another try.
+pub(crate) struct RetryIf {
+    pub(crate) key: Ident,
+    pub(crate) function: ExprPath,
 }
 
 /// A parameter other than `self`.

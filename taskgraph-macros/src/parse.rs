@@ -2,6 +2,7 @@
 //!
 //! Complains only about what has no place in the model; [`check`](crate::check) does the rest.
 
+mod durations;
 mod function;
 mod input;
 mod options;

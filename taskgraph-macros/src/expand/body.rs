@@ -9,8 +9,9 @@ use syn::{Type, parse_quote, parse_quote_spanned};
 use super::caret::start_of;
 use super::inputs;
 use super::signature::{self, braced};
-use crate::model::{Delayed, Generator, Output, Shape};
-use crate::names::{here, yielder};
+use super::tries;
+use crate::model::{Delayed, Generator, Limit, Output, Shape};
+use crate::names::{here, plain_name, yielder};
 use crate::parse::first_type_mut;
 
 /// ```text
@@ -18,10 +19,20 @@ use crate::parse::first_type_mut;
 /// out:  move |(w, name,)| -> R { let w: T = w; let name: &str = Held::<str>::get(&name); { BODY } }
 /// ```
 ///
+/// With `retries` that is one try, a closure without parameters; [`tries`] makes those.
+///
 /// The body keeps its braces: an item in it must not change what the types of the parameters mean.
 pub(super) fn body(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStream {
     let names = delayed.inputs.iter().map(|input| &input.name);
     let parameters = quote_spanned!(here()=> (#(#names,)*));
+    if delayed.options.retries.is_some() {
+        let once = closure(delayed, None, brace, statements);
+        return tries::tries(&delayed.inputs, &parameters, &once);
+    }
+    closure(delayed, Some(parameters), brace, statements)
+}
+
+fn closure(delayed: &Delayed, parameters: Option<TokenStream>, brace: Brace, statements: &TokenStream) -> TokenStream {
     let caret = caret(delayed);
     if let Some(generator) = &delayed.generator {
         let generate = generate(delayed, generator);
@@ -109,13 +120,17 @@ fn async_block(delayed: &Delayed, caret: Span, returned: &Type, body: TokenStrea
 }
 
 /// ```text
-/// in:   BLOCK, of a function with `limit = 4`
-/// out:  { static __LIMIT: Limit = Limit::new(4); __LIMIT.apply(BLOCK) }
+/// in:   BLOCK, of a function with `limit = 4`, or `limit = "db"`
+/// out:  { static __LIMIT: Limit = Limit::new(4); __LIMIT.apply(BLOCK) }, or with `Limit::named("db")`
 /// ```
 fn limited(delayed: &Delayed, caret: Span, block: TokenStream) -> TokenStream {
-    let Some(limit) = &delayed.options.limit else { return block };
+    let limit = match &delayed.options.limit {
+        None => return block,
+        Some(Limit::Own(count)) => quote_spanned!(here()=> new(#count)),
+        Some(Limit::Shared(name)) => quote_spanned!(here()=> named(#name)),
+    };
     let inside = quote_spanned! {here()=>
-        static __LIMIT: ::taskgraph::__private::Limit = ::taskgraph::__private::Limit::new(#limit);
+        static __LIMIT: ::taskgraph::__private::Limit = ::taskgraph::__private::Limit::#limit;
         __LIMIT.apply(#block)
     };
     braced(Brace(caret), inside)
@@ -152,8 +167,12 @@ fn variables(delayed: &Delayed) -> TokenStream {
         let self_token = &receiver.self_token;
         quote_spanned!(here()=> let _ = &#self_token;)
     });
-    let variables = delayed.inputs.iter().map(inputs::variable);
-    quote_spanned!(here()=> #receiver #(#variables)*)
+    let is_tried_again = delayed.options.retries.is_some();
+    // The same of an argument that is no parameter of the closure.
+    let captured = delayed.inputs.iter().filter(|input| is_tried_again && plain_name(&input.pattern).is_none());
+    let captured = captured.map(|input| &input.name);
+    let variables = delayed.inputs.iter().map(|input| inputs::variable(input, is_tried_again));
+    quote_spanned!(here()=> #receiver #(let _ = &#captured;)* #(#variables)*)
 }
 
 /// The type of the result, as far as it has a name.

@@ -16,6 +16,8 @@
 //! input       called(x)            called(x)            called_optional(x)      called_optional(x)
 //! variable    as above             as above             let x: Option<T> = x;   let x: T = x, or else y;
 //! ```
+//!
+//! With `retries` the tries of a call have a `&T` [between them](super::tries): `&*x` is for all of them what is `&x` else.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -96,25 +98,23 @@ pub(super) fn input(input: &Input) -> TokenStream {
 }
 
 /// The variable the body sees: the user's pattern and type, so that warnings about them are the user's.
-pub(super) fn variable(input: &Input) -> TokenStream {
+pub(super) fn variable(input: &Input, is_tried_again: bool) -> TokenStream {
     let Input { attrs, pattern, name, written, .. } = input;
-    if let Giving::Default(default) = input.giving() {
-        let value = or_default(input, default);
-        return quote_spanned!(here()=> #(#attrs)* let #pattern: #written = #value;);
-    }
-    let value = match &input.passing {
+    let lent = if is_tried_again { quote_spanned!(here()=> &*#name) } else { quote_spanned!(here()=> &#name) };
+    let value = match (&input.passing, input.giving()) {
+        (_, Giving::Default(default)) => or_default(input, default, &lent),
         // A call, because clippy finds no use in `let _x = x;`.
-        Passing::Owned if is_unused(pattern) => quote_spanned!(here()=> ::core::convert::identity(#name)),
-        Passing::Owned => quote!(#name),
-        Passing::Borrowed(borrowed) => {
-            quote_spanned! {here()=> ::taskgraph::__private::Held::<#borrowed>::get(&#name) }
+        (Passing::Owned, _) if is_unused(pattern) => quote_spanned!(here()=> ::core::convert::identity(#name)),
+        (Passing::Owned, _) => quote!(#name),
+        (Passing::Borrowed(borrowed), _) => {
+            quote_spanned! {here()=> ::taskgraph::__private::Held::<#borrowed>::get(#lent) }
         }
     };
     quote_spanned!(here()=> #(#attrs)* let #pattern: #written = #value;)
 }
 
 /// What was given, or the default. That is a closure's result, because it is no place to `return` from.
-fn or_default(input: &Input, default: Option<&syn::Expr>) -> TokenStream {
+fn or_default(input: &Input, default: Option<&syn::Expr>, lent: &TokenStream) -> TokenStream {
     let Input { name, written, .. } = input;
     let start = start_of(written);
     let default = default.map_or_else(
@@ -123,10 +123,9 @@ fn or_default(input: &Input, default: Option<&syn::Expr>) -> TokenStream {
     );
     let (place, given) = match &input.passing {
         Passing::Owned => (quote!(#name), quote!(#name)),
-        Passing::Borrowed(borrowed) => (
-            quote_spanned!(here()=> &#name),
-            quote_spanned!(here()=> ::taskgraph::__private::Held::<#borrowed>::get(#name)),
-        ),
+        Passing::Borrowed(borrowed) => {
+            (lent.clone(), quote_spanned!(here()=> ::taskgraph::__private::Held::<#borrowed>::get(#name)))
+        }
     };
     quote_spanned! {here()=>
         match #place {

@@ -1,16 +1,29 @@
-//! What stands in `#[delayed(..)]`. A new option is a field in [`Options`], a name in [`KNOWN`], and an arm here.
+//! What stands in `#[delayed(..)]`. A new option is a field in [`Options`], an example in [`KNOWN`], and an arm here.
+
+use std::time::Duration;
 
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{LitInt, LitStr, Token};
+use syn::{ExprPath, LitInt, LitStr, Token};
 
+use super::durations;
 use crate::complaints::Complaints;
-use crate::model::Options;
+use crate::model::{Backoff, Limit, Options, Retries, RetryIf};
 
-/// How each option is written.
-const KNOWN: [&str; 3] = ["name = \"..\"", "named", "limit = 4"];
+/// How each option is written. What takes a number or a name is there for both.
+const KNOWN: [&str; 9] = [
+    "name = \"..\"",
+    "named",
+    "limit = 4",
+    "limit = \"..\"",
+    "timeout = \"30s\"",
+    "retries = 3",
+    "backoff = \"100ms..10s\"",
+    "retry_if = path",
+    "priority = 5",
+];
 
 /// `key` or `key = value`; the value is read when the key is known.
 struct Written {
@@ -32,6 +45,37 @@ impl Parse for Written {
     }
 }
 
+impl Written {
+    /// What stands behind the `=`, if it is a `T`.
+    fn value<T: Parse>(&self) -> Option<T> {
+        self.value_with(T::parse)
+    }
+
+    fn value_with<T>(&self, read: impl FnOnce(ParseStream<'_>) -> syn::Result<T>) -> Option<T> {
+        let value = |input: ParseStream<'_>| {
+            input.parse::<Token![=]>()?;
+            read(input)
+        };
+        value.parse2(self.value.clone()).ok()
+    }
+
+    /// Complains of a value that is none for this option, which takes `what`.
+    fn takes(&self, what: &str, complaints: &mut Complaints) {
+        let key = &self.key;
+        let example = KNOWN.iter().find(|example| example.split(' ').next().is_some_and(|known| key == known));
+        complaints.about(key, format!("`{key}` takes {what}"), format!("write `{}`", example.unwrap_or(&"")));
+    }
+
+    /// Keeps what the option says, unless it was there before.
+    fn put<T>(&self, place: &mut Option<T>, said: Option<T>, complaints: &mut Complaints) {
+        let Some(said) = said else { return };
+        if place.is_some() {
+            complaints.about(&self.key, format!("`{}` is given twice", self.key), "keep one of them");
+        }
+        place.get_or_insert(said);
+    }
+}
+
 pub(crate) fn options(tokens: TokenStream, complaints: &mut Complaints) -> Options {
     let mut options = Options::default();
     let written = match Punctuated::<Written, Token![,]>::parse_terminated.parse2(tokens) {
@@ -42,53 +86,121 @@ pub(crate) fn options(tokens: TokenStream, complaints: &mut Complaints) -> Optio
         }
     };
     for option in written {
-        match option.key.to_string().as_str() {
-            "name" => text(&mut options.name, &option, complaints),
-            "limit" => count(&mut options.limit, &option, complaints),
-            "named" => flag(&mut options.named, option, complaints),
-            unknown => complaints.about(&option.key, format!("`#[delayed]` has no option `{unknown}`"), known()),
-        }
+        understand(&option, &mut options, complaints);
     }
     options
 }
 
-/// Reads `key = ".."` into its place.
-fn text(place: &mut Option<LitStr>, option: &Written, complaints: &mut Complaints) {
-    let Written { key, value } = option;
-    let literal = |input: ParseStream<'_>| {
-        input.parse::<Token![=]>()?;
-        input.parse::<LitStr>()
-    };
-    match literal.parse2(value.clone()) {
-        Err(_) => complaints.about(key, format!("`{key}` takes a text"), format!("write `{key} = \"..\"`")),
-        Ok(_) if place.is_some() => complaints.about(key, format!("`{key}` is given twice"), "keep one of them"),
-        Ok(literal) => *place = Some(literal),
+fn understand(option: &Written, options: &mut Options, complaints: &mut Complaints) {
+    match option.key.to_string().as_str() {
+        "name" => option.put(&mut options.name, text(option, complaints), complaints),
+        "named" => option.put(&mut options.named, Some(flag(option, complaints)), complaints),
+        "limit" => option.put(&mut options.limit, limit(option, complaints), complaints),
+        "timeout" => option.put(&mut options.timeout, timeout(option, complaints), complaints),
+        "retries" => option.put(&mut options.retries, Some(retries(option, complaints)), complaints),
+        "backoff" => option.put(&mut options.backoff, backoff(option, complaints), complaints),
+        "retry_if" => option.put(&mut options.retry_if, retry_if(option, complaints), complaints),
+        "priority" => option.put(&mut options.priority, priority(option, complaints), complaints),
+        unknown => complaints.about(&option.key, format!("`#[delayed]` has no option `{unknown}`"), known()),
     }
 }
 
-/// Reads `key = 4` into its place.
-fn count(place: &mut Option<LitInt>, option: &Written, complaints: &mut Complaints) {
-    let Written { key, value } = option;
-    let literal = |input: ParseStream<'_>| {
-        input.parse::<Token![=]>()?;
-        input.parse::<LitInt>()
-    };
-    match literal.parse2(value.clone()) {
-        Ok(_) if place.is_some() => complaints.about(key, format!("`{key}` is given twice"), "keep one of them"),
-        Ok(literal) if literal.base10_parse::<u32>().is_ok_and(|count| 0 < count) => *place = Some(literal),
-        _ => complaints.about(key, format!("`{key}` takes a number from 1"), format!("write `{key} = 4`")),
+/// `name = ".."`
+fn text(option: &Written, complaints: &mut Complaints) -> Option<LitStr> {
+    let text = option.value();
+    if text.is_none() {
+        option.takes("a text", complaints);
     }
+    text
 }
 
-/// Reads `key` into its place.
-fn flag(place: &mut Option<Ident>, option: Written, complaints: &mut Complaints) {
-    let Written { key, value } = option;
-    if !value.is_empty() {
-        complaints.about(&key, format!("`{key}` takes no value"), format!("write `{key}`"));
-    } else if place.is_some() {
-        complaints.about(&key, format!("`{key}` is given twice"), "keep one of them");
+/// `named`
+fn flag(option: &Written, complaints: &mut Complaints) -> Ident {
+    let key = &option.key;
+    if !option.value.is_empty() {
+        complaints.about(key, format!("`{key}` takes no value"), format!("write `{key}`"));
     }
-    place.get_or_insert(key);
+    key.clone()
+}
+
+/// `limit = 4`, `limit = "db"`
+fn limit(option: &Written, complaints: &mut Complaints) -> Option<Limit> {
+    if let Some(name) = option.value::<LitStr>() {
+        if name.value().trim().is_empty() {
+            complaints.about(&name, "a limit that functions share needs a name", "write `limit = \"db\"`");
+        }
+        return Some(Limit::Shared(name));
+    }
+    let count = count(option);
+    if count.is_none() {
+        option.takes("a number from 1, or the name of a limit that several functions share", complaints);
+    }
+    count.map(Limit::Own)
+}
+
+/// A number from 1.
+fn count(option: &Written) -> Option<LitInt> {
+    option.value::<LitInt>().filter(|literal| literal.base10_parse::<u32>().is_ok_and(|count| 0 < count))
+}
+
+/// `timeout = "30s"`
+fn timeout(option: &Written, complaints: &mut Complaints) -> Option<Duration> {
+    let Some(literal) = option.value::<LitStr>() else {
+        option.takes("a duration, as a text", complaints);
+        return None;
+    };
+    durations::duration(&literal.value()).map_err(|what| complaints.about(&literal, what, durations::HELP)).ok()
+}
+
+/// `retries = 3`. One that is wrong is one all the same: what only goes with it is no mistake then.
+fn retries(option: &Written, complaints: &mut Complaints) -> Retries {
+    let count = count(option).unwrap_or_else(|| {
+        option.takes("a number from 1", complaints);
+        LitInt::new("1", option.key.span())
+    });
+    Retries { key: option.key.clone(), count }
+}
+
+/// `backoff = "100ms..10s"`
+fn backoff(option: &Written, complaints: &mut Complaints) -> Option<Backoff> {
+    let Some(literal) = option.value::<LitStr>() else {
+        option.takes("two durations, as a text", complaints);
+        return None;
+    };
+    let (min, max) = durations::range(&literal.value())
+        .map_err(|(what, help)| complaints.about(&literal, what, help))
+        .ok()?
+        .into_inner();
+    Some(Backoff { key: option.key.clone(), min, max })
+}
+
+/// `retry_if = path`
+fn retry_if(option: &Written, complaints: &mut Complaints) -> Option<RetryIf> {
+    let Some(function) = option.value::<ExprPath>() else {
+        let key = &option.key;
+        complaints.about(
+            key,
+            format!("`{key}` takes the path of a function that looks at an error, `fn(&E) -> bool`"),
+            format!("give it a name, and write `{key} = that_name`"),
+        );
+        return None;
+    };
+    Some(RetryIf { key: option.key.clone(), function })
+}
+
+/// `priority = 5`, `priority = -1`
+fn priority(option: &Written, complaints: &mut Complaints) -> Option<i32> {
+    let priority = option.value_with(|input| {
+        let minus = input.parse::<Option<Token![-]>>()?;
+        let literal = input.parse::<LitInt>()?;
+        let sign = minus.map_or("", |_| "-");
+        Ok(format!("{sign}{}", literal.base10_digits()).parse().ok().filter(|_| literal.suffix().is_empty()))
+    });
+    let priority = priority.flatten();
+    if priority.is_none() {
+        option.takes(&format!("a whole number from {} to {}", i32::MIN, i32::MAX), complaints);
+    }
+    priority
 }
 
 fn known() -> String {
