@@ -1,5 +1,7 @@
 //! What comes out of the attribute, once for each kind of function.
 
+mod options;
+
 use proc_macro2::TokenStream;
 
 #[track_caller]

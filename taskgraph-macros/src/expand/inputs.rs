@@ -100,7 +100,9 @@ pub(super) fn input(input: &Input) -> TokenStream {
 /// The variable the body sees: the user's pattern and type, so that warnings about them are the user's.
 pub(super) fn variable(input: &Input, is_tried_again: bool) -> TokenStream {
     let Input { attrs, pattern, name, written, .. } = input;
-    let lent = if is_tried_again { quote_spanned!(here()=> &*#name) } else { quote_spanned!(here()=> &#name) };
+    // Where a body gives away what it has only borrowed, that is shown at the parameter.
+    let borrow = name.span();
+    let lent = if is_tried_again { quote_spanned!(borrow=> &*#name) } else { quote_spanned!(borrow=> &#name) };
     let value = match (&input.passing, input.giving()) {
         (_, Giving::Default(default)) => or_default(input, default, &lent),
         // A call, because clippy finds no use in `let _x = x;`.

@@ -3,35 +3,39 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// What a duration looks like, for those who wrote another thing.
-pub(super) const HELP: &str = "write numbers with their units: `100ms`, `30s`, `1m 30s`";
+/// What is wrong with a text, and what helps against it.
+type Wrong = (String, String);
 
-/// One that is not nothing, or what is wrong with the text.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err(format!("`{text}` is no time at all")),
-        Ok(duration) => Ok(duration),
-        Err(_) if text.trim().is_empty() => Err("there is no duration here".to_owned()),
-        Err(_) => Err(format!("`{}` is not a duration", text.trim())),
-    }
+/// One that is not nothing.
+pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+    let what = match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => {
+            let help = "write a longer one, `100ms`, `30s` or `1m 30s`";
+            return Err((format!("`{text}` is no time at all"), help.to_owned()));
+        }
+        Ok(duration) => return Ok(duration),
+        Err(_) if text.trim().is_empty() => "there is no duration here".to_owned(),
+        Err(_) => format!("`{text}` is not a duration"),
+    };
+    Err((what, "write numbers with their units, `100ms`, `30s` or `1m 30s`".to_owned()))
 }
 
-/// `100ms..10s`, or what is wrong with the text and what helps against it.
-pub(super) fn range(text: &str) -> Result<RangeInclusive<Duration>, (String, String)> {
-    const BOTH: &str = "write the first delay and the longest: `100ms..10s`";
+/// `100ms..10s`
+pub(super) fn range(text: &str) -> Result<RangeInclusive<Duration>, Wrong> {
+    let both = "write the first delay and the longest, `100ms..10s`".to_owned();
     let Some((min, max)) = text.split_once("..") else {
-        return Err((format!("`{text}` is not from one duration to another"), BOTH.to_owned()));
+        return Err((format!("`{text}` has no `..` between two durations"), both));
     };
     let (min, max) = (min.trim(), max.trim());
     if min.is_empty() || max.is_empty() {
-        return Err((format!("`{text}` is open at one end"), BOTH.to_owned()));
+        return Err((format!("`{text}` is open at one end"), both));
     }
-    let end = |text| duration(text).map_err(|what| (what, HELP.to_owned()));
-    let (shortest, longest) = (end(min)?, end(max)?);
-    if longest < shortest {
-        return Err((format!("`{min}` is longer than `{max}`"), format!("write `{max}..{min}`")));
+    let (first, longest) = (duration(min)?, duration(max)?);
+    if longest < first {
+        let what = format!("the first delay, `{min}`, is longer than the longest, `{max}`");
+        return Err((what, format!("write `{max}..{min}`")));
     }
-    Ok(shortest..=longest)
+    Ok(first..=longest)
 }
 
 #[cfg(test)]
@@ -54,7 +58,7 @@ mod tests {
         ];
         for (text, expected) in cases {
             let expected = expected.map(Duration::from_millis).map_err(str::to_owned);
-            assert_eq!(duration(text), expected, "of `{text}`");
+            assert_eq!(duration(text).map_err(|(what, _)| what), expected, "of `{text}`");
         }
     }
 
@@ -63,10 +67,10 @@ mod tests {
         let cases = [
             ("100ms..10s", Ok((100, 10_000))),
             ("1s .. 1s", Ok((1_000, 1_000))),
-            ("100ms", Err("`100ms` is not from one duration to another")),
+            ("100ms", Err("`100ms` has no `..` between two durations")),
             ("100ms..", Err("`100ms..` is open at one end")),
             ("..10s", Err("`..10s` is open at one end")),
-            ("10s..100ms", Err("`10s` is longer than `100ms`")),
+            ("10s..100ms", Err("the first delay, `10s`, is longer than the longest, `100ms`")),
             ("0s..1s", Err("`0s` is no time at all")),
             ("1s..x", Err("`x` is not a duration")),
             ("1s..=2s", Err("`=2s` is not a duration")),

@@ -17,7 +17,7 @@ const KNOWN: [&str; 9] = [
     "name = \"..\"",
     "named",
     "limit = 4",
-    "limit = \"..\"",
+    "limit = \"db\"",
     "timeout = \"30s\"",
     "retries = 3",
     "backoff = \"100ms..10s\"",
@@ -62,8 +62,9 @@ impl Written {
     /// Complains of a value that is none for this option, which takes `what`.
     fn takes(&self, what: &str, complaints: &mut Complaints) {
         let key = &self.key;
-        let example = KNOWN.iter().find(|example| example.split(' ').next().is_some_and(|known| key == known));
-        complaints.about(key, format!("`{key}` takes {what}"), format!("write `{}`", example.unwrap_or(&"")));
+        let is_this = |example: &&&str| example.split(' ').next().is_some_and(|known| key == known);
+        let shown: Vec<String> = KNOWN.iter().filter(is_this).map(|example| format!("`{example}`")).collect();
+        complaints.about(key, format!("`{key}` takes {what}"), format!("write {}", shown.join(" or ")));
     }
 
     /// Keeps what the option says, unless it was there before.
@@ -149,7 +150,12 @@ fn timeout(option: &Written, complaints: &mut Complaints) -> Option<Duration> {
         option.takes("a duration, as a text", complaints);
         return None;
     };
-    durations::duration(&literal.value()).map_err(|what| complaints.about(&literal, what, durations::HELP)).ok()
+    understood(durations::duration(&literal.value()), &literal, complaints)
+}
+
+/// What `literal` says, or the complaint that it says nothing.
+fn understood<T>(read: Result<T, (String, String)>, literal: &LitStr, complaints: &mut Complaints) -> Option<T> {
+    read.map_err(|(what, help)| complaints.about(literal, what, help)).ok()
 }
 
 /// `retries = 3`. One that is wrong is one all the same: what only goes with it is no mistake then.
@@ -167,10 +173,7 @@ fn backoff(option: &Written, complaints: &mut Complaints) -> Option<Backoff> {
         option.takes("two durations, as a text", complaints);
         return None;
     };
-    let (min, max) = durations::range(&literal.value())
-        .map_err(|(what, help)| complaints.about(&literal, what, help))
-        .ok()?
-        .into_inner();
+    let (min, max) = understood(durations::range(&literal.value()), &literal, complaints)?.into_inner();
     Some(Backoff { key: option.key.clone(), min, max })
 }
 
