@@ -103,9 +103,9 @@ macro_rules! kinds {
             }
 
             #[delayed($($option)*)]
-            fn generic<T: Clone + Send + Sync + 'static, const N: usize>(one: T, many: &[T]) -> [T; N]
+            fn generic<T, const N: usize>(one: T, many: &[T]) -> [T; N]
             where
-                T: Debug,
+                T: Clone + Send + Sync + 'static,
             {
                 std::array::from_fn(|i| many.get(i).unwrap_or(&one).clone())
             }
