@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// What is wrong with a text, and what helps against it.
-type Wrong = (String, String);
+pub(super) type Wrong = (String, String);
 
 /// One that is not nothing.
 pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {

@@ -154,7 +154,7 @@ fn timeout(option: &Written, complaints: &mut Complaints) -> Option<Duration> {
 }
 
 /// What `literal` says, or the complaint that it says nothing.
-fn understood<T>(read: Result<T, (String, String)>, literal: &LitStr, complaints: &mut Complaints) -> Option<T> {
+fn understood<T>(read: Result<T, durations::Wrong>, literal: &LitStr, complaints: &mut Complaints) -> Option<T> {
     read.map_err(|(what, help)| complaints.about(literal, what, help)).ok()
 }
 
