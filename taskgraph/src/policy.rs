@@ -100,7 +100,7 @@ impl Policy {
         };
         let once = graph::call::<N, R, _, _, _>((), body);
         once.set_origin(origin);
-        once
+        graph::ranked(once, self.priority)
     }
 
     async fn try_each<N, R, B, O>(

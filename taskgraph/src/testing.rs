@@ -11,6 +11,7 @@
 // A simulated run takes the place of scheduler and reactor: it is a `Host` that keeps all ready nodes in one heap and
 // takes any of them next, and a `Reactor` whose clock only moves when nothing else does.
 
+use std::collections::BTreeMap;
 use std::ptr;
 use std::sync::Arc;
 use std::thread;
@@ -38,6 +39,8 @@ const WORKERS_MAX: u64 = 8;
 ///
 /// A test can try a thousand orders in a second. One that fails does so again with the same seed, exactly, as long as the
 /// tasks themselves do the same each time: those that ask another thread, a socket, or the system's clock may not.
+///
+/// Of what is ready one of the highest [priority](DC::priority) is drawn.
 ///
 /// Time only passes when nothing else is left to do. So a body that looks again and again whether a timer is through, with
 /// `yield_now` in between, never finds out; one that awaits it does.
@@ -93,7 +96,8 @@ struct Simulation {
 
 /// What the futures of the run know of it.
 struct Station {
-    ready: Mutex<Vec<Queued>>,
+    /// By priority; without one it is 0.
+    ready: Mutex<BTreeMap<i32, Vec<Queued>>>,
     has_more: Notify,
     tokio: Handle,
     limits: Arc<Limits>,
@@ -109,7 +113,7 @@ impl Simulation {
         let tokio = Builder::new_current_thread().enable_all().start_paused(true).build();
         let tokio = tokio.map_err(|error| Error::setting(format!("cannot open what tokio needs: {error}")))?;
         let station = Station {
-            ready: Mutex::new(Vec::new()),
+            ready: Mutex::default(),
             has_more: Notify::new(),
             tokio: tokio.handle().clone(),
             // Whoever has a turn elsewhere would not give it back in the time of this run.
@@ -124,24 +128,30 @@ impl Simulation {
         let (home, reactor) = (Arc::clone(&self.station) as _, Arc::clone(&self.station) as _);
         let scope = Scope::of_run(Surroundings { home, reactor });
         let outcome = Arc::new(Outcome { scope, result: Mailbox::new() });
-        lock(&self.station.ready).push(graph::root(delayed, Arc::clone(&outcome)));
+        self.station.queue(graph::root(delayed, Arc::clone(&outcome)));
         let mut cx = Cx::new(self);
         let mut has_looked = false;
         let mut steps: u32 = 0;
         while outcome.result.is_empty() {
             match self.draw() {
-                Some(queued) => {
+                Some((queued, priority)) => {
                     let ready = cx.take(queued);
-                    let next = cx.step(ready).map(|next| cx.put_back(next));
+                    let mut next = cx.step(ready);
+                    if priority != 0 {
+                        // It has only started what it holds, which comes with it.
+                        self.publish(&mut cx);
+                        next = next.and_then(|started| cx.step(started));
+                    }
+                    let next = next.map(|next| cx.put_back(next));
                     self.publish(&mut cx);
-                    lock(&self.station.ready).extend(next);
+                    next.into_iter().for_each(|next| self.station.queue(next));
                     cx.rest();
                     steps = steps.wrapping_add(1);
                     if steps.is_multiple_of(STEPS_IN_A_ROW) {
                         self.tokio.block_on(task::yield_now());
                     }
                 }
-                None if self.wait() => has_looked &= lock(&self.station.ready).is_empty(),
+                None if self.wait() => has_looked &= !self.station.has_ready(),
                 // What was waited for here may have ended on another thread.
                 None if !has_looked => {
                     graph::look_around();
@@ -156,11 +166,11 @@ impl Simulation {
         outcome.result.take()
     }
 
-    /// Any of what is ready.
-    fn draw(&self) -> Option<Queued> {
+    /// Any of what is ready and of the highest priority.
+    fn draw(&self) -> Option<(Queued, i32)> {
         let mut ready = lock(&self.station.ready);
-        let len = ready.len() as u64;
-        (len != 0).then(|| ready.swap_remove(lock(&self.random).below(len) as usize))
+        let (&priority, ready) = ready.iter_mut().rfind(|(_, ready)| !ready.is_empty())?;
+        Some((ready.swap_remove(lock(&self.random).below(ready.len() as u64) as usize), priority))
     }
 
     /// Lets tokio get on until something is ready; false if that will not come.
@@ -170,21 +180,25 @@ impl Simulation {
             task::yield_now().await;
             time::timeout(STALLED_AFTER, self.station.has_more.notified()).await.is_ok()
         };
-        self.tokio.block_on(has_more) || !lock(&self.station.ready).is_empty()
+        self.tokio.block_on(has_more) || self.station.has_ready()
     }
 }
 
 impl Host for Simulation {
     fn publish(&self, cx: &mut Cx<'_>) {
-        cx.drain_ready(|node| lock(&self.station.ready).push(node));
+        cx.drain_ready(|node| self.station.queue(node));
     }
 
     fn defer(&self, node: Queued) {
-        lock(&self.station.ready).push(node);
+        self.station.queue(node);
     }
 
     fn defer_until_idle(&self, node: Queued) {
         self.defer(node);
+    }
+
+    fn defer_ranked(&self, node: Queued, priority: i32) {
+        self.station.rank(node, priority);
     }
 
     fn is_in_turn(&self) -> bool {
@@ -209,9 +223,24 @@ impl Host for Simulation {
     }
 }
 
+impl Station {
+    fn queue(&self, node: Queued) {
+        let priority = node.take_rank().unwrap_or_default();
+        self.rank(node, priority);
+    }
+
+    fn rank(&self, node: Queued, priority: i32) {
+        lock(&self.ready).entry(priority).or_default().push(node);
+    }
+
+    fn has_ready(&self) -> bool {
+        lock(&self.ready).values().any(|ready| !ready.is_empty())
+    }
+}
+
 impl Home for Station {
     fn inject(self: Arc<Self>, node: Queued) {
-        lock(&self.ready).push(node);
+        self.queue(node);
         self.has_more.notify_one();
     }
 }

@@ -89,7 +89,9 @@ where
 {
     let children = items.into_iter().map(make);
     match children.size_hint() {
-        (len, Some(len_max)) if len == len_max => gather::<Each, _, _>(Segment::with_capacity(len), children, len),
+        (len, Some(len_max)) if len == len_max => {
+            gather::<Each, _, _>(Segment::with_capacity(len), children, len, |_| {})
+        }
         _ => all(children),
     }
 }
@@ -114,11 +116,12 @@ struct Gather<N, T, S> {
 pub(super) fn long<N: Task, T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
     let left = children.len();
     let (results, children) = Segment::for_results(children);
-    gather::<N, _, _>(results, children, left)
+    // The children are there already.
+    gather::<N, _, _>(results, children, left, Node::mark_starter)
 }
 
 #[track_caller]
-fn gather<N, T, S>(results: Segment<T>, children: S, left: usize) -> DC<Vec<T>>
+fn gather<N, T, S>(results: Segment<T>, children: S, left: usize, mark_pump: fn(&Node)) -> DC<Vec<T>>
 where
     N: Task,
     T: Send + 'static,
@@ -128,6 +131,7 @@ where
     let node = Node::new(Gather::<N, T, S>::TABLE, Location::caller(), 1);
     let pump = Node::new(Gather::<N, T, S>::PUMP, Location::caller(), 0);
     pump.attach(Destination::signal(gather.cast()));
+    mark_pump(&pump);
     // SAFETY: the memory is room for a `Gather`, whose only leaf is its pump.
     unsafe {
         let (handed_out, children) = (0, Some(children));

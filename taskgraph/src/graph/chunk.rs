@@ -59,6 +59,7 @@ impl<F: FanOut> Chunk<F> {
         // SAFETY: the caller's promise; the chunk is in no list.
         unsafe {
             chunk.as_ref().wait_for(children);
+            chunk.as_ref().mark_starter();
             (*chunk.cast::<Self>().as_ptr()).held = leaves;
             List::of(chunk)
         }

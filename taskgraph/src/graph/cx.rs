@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::inside;
 use super::links::List;
 use super::node::{Node, Ready};
+use super::ranked::Rank;
 use super::scope::{Home, Scope, ScopePtr};
 use super::settle;
 
@@ -22,6 +23,8 @@ pub(crate) trait Host {
     fn defer(&self, node: Queued);
     /// Queues a node for whoever would go idle without it.
     fn defer_until_idle(&self, node: Queued);
+    /// Queues a node by its priority: a positive one before everything else that is ready, a negative one after it.
+    fn defer_ranked(&self, node: Queued, priority: i32);
     /// Whether the node at hand, which was queued for whoever would go idle, was taken by somebody who would not: it has
     /// waited for long. Told once.
     fn is_in_turn(&self) -> bool;
@@ -61,6 +64,28 @@ impl Queued {
     /// The node knows its scope.
     pub(super) unsafe fn again(ready: Ready) -> Self {
         Self(ready.0)
+    }
+
+    /// The priority of a node that is to be put among the ranks; told once.
+    #[inline(always)]
+    pub(crate) fn take_rank(&self) -> Option<i32> {
+        // SAFETY: a queued node is alive, and ours.
+        unsafe { self.0.as_ref() }.is_ranked().then(|| self.take_known_rank())
+    }
+
+    #[cold]
+    fn take_known_rank(&self) -> i32 {
+        // SAFETY: as above, and it is ranked.
+        unsafe {
+            self.0.as_ref().forget_rank();
+            Rank::of(self.0)
+        }
+    }
+
+    /// Whether all that its step does is to make other nodes ready.
+    pub(crate) fn is_starter(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { self.0.as_ref() }.is_starter()
     }
 }
 
@@ -111,13 +136,16 @@ impl<'h> Cx<'h> {
         settle::abandon(node, self)
     }
 
-    /// Hands over the nodes that the last step made ready besides the one it returned; whether there were any.
+    /// Whether the last step made nodes ready besides the one it returned.
     #[inline(always)]
-    pub(crate) fn drain_ready(&mut self, mut queue: impl FnMut(Queued)) -> bool {
-        let ready = self.take_ready();
-        let any = !ready.is_empty();
-        ready.for_each(|node| queue(Queued::new(Ready(node), self.scope)));
-        any
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Hands those over.
+    #[inline(always)]
+    pub(crate) fn drain_ready(&mut self, mut queue: impl FnMut(Queued)) {
+        self.take_ready().for_each(|node| queue(Queued::new(Ready(node), self.scope)));
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@ use super::call::{self, Fallible, FallibleGrowing, Function, Growing, Outcome, R
 use super::delayed::DC;
 use super::input::Plain;
 use super::label;
+use super::ranked;
 use super::shared::{self, Shared};
 use crate::error::{Cause, Error};
 
@@ -133,6 +134,44 @@ impl<T: Send + 'static> DC<T> {
     #[track_caller]
     pub fn attempt(self) -> DC<Result<T, Error>> {
         attempt::attempt(self)
+    }
+
+    /// Among what is ready, a computation of higher priority is started first. Without a word it is 0.
+    ///
+    /// It starts with the highest positive priority before everything else that is ready in its runtime, of whatever run;
+    /// of equal ones with the oldest. With a negative one it starts when nothing else is ready. A run that is started with
+    /// such a computation has its priority from then on.
+    ///
+    /// What is ordered is the start, and nothing else:
+    ///
+    /// * A body that runs is not interrupted. The next worker that ends a step takes what is urgent.
+    /// * What the computation is made of starts with it, so its arguments are not hurried before it, nor anything that
+    ///   somebody else computes for it. What it makes itself, once it has started, has no priority of its own.
+    /// * Ready is what could start now. Of a list in which all have a positive priority that is all of it; of other long
+    ///   lists, of `each`, and of generators what was handed out so far: some hundred computations ahead of the workers.
+    ///   Those who look for work while a list is handed out take the highest that they find by then.
+    /// * As long as urgent computations come, everything else waits.
+    ///
+    /// Of several priorities the one that is said last counts. Each costs a node and a lock: it is for what takes longer
+    /// than that, some hundred nanoseconds.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use taskgraph::{DC, Runtime};
+    ///
+    /// let order = Arc::new(Mutex::new(Vec::new()));
+    /// let say = |x: i32| {
+    ///     let order = Arc::clone(&order);
+    ///     DC::new(move || order.lock().unwrap().push(x), ())
+    /// };
+    /// let all = taskgraph::all([say(0), say(-1).priority(-1), say(7).priority(7), say(9).priority(9)]);
+    /// Runtime::builder().max_workers(1).no_control().build()?.run(all)?;
+    /// assert_eq!(*order.lock().unwrap(), [9, 7, 0, -1]);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn priority(self, priority: i32) -> Self {
+        ranked::ranked(self, priority)
     }
 
     /// Gives the computation a name, which errors, traces and pictures show besides that of its function.

@@ -157,6 +157,18 @@ impl<T> DC<T> {
         }
     }
 
+    /// The node whose result is the computation's, if it needs one.
+    pub(super) fn node(&self) -> Option<NonNull<Node>> {
+        self.node
+    }
+
+    /// What it starts with, if that is a single node.
+    pub(super) fn only_leaf(&self) -> Option<NonNull<Node>> {
+        self.node?;
+        // SAFETY: with a node there is a list.
+        unsafe { (*self.rest.as_ptr().cast::<List>()).only() }
+    }
+
     /// Puts the graph in the place of the node that had this destination: a tail call.
     ///
     /// # Safety

@@ -1,7 +1,7 @@
 //! A graph that a node holds until it starts it, and then its result, in the same place.
 //!
 //! Roots, attempts and shared nodes start what they hold themselves, at their own first step, so that it runs in the
-//! scope they open. Before that nothing below them is ready.
+//! scope they open; a node with a priority, when its turn comes. Before that nothing below them is ready.
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -26,6 +26,12 @@ union Place<T> {
 impl<T> Launch<T> {
     pub(super) fn new(graph: DC<T>) -> Self {
         Self { is_started: false, place: Place { held: ManuallyDrop::new(graph) } }
+    }
+
+    /// The graph, until it is started.
+    pub(super) fn held(&self) -> Option<&DC<T>> {
+        // SAFETY: it was not started, so the graph is there.
+        self.is_held().then(|| unsafe { &*self.place.held })
     }
 
     pub(super) fn is_held(&self) -> bool {

@@ -31,6 +31,12 @@ impl List {
         self.last.is_none()
     }
 
+    /// The node, if there is one only.
+    pub(super) fn only(&self) -> Option<NonNull<Node>> {
+        // SAFETY: listed nodes are alive.
+        self.last.filter(|last| unsafe { next(*last) } == *last)
+    }
+
     /// Links the nodes down to `below`, as part of a stack; gives the first.
     #[inline(always)]
     pub(super) fn into_stack(self, below: *mut Node) -> *mut Node {

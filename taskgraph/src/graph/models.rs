@@ -120,6 +120,10 @@ impl Host for Worker<'_> {
         self.defer(node);
     }
 
+    fn defer_ranked(&self, node: Queued, _: i32) {
+        self.defer(node);
+    }
+
     fn is_home(&self, _: &std::sync::Arc<dyn Home>) -> bool {
         true
     }

@@ -17,7 +17,7 @@
 //! | `origin`, `consumer`, `slot` | the constructor; whoever attaches the node, before anything below it can run | the one that settles it; an error's trace |
 //! | `link` | the owner of the list that the node is in; while it waits, its failing inputs (atomically) | the same |
 //! | `missing` | the constructor; its owner while no input is out; its inputs, once each (atomically) | its inputs |
-//! | `users` | whoever has a handle on a shared node (atomically) | the same |
+//! | `users` | whoever has a handle on a shared node (atomically); the constructor of a starter | the same; workers |
 //!
 //! What always holds:
 //!
@@ -77,6 +77,8 @@ pub(super) enum Described {
     Drain(Arc<dyn Any + Send + Sync>),
     /// Nothing that anybody wrote.
     Plumbing,
+    /// As if it were not there: what is above and below are next to each other.
+    Unseen,
 }
 
 /// What became of a node that was given up.
@@ -113,6 +115,10 @@ const FAILED: u32 = 1 << 31;
 pub(super) const WATCHED: u32 = 1 << 31;
 /// Set in `missing` until the node has asked for the shared results among its inputs.
 pub(super) const TO_ASK: u32 = 1 << 30;
+/// Set in `missing` of a ready node that starts with a [`Rank`](super::ranked::Rank), until it is among the ranks.
+pub(super) const RANKED: u32 = 1 << 29;
+/// Set in `users` of a node whose steps only make other nodes ready. Elsewhere it may be set by chance.
+const STARTER: u32 = 1 << 28;
 
 impl Node {
     pub(super) fn new(table: &'static Table, origin: &'static Location<'static>, missing: u32) -> Self {
@@ -251,6 +257,26 @@ impl Node {
         }
     }
 
+    /// Whether a ready node is to be put among the ranks, not into a queue.
+    #[inline(always)]
+    pub(super) fn is_ranked(&self) -> bool {
+        self.missing.load(Ordering::Relaxed) & RANKED != 0
+    }
+
+    /// It is among the ranks now, or will never be. Only for the owner.
+    pub(super) fn forget_rank(&self) {
+        self.missing.store(0, Ordering::Relaxed);
+    }
+
+    /// All that its steps do is to make other nodes ready.
+    pub(super) fn mark_starter(&self) {
+        self.users.store(1 | STARTER, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_starter(&self) -> bool {
+        self.users.load(Ordering::Relaxed) & STARTER != 0
+    }
+
     /// How many inputs will arrive once the node has asked for those that are shared; none if it has, or need not.
     #[inline(always)]
     pub(super) fn inputs_to_ask(&self) -> Option<u32> {
@@ -328,7 +354,7 @@ impl Node {
         match described {
             Described::Task(task) | Described::Attempt(task) => Some(task),
             Described::Label(label) => Some(Task { name: Cow::Borrowed(""), label: Some(label), origin }),
-            Described::Drain(_) | Described::Plumbing => None,
+            Described::Drain(_) | Described::Plumbing | Described::Unseen => None,
         }
     }
 

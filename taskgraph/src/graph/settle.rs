@@ -127,7 +127,11 @@ fn named(task: Option<Task>, to: Destination) -> impl Iterator<Item = Task> {
     iter::from_fn(move || {
         let mut task = described.find_map(|described| match described {
             Described::Task(task) => Some(task),
-            Described::Label(_) | Described::Attempt(_) | Described::Drain(_) | Described::Plumbing => None,
+            Described::Label(_)
+            | Described::Attempt(_)
+            | Described::Drain(_)
+            | Described::Plumbing
+            | Described::Unseen => None,
         })?;
         while let Some(Described::Label(label)) = described.next_if(|next| matches!(next, Described::Label(_))) {
             task.label = Some(label);
@@ -148,7 +152,8 @@ pub(super) fn consumers(to: Destination) -> impl Iterator<Item = Described> {
         }
     });
     // A chain of nothing but plumbing could be millions long.
-    nodes.take(16 * Error::TRACE_LEN_MAX).take_while(|described| !matches!(described, Described::Attempt(_)))
+    let nodes = nodes.take(16 * Error::TRACE_LEN_MAX).filter(|described| !matches!(described, Described::Unseen));
+    nodes.take_while(|described| !matches!(described, Described::Attempt(_)))
 }
 
 thread_local! {
@@ -231,6 +236,9 @@ impl Host for Nobody {
         unreachable!("giving a graph up that never ran defers nothing");
     }
     fn defer_until_idle(&self, _: Queued) {
+        unreachable!("giving a graph up that never ran defers nothing");
+    }
+    fn defer_ranked(&self, _: Queued, _: i32) {
         unreachable!("giving a graph up that never ran defers nothing");
     }
     fn is_in_turn(&self) -> bool {

@@ -270,7 +270,13 @@ impl Core {
     #[track_caller]
     fn start<T: Send + 'static>(self: &Arc<Self>, delayed: DC<T>, reactor: Arc<dyn Reactor>) -> Handle<T> {
         let run = Run::start(self, reactor, delayed.task());
-        Arc::clone(&self.scheduler).inject(graph::root(delayed, Arc::clone(&run)));
+        let priority = delayed.priority_at_start();
+        let root = graph::root(delayed, Arc::clone(&run));
+        if priority == 0 {
+            Arc::clone(&self.scheduler).inject(root);
+        } else {
+            self.scheduler.rank(root, priority);
+        }
         Handle::new(run)
     }
 

@@ -9,6 +9,7 @@
 //! | `searching` | those of them that look for work, or have been called and will |
 //! | `returning` | tasks that blocked, gave their place back, and want it again: they come before new workers |
 //! | `epoch` | changes of the pool: a worker that sees another one than its own moves over |
+//! | `urgent` | not a count: whether nodes wait that come before everything else that is ready |
 //!
 //! A permit is given while `running + returning < max`, so there are never more than `max` steps at once; after `max`
 //! has become smaller, a worker keeps its permit only to the end of its step. The word changes when a worker comes or
@@ -36,6 +37,8 @@ const RETURNING: u32 = 2 * COUNT_BITS;
 const MAX: u32 = 3 * COUNT_BITS;
 /// It may wrap: a worker that misses exactly so many changes in one step stays in its pool for longer, that is all.
 const EPOCH: u32 = 4 * COUNT_BITS;
+const EPOCHS: u64 = (1 << 11) - 1;
+const URGENT: u64 = 1 << 63;
 
 const RETURNING_MAX: usize = COUNT as usize / 2;
 
@@ -67,7 +70,13 @@ impl State {
     }
 
     pub(crate) fn epoch(self) -> u16 {
-        (self.0 >> EPOCH) as u16
+        (self.0 >> EPOCH & EPOCHS) as u16
+    }
+
+    /// Whether nodes wait that come before everything else.
+    #[inline(always)]
+    pub(crate) fn is_urgent(self) -> bool {
+        self.0 & URGENT != 0
     }
 
     fn has_place(self) -> bool {
@@ -90,7 +99,7 @@ impl State {
         State((epoch as u64) << EPOCH | (self.max() as u64) << MAX | (self.max() as u64) << RUNNING)
     }
 
-    /// Whether there is nothing for a worker to see here: all run, none returns, the epoch is the same.
+    /// Whether there is nothing for a worker to see here: all run, none returns, the epoch is the same, nothing is urgent.
     #[inline(always)]
     pub(crate) fn is(self, full: State) -> bool {
         self.0 & !(COUNT << SEARCHING) == full.0
@@ -117,9 +126,17 @@ impl Gate {
 
     /// Changes how many may run, and moves all workers to the pool that goes with it.
     pub(crate) fn set_max(&self, max: usize) {
-        self.update(|state| Some((state & !(COUNT << MAX) | (max as u64) << MAX).wrapping_add(one(EPOCH))));
+        self.update(|state| {
+            let epoch = (State(state).epoch() as u64 + 1) & EPOCHS;
+            Some(state & !(COUNT << MAX | EPOCHS << EPOCH) | (max as u64) << MAX | epoch << EPOCH)
+        });
         // A smaller `max` frees nothing, a larger one may.
         self.call_returning();
+    }
+
+    /// Says whether nodes wait that come before everything else.
+    pub(crate) fn set_urgent(&self, is_urgent: bool) {
+        self.update(|state| Some(if is_urgent { state | URGENT } else { state & !URGENT }));
     }
 
     /// A permit for a worker that will look for work, if there is a place.
@@ -315,7 +332,23 @@ mod tests {
         assert!(gate.state().is(full), "searching workers do not matter");
         permit.found_work();
         assert!(gate.state().is(full));
+        gate.set_urgent(true);
+        assert!(!gate.state().is(full), "something is urgent");
+        gate.set_urgent(false);
+        assert!(gate.state().is(full));
         gate.set_max(1);
         assert!(!gate.state().is(full), "another epoch");
+    }
+
+    #[test]
+    fn epochs_wrap_and_touch_nothing_else() {
+        let gate = Gate::new(2);
+        let _permit = gate.try_enter().expect("two places");
+        gate.set_urgent(true);
+        for _ in 0..=EPOCHS {
+            gate.set_max(3);
+        }
+        let state = gate.state();
+        assert_eq!((state.epoch(), state.max(), state.running(), state.is_urgent()), (0, 3, 1, true));
     }
 }

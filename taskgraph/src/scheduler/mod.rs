@@ -22,6 +22,7 @@
 
 mod gate;
 mod queues;
+mod ranks;
 mod pool;
 mod worker;
 
@@ -110,6 +111,12 @@ impl Scheduler {
     /// Queues a node for whoever has nothing of its own to do.
     fn offer(self: &Arc<Self>, node: Queued) {
         self.queues.inject(node);
+        self.call_for_injected();
+    }
+
+    /// Queues a node by its priority: a positive one before everything else that is ready, a negative one after it.
+    pub(crate) fn rank(self: &Arc<Self>, node: Queued, priority: i32) {
+        self.queues.rank(node, priority, &self.gate);
         self.call_for_injected();
     }
 

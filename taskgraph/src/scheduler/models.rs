@@ -1,10 +1,11 @@
-//! What loom checks of the scheduler: the gate, and going idle against a push.
+//! What loom checks of the scheduler: the gate, going idle against a push, and what is urgent against the bit for it.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 use loom::thread;
 
 use super::gate::Gate;
+use super::ranks::Ranks;
 use super::{heavy_barrier, light_barrier};
 
 /// Counts who is inside, and that there are never too many.
@@ -106,4 +107,57 @@ fn going_idle(barrier: fn()) {
         assert!(called || came_back, "a node lies in a queue, and nobody comes");
         drop(busy);
     });
+}
+
+/// One queues what is urgent while another one takes it: the gate says so exactly while there is some.
+#[test]
+fn the_gate_says_that_something_is_urgent_while_something_is() {
+    loom::model(|| {
+        let shared = Arc::new((Gate::new(1), Ranks::new()));
+        shared.1.push(1, 1, &shared.0);
+        let other = Arc::clone(&shared);
+        let pusher = thread::spawn(move || {
+            let (gate, ranks) = &*other;
+            ranks.push(2, 2, gate);
+            ranks.push(-3, -3, gate);
+        });
+        let (gate, ranks) = &*shared;
+        let mut taken = Vec::new();
+        for _ in 0..2 {
+            if gate.state().is_urgent() {
+                taken.extend(ranks.take_urgent(gate).map(|(node, _)| node));
+            }
+        }
+        pusher.join().unwrap();
+        while gate.state().is_urgent() {
+            taken.push(ranks.take_urgent(gate).expect("something is urgent").0);
+        }
+        assert!(ranks.take_urgent(gate).is_none(), "nothing is urgent");
+        taken.sort_unstable();
+        assert_eq!((taken, ranks.take_patient(), ranks.is_empty()), (vec![1, 2], Some((-3, -3)), true));
+    });
+}
+
+/// A worker goes idle while something is queued by its priority: one of both notices the other.
+#[test]
+fn a_ranked_node_and_a_worker_that_goes_idle_do_not_miss_each_other() {
+    for priority in [1, -1] {
+        loom::model(move || {
+            let shared = Arc::new((Gate::new(1), Ranks::new()));
+            let idle = shared.0.try_enter().unwrap().suspend();
+            let other = Arc::clone(&shared);
+            let idler = thread::spawn(move || {
+                let (gate, ranks) = &*other;
+                drop(gate.resume(idle));
+                heavy_barrier();
+                !ranks.is_empty() && gate.try_enter().map(std::mem::forget).is_some()
+            });
+            let (gate, ranks) = &*shared;
+            ranks.push(1, priority, gate);
+            fence(Ordering::SeqCst);
+            let called = gate.state().wants_worker() && gate.try_call().map(std::mem::forget).is_some();
+            let came_back = idler.join().unwrap();
+            assert!(called || came_back, "a node waits, and nobody comes");
+        });
+    }
 }

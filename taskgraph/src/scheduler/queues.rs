@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
+use super::gate::Gate;
+use super::ranks::Ranks;
 use crate::graph::Queued;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
@@ -19,6 +21,8 @@ pub(crate) struct Queues {
     injector: Injector<Queued>,
     /// For those who would go idle.
     spare: Injector<Queued>,
+    /// By priority, before everything else or after it.
+    ranks: Ranks<Queued>,
     deques: Mutex<Deques>,
     /// How many deques there are; none ever goes.
     len: AtomicUsize,
@@ -37,10 +41,29 @@ pub(crate) struct Claim<'q> {
     stealers: RefCell<Arc<[Stealer<Queued>]>>,
 }
 
+/// A node that a worker has found.
+pub(crate) struct Found {
+    pub(crate) node: Queued,
+    /// By which it was queued, or 0.
+    pub(crate) priority: i32,
+}
+
+impl From<Queued> for Found {
+    fn from(node: Queued) -> Self {
+        Self { node, priority: 0 }
+    }
+}
+
 impl Queues {
     pub(crate) fn new() -> Self {
         let deques = Deques { unclaimed: Vec::new(), stealers: Arc::from([]) };
-        Self { injector: Injector::new(), spare: Injector::new(), deques: Mutex::new(deques), len: AtomicUsize::new(0) }
+        Self {
+            injector: Injector::new(),
+            spare: Injector::new(),
+            ranks: Ranks::new(),
+            deques: Mutex::new(deques),
+            len: AtomicUsize::new(0),
+        }
     }
 
     /// Queues a node from outside.
@@ -51,6 +74,11 @@ impl Queues {
     /// Queues a node behind everything else.
     pub(crate) fn inject_spare(&self, node: Queued) {
         self.spare.push(node);
+    }
+
+    /// Queues a node by its priority; the gate hears of it.
+    pub(crate) fn rank(&self, node: Queued, priority: i32, gate: &Gate) {
+        self.ranks.push(node, priority, gate);
     }
 
     /// A deque for a new worker; the one that was left last, or another one if all are claimed.
@@ -72,6 +100,7 @@ impl Queues {
     pub(crate) fn any(&self) -> bool {
         !self.injector.is_empty()
             || !self.spare.is_empty()
+            || !self.ranks.is_empty()
             || lock(&self.deques).stealers.iter().any(|stealer| !stealer.is_empty())
     }
 }
@@ -93,7 +122,7 @@ impl Claim<'_> {
         take(&self.queues.injector)
     }
 
-    /// Something from outside, the oldest node of another worker, or what nobody else wants.
+    /// Something from outside, the oldest node of another worker, or what is for those who would go idle.
     pub(crate) fn steal(&self) -> Option<Queued> {
         if let Some(node) = self.take_injected() {
             return Some(node);
@@ -119,6 +148,16 @@ impl Claim<'_> {
     /// The oldest of the nodes for those who would go idle.
     pub(crate) fn take_spare(&self) -> Option<Queued> {
         take(&self.queues.spare)
+    }
+
+    /// The first of the nodes that come before everything else.
+    pub(crate) fn take_urgent(&self, gate: &Gate) -> Option<Found> {
+        self.queues.ranks.take_urgent(gate).map(|(node, priority)| Found { node, priority })
+    }
+
+    /// The first of the nodes that come after everything else.
+    pub(crate) fn take_patient(&self) -> Option<Found> {
+        self.queues.ranks.take_patient().map(|(node, priority)| Found { node, priority })
     }
 
     /// Leaves the deque to the next worker.

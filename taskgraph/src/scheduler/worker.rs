@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::gate::{Gate, Permit, State};
-use super::queues::Claim;
+use super::queues::{Claim, Found};
 use crate::graph::{self, Cx, Host, Queued, Ready};
 use crate::sync::atomic::Ordering;
 
@@ -116,8 +116,10 @@ impl<'s> Worker<'s> {
             // Not only after a step: the pool may have changed since this worker was called.
             let Some(staying) = permit.stay(self.epoch) else { return Stop::Displaced };
             permit = staying;
-            if let Some(queued) = self.find(&mut permit) {
-                self.take_steps(queued, &mut cx);
+            if let Some(found) = self.find(&mut permit) {
+                if let Some(first) = self.begin(found, &mut cx) {
+                    self.take_steps(first, &mut cx);
+                }
                 cx.rest();
                 continue;
             }
@@ -130,15 +132,26 @@ impl<'s> Worker<'s> {
 
     /// Takes steps until there is nothing left to do here, or the gate wants this worker to leave.
     #[inline(never)]
-    fn take_steps(&self, first: Queued, cx: &mut Cx<'_>) {
-        let mut ready = cx.take(first);
+    fn take_steps(&self, first: Ready, cx: &mut Cx<'_>) {
+        let mut ready = first;
         let mut steps = STEPS_IN_A_ROW;
         loop {
             let mut next = cx.step(ready);
             let queued_more = self.queue_ready(cx);
             let state = self.gate.state();
-            if !state.is(self.full) && !self.may_go_on(state, queued_more) {
-                return self.put_back(next, cx);
+            if !state.is(self.full) {
+                if !self.may_go_on(state, queued_more) {
+                    return self.put_back(next, cx);
+                }
+                if state.is_urgent() {
+                    match self.hurry(next, cx) {
+                        Some(urgent) => {
+                            ready = urgent;
+                            continue;
+                        }
+                        None => next = None,
+                    }
+                }
             }
             steps -= 1;
             if steps == 0 {
@@ -171,7 +184,59 @@ impl<'s> Worker<'s> {
     #[cold]
     fn put_back(&self, next: Option<Ready>, cx: &Cx<'_>) {
         if let Some(ready) = next {
-            self.queues.push(cx.put_back(ready));
+            self.queue(cx.put_back(ready));
+        }
+    }
+
+    /// Goes on with a node that was found. One that was queued by its priority only starts what it holds, which comes
+    /// with it.
+    fn begin(&self, found: Found, cx: &mut Cx<'_>) -> Option<Ready> {
+        let first = cx.take(found.node);
+        if found.priority == 0 {
+            return Some(first);
+        }
+        let started = cx.step(first);
+        self.queue_ready(cx);
+        started
+    }
+
+    /// Goes on with the first of what comes before everything else; what was at hand waits in our queue.
+    #[cold]
+    fn hurry(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+        self.put_back(next, cx);
+        // What only makes other nodes ready may make more urgent ones ready.
+        while let Some(queued) = self.queues.pop() {
+            if !queued.is_starter() {
+                self.queues.push(queued);
+                break;
+            }
+            let starter = cx.take(queued);
+            let next = cx.step(starter);
+            self.queue_ready(cx);
+            self.put_back(next, cx);
+        }
+        super::light_barrier();
+        if self.gate.state().wants_worker() {
+            self.scheduler.call_worker();
+        }
+        // Of those that are given up nothing is left to go on with.
+        while self.gate.state().may_stay(self.epoch) {
+            if let Some(started) = self.begin(self.queues.take_urgent(self.gate)?, cx) {
+                return Some(started);
+            }
+        }
+        None
+    }
+
+    #[cold]
+    fn queue_ranked(&self, cx: &mut Cx<'_>) {
+        cx.drain_ready(|node| self.queue(node));
+    }
+
+    fn queue(&self, node: Queued) {
+        match node.take_rank() {
+            None => self.queues.push(node),
+            Some(priority) => self.scheduler.rank(node, priority),
         }
     }
 
@@ -188,20 +253,26 @@ impl<'s> Worker<'s> {
     /// Queues what the last step made ready; whether that was anything.
     #[inline(always)]
     fn queue_ready(&self, cx: &mut Cx<'_>) -> bool {
-        let any = cx.drain_ready(|node| self.queues.push(node));
+        let any = cx.has_ready();
+        if any {
+            match graph::has_priorities() {
+                false => cx.drain_ready(|node| self.queues.push(node)),
+                true => self.queue_ranked(cx),
+            }
+        }
         super::light_barrier();
         any
     }
 
-    /// Something to do: the newest node of our own, or one from elsewhere.
+    /// Something to do: what is urgent, the newest node of our own, or one from elsewhere.
     #[inline]
-    fn find(&self, permit: &mut Permit<'s>) -> Option<Queued> {
+    fn find(&self, permit: &mut Permit<'s>) -> Option<Found> {
         if !permit.is_searching() {
             // A look around costs the others nothing while nobody hears of it; and nobody need while all workers there
             // may be are at work, so that none could be called.
             for round in 0..UNHEARD_ROUNDS {
-                if let Some(node) = self.look() {
-                    return Some(node);
+                if let Some(found) = self.look() {
+                    return Some(found);
                 }
                 if !self.gate.state().is(self.full) {
                     break;
@@ -213,19 +284,25 @@ impl<'s> Worker<'s> {
         self.search(permit)
     }
 
-    fn look(&self) -> Option<Queued> {
-        self.queues.pop().or_else(|| self.queues.steal())
+    fn look(&self) -> Option<Found> {
+        if self.gate.state().is_urgent()
+            && let Some(urgent) = self.queues.take_urgent(self.gate)
+        {
+            return Some(urgent);
+        }
+        let node = self.queues.pop().or_else(|| self.queues.steal());
+        node.map(Found::from).or_else(|| self.queues.take_patient())
     }
 
     #[cold]
-    fn search(&self, permit: &mut Permit<'s>) -> Option<Queued> {
+    fn search(&self, permit: &mut Permit<'s>) -> Option<Found> {
         for round in 0..SEARCH_ROUNDS {
-            if let Some(node) = self.look() {
+            if let Some(found) = self.look() {
                 // While one searches nobody else is called, so the last that finds something calls the next.
                 if permit.found_work() && self.gate.state().wants_worker() && self.scheduler.queues.any() {
                     self.scheduler.call_worker();
                 }
-                return Some(node);
+                return Some(found);
             }
             let state = self.gate.state();
             // One who looks for work is enough: if there is more than it can do, it calls the others.
@@ -272,6 +349,10 @@ impl Host for Worker<'_> {
 
     fn defer_until_idle(&self, node: Queued) {
         self.scheduler.offer_spare(node);
+    }
+
+    fn defer_ranked(&self, node: Queued, priority: i32) {
+        self.scheduler.rank(node, priority);
     }
 
     fn is_in_turn(&self) -> bool {

@@ -1,0 +1,95 @@
+//! Nodes that are taken by their priority: before everything else that is ready, or after it.
+//!
+//! There are few of them, or they are large, so one lock for all is enough. Nobody looks in here while nothing is urgent:
+//! a bit of the [gate](super::gate) says so, which is in the word that every worker reads after each step. It changes
+//! under the lock, so it is set exactly while something is urgent.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::gate::Gate;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, lock};
+
+pub(crate) struct Ranks<N> {
+    /// Of each priority those that wait, the oldest first.
+    waiting: Mutex<BTreeMap<i32, VecDeque<N>>>,
+    /// How many there are. Written under the lock.
+    len: AtomicUsize,
+}
+
+impl<N> Ranks<N> {
+    pub(crate) fn new() -> Self {
+        Self { waiting: Mutex::new(BTreeMap::new()), len: AtomicUsize::new(0) }
+    }
+
+    /// Whoever pushes looks after that whether a worker is wanted.
+    pub(crate) fn push(&self, node: N, priority: i32, gate: &Gate) {
+        let mut waiting = lock(&self.waiting);
+        let is_first_urgent = 0 < priority && !has_urgent(&waiting);
+        waiting.entry(priority).or_default().push_back(node);
+        // Relaxed: as with the queues, the fence of whoever pushes orders it before his look at the gate.
+        self.len.fetch_add(1, Ordering::Relaxed);
+        if is_first_urgent {
+            gate.set_urgent(true);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len.load(Ordering::Relaxed) == 0
+    }
+
+    /// The first of those that come before everything else, with its priority.
+    pub(crate) fn take_urgent(&self, gate: &Gate) -> Option<(N, i32)> {
+        let mut waiting = lock(&self.waiting);
+        if !has_urgent(&waiting) {
+            return None;
+        }
+        let node = self.take_first(&mut waiting);
+        if !has_urgent(&waiting) {
+            gate.set_urgent(false);
+        }
+        node
+    }
+
+    /// The first of those that come after everything else, if nothing comes before it.
+    pub(crate) fn take_patient(&self) -> Option<(N, i32)> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut waiting = lock(&self.waiting);
+        if has_urgent(&waiting) { None } else { self.take_first(&mut waiting) }
+    }
+
+    fn take_first(&self, waiting: &mut BTreeMap<i32, VecDeque<N>>) -> Option<(N, i32)> {
+        let mut line = waiting.last_entry()?;
+        let priority = *line.key();
+        let node = line.get_mut().pop_front().expect("a line that is empty is removed");
+        if line.get().is_empty() {
+            line.remove();
+        }
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        Some((node, priority))
+    }
+}
+
+fn has_urgent<N>(waiting: &BTreeMap<i32, VecDeque<N>>) -> bool {
+    waiting.last_key_value().is_some_and(|(&priority, _)| 0 < priority)
+}
+
+#[cfg(all(test, not(taskgraph_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_is_first_and_the_oldest_of_equals() {
+        let (gate, ranks) = (Gate::new(1), Ranks::new());
+        for (i, priority) in [1, i32::MAX, -1, 1, i32::MIN, 5, -1].into_iter().enumerate() {
+            ranks.push(i, priority, &gate);
+        }
+        assert_eq!(ranks.take_patient(), None, "what is urgent comes first");
+        let urgent: Vec<_> = std::iter::from_fn(|| ranks.take_urgent(&gate)).map(|(i, _)| i).collect();
+        assert_eq!((urgent, gate.state().is_urgent()), (vec![1, 5, 0, 3], false));
+        let patient: Vec<_> = std::iter::from_fn(|| ranks.take_patient()).map(|(i, _)| i).collect();
+        assert_eq!((patient, ranks.is_empty()), (vec![2, 6, 4], true));
+    }
+}

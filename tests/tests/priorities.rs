@@ -1,0 +1,352 @@
+//! Priorities: what starts first among what is ready.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use taskgraph::testing::run_seeded;
+use taskgraph::{DC, Runtime, all, delayed, each};
+use taskgraph_tests::census::Census;
+use taskgraph_tests::wait::{self, Stages};
+use taskgraph_tests::{failing, runtime};
+
+/// Who ran, in order.
+type Log = Arc<Mutex<Vec<i32>>>;
+
+/// Says its number, and has it as its priority.
+fn say(log: &Log, x: i32) -> DC<i32> {
+    let log = Arc::clone(log);
+    DC::new(
+        move || {
+            log.lock().unwrap().push(x);
+            x
+        },
+        (),
+    )
+    .priority(x)
+}
+
+fn said(log: &Log) -> Vec<i32> {
+    std::mem::take(&mut *log.lock().unwrap())
+}
+
+/// Numbers from -3 to 3, mixed.
+fn mixed(len: i32) -> impl Iterator<Item = i32> + Clone {
+    (0..len).map(|i| (i * 5 + 2) % 7 - 3)
+}
+
+fn highest_first(numbers: impl Iterator<Item = i32>) -> Vec<i32> {
+    let mut numbers: Vec<_> = numbers.collect();
+    numbers.sort_by_key(|x| -x);
+    numbers
+}
+
+/// A task that holds its worker until it is let go.
+fn blocker(stages: &Arc<Stages>) -> DC<()> {
+    let stages = Arc::clone(stages);
+    DC::new(
+        move || {
+            stages.signal(1);
+            stages.wait_for(2);
+        },
+        (),
+    )
+}
+
+#[test]
+fn of_a_list_the_highest_run_first_and_results_keep_their_places() {
+    let runtime = runtime(1);
+    let log = Log::default();
+    for len in [1, 2, 7, 16] {
+        let results = runtime.run(all(mixed(len).map(|x| say(&log, x)))).unwrap();
+        assert_eq!(results, mixed(len).collect::<Vec<_>>());
+        assert_eq!(said(&log), highest_first(mixed(len)), "{len}");
+    }
+    // What has no priority lies above what is not handed out yet.
+    let results = runtime.run(all(mixed(1_000).map(|x| say(&log, x)))).unwrap();
+    assert_eq!(results, mixed(1_000).collect::<Vec<_>>());
+    let said = said(&log);
+    assert_eq!(said[..4], [3; 4]);
+    assert!(said[said.len() - 100..].iter().all(|&x| x < 0), "{said:?}");
+}
+
+#[test]
+fn a_long_list_of_nothing_but_urgent_ones_is_sorted_as_a_whole() {
+    let runtime = runtime(1);
+    let log = Log::default();
+    let numbers = || (0..5_000).map(|i| (i * 7_919) % 5_003 + 1);
+    runtime.run(all(numbers().map(|x| say(&log, x)))).unwrap();
+    assert_eq!(said(&log), highest_first(numbers()));
+}
+
+#[test]
+fn a_list_of_nothing_but_patient_ones_is_sorted_as_a_whole() {
+    let log = Log::default();
+    let numbers = || (0..1_000).map(|i| -((i * 7) % 11) - 1);
+    runtime(1).run(all(numbers().map(|x| say(&log, x)))).unwrap();
+    assert_eq!(said(&log), highest_first(numbers()));
+}
+
+#[test]
+fn an_urgent_run_passes_what_a_busy_worker_has_to_do() {
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let (log, stages) = (Log::default(), Arc::new(Stages::new()));
+        let first = runtime.spawn(all([blocker(&stages)]));
+        stages.wait_for(1);
+        let ordinary: Vec<_> = (0..100).map(|_| runtime.spawn(say(&log, 0))).collect();
+        let patient = runtime.spawn(say(&log, -1));
+        let urgent: Vec<_> = [3, 9, 3, 5].into_iter().map(|x| runtime.spawn(say(&log, x).map(|x| x))).collect();
+        stages.signal(2);
+        first.join().unwrap();
+        for handle in ordinary.into_iter().chain(urgent).chain([patient]) {
+            handle.join().unwrap();
+        }
+        let said = said(&log);
+        assert_eq!(said[..4], [9, 5, 3, 3]);
+        assert!(said[4..104].iter().all(|&x| x == 0));
+        assert_eq!(said[104..], [-1]);
+    });
+}
+
+#[test]
+fn an_urgent_computation_comes_between_the_steps_of_a_chain_that_is_at_work() {
+    #[delayed]
+    fn count_down(n: u32, steps: Arc<AtomicUsize>, stages: Arc<Stages>) -> DC<u32> {
+        steps.fetch_add(1, Ordering::SeqCst);
+        if n == 1_000_000 {
+            stages.signal(1);
+            stages.wait_for(2);
+        }
+        if n == 0 { DC::value(0) } else { count_down(n - 1, steps, stages) }
+    }
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let (steps, stages) = (Arc::new(AtomicUsize::new(0)), Arc::new(Stages::new()));
+        let chain = runtime.spawn(count_down(1_000_000, Arc::clone(&steps), Arc::clone(&stages)));
+        stages.wait_for(1);
+        let seen = Arc::clone(&steps);
+        let urgent = runtime.spawn(DC::new(move || seen.load(Ordering::SeqCst), ()).priority(1));
+        stages.signal(2);
+        assert!(urgent.join().unwrap() <= 2, "it was next");
+        assert_eq!((chain.join().unwrap(), steps.load(Ordering::SeqCst)), (0, 1_000_001));
+    });
+}
+
+#[test]
+fn several_workers_take_the_highest_that_wait() {
+    const WORKERS: usize = 4;
+    wait::ends(|| {
+        let runtime = runtime(WORKERS);
+        let (inside, out) = (Arc::new(Stages::new()), Arc::new(Stages::new()));
+        let hold = all((0..WORKERS).map(|_| {
+            let (inside, out) = (Arc::clone(&inside), Arc::clone(&out));
+            DC::new(
+                move || {
+                    inside.arrive();
+                    out.wait_for(1);
+                },
+                (),
+            )
+        }));
+        let hold = runtime.spawn(hold);
+        inside.wait_for(WORKERS as u32);
+        let log = Log::default();
+        let handles: Vec<_> = (1..=200).map(|x| runtime.spawn(say(&log, x))).collect();
+        out.signal(1);
+        hold.join().unwrap();
+        handles.into_iter().for_each(|handle| assert!(0 < handle.join().unwrap()));
+        let said = said(&log);
+        // Who took one may be interrupted before he says so: by some, not by all.
+        assert!(said[..WORKERS].iter().any(|&x| 200 - 2 * (WORKERS as i32) < x), "{said:?}");
+        let mut sorted = said.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (1..=200).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn priorities_hold_inside_of_generators_and_of_each() {
+    #[delayed]
+    fn yields(log: Log, len: i32) -> Vec<i32> {
+        for x in 1..=len {
+            yield_!(say(&log, x));
+        }
+    }
+    for workers in [1, 3] {
+        let runtime = runtime(workers);
+        let log = Log::default();
+        let expected: Vec<_> = (1..=10_000).collect();
+        assert_eq!(runtime.run(yields(Arc::clone(&log), 10_000)).unwrap(), expected);
+        let generated = said(&log);
+        let of_each = Arc::clone(&log);
+        assert_eq!(runtime.run(each(1..10_001, move |x| say(&of_each, x))).unwrap(), expected);
+        let made = said(&log);
+        for said in [generated, made] {
+            assert_eq!(said.len(), 10_000);
+            if workers == 1 {
+                let falling = said.windows(2).filter(|pair| pair[1] < pair[0]).count();
+                assert!(7_000 < falling, "what is ready together falls from the highest: {falling}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_others_is_not_started_before_them() {
+    let log = Log::default();
+    let (below, above) = (Arc::clone(&log), Arc::clone(&log));
+    let first = DC::new(move || below.lock().unwrap().push(1), ());
+    let second = DC::new(move |()| above.lock().unwrap().push(2), (first,)).priority(100);
+    runtime(1).run(all([second, DC::new(|| (), ())])).unwrap();
+    assert_eq!(said(&log), [1, 2]);
+}
+
+#[test]
+fn the_last_priority_counts_and_0_is_none() {
+    let log = Log::default();
+    let list = [say(&log, 1).priority(9), say(&log, 2).priority(3), say(&log, 3).priority(0), say(&log, 4)];
+    runtime(1).run(all(list)).unwrap();
+    assert_eq!(said(&log), [1, 4, 2, 3]);
+}
+
+#[test]
+fn a_name_an_error_and_a_value_pass_through() {
+    let error = runtime(1).run(failing::<u32>("broken").priority(3).named("the third")).unwrap_err();
+    assert_eq!(error.task().unwrap().label(), Some("the third"));
+    assert!(error.to_string().contains("broken"), "{error}");
+    let shown = format!("{:?}", failing::<u32>("broken").priority(4));
+    assert!(shown.starts_with("DC(") && shown.contains("priorities.rs"), "{shown}");
+    assert_eq!(runtime(1).run(DC::value(7u8).priority(-4)).unwrap(), 7);
+    assert!(runtime(1).run(failing::<u32>("broken").priority(-1).attempt()).unwrap().is_err());
+}
+
+#[test]
+fn a_stream_with_a_priority_is_still_a_stream() {
+    #[delayed]
+    fn numbers(n: u64) -> Vec<u64> {
+        for x in 0..n {
+            yield_!(DC::value(x));
+        }
+    }
+    let sum = numbers(100_000).priority(2).into_stream().fold(0, |sum, x| sum + x);
+    assert_eq!(runtime(2).run(sum).unwrap(), 4_999_950_000);
+}
+
+#[test]
+fn what_is_never_run_is_dropped_once() {
+    let census = Census::new();
+    let holds = |priority| {
+        let held = census.counted();
+        DC::new(move || drop(held), ()).priority(priority)
+    };
+    drop(all([holds(1), holds(-1)]));
+    drop(holds(2));
+    assert_eq!(census.live(), 0);
+}
+
+const MANY: i32 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+
+#[test]
+fn a_cancelled_run_gives_up_all_that_are_queued() {
+    for sign in [1, -1] {
+        wait::ends(move || {
+            let runtime = runtime(1);
+            let census = Census::new();
+            let stages = Arc::new(Stages::new());
+            let members: Vec<_> = (0..MANY).map(|i| (i, census.counted())).collect();
+            let queued =
+                members.into_iter().map(move |(i, held)| DC::new(move || drop(held), ()).priority(sign * (i % 7 + 1)));
+            let first = blocker(&stages).priority(i32::MAX);
+            let handle = runtime.spawn(all(std::iter::once(first).chain(queued)));
+            stages.wait_for(1);
+            handle.cancel();
+            stages.signal(2);
+            assert!(handle.join().unwrap_err().is_cancelled());
+            wait::until(|| census.live() == 0);
+            assert_eq!(runtime.run(DC::new(|| 1, ())).unwrap(), 1);
+        });
+    }
+}
+
+#[test]
+fn a_failed_run_and_a_dropped_runtime_give_up_all_that_are_queued() {
+    wait::ends(|| {
+        let runtime = runtime(2);
+        let log = Log::default();
+        let failing = all(mixed(100).map(|x| say(&log, x)).chain([failing("broken").priority(2)]));
+        assert!(runtime.run(failing).unwrap_err().to_string().contains("broken"));
+        let stages = Arc::new(Stages::new());
+        let _first = runtime.spawn(all([blocker(&stages), blocker(&stages)]));
+        stages.wait_for(1);
+        let handles: Vec<_> = mixed(100).map(|x| runtime.spawn(say(&log, x))).collect();
+        stages.signal(2);
+        drop(runtime);
+        handles.into_iter().for_each(|handle| drop(handle.join()));
+    });
+}
+
+#[test]
+fn nothing_is_lost_or_run_twice_while_the_number_of_workers_changes() {
+    wait::ends(|| {
+        let runtime = Arc::new(runtime(2));
+        let ran: Arc<Vec<AtomicUsize>> = Arc::new((0..20_000).map(|_| AtomicUsize::new(0)).collect());
+        let tasks = {
+            let ran = Arc::clone(&ran);
+            all((0..20_000usize).map(move |i| {
+                let ran = Arc::clone(&ran);
+                DC::new(move || ran[i].fetch_add(1, Ordering::SeqCst), ()).priority((i % 5) as i32 - 2)
+            }))
+        };
+        let handle = runtime.spawn(tasks);
+        for max_workers in [1, 4, 2, 8, 1, 3].into_iter().cycle().take(60) {
+            runtime.set_max_workers(max_workers).unwrap();
+        }
+        handle.join().unwrap();
+        assert!(ran.iter().all(|ran| ran.load(Ordering::SeqCst) == 1));
+    });
+}
+
+#[test]
+fn a_body_that_awaits_starts_urgent_ones_first() {
+    #[delayed]
+    async fn body(log: Log) -> i32 {
+        let both = taskgraph::join!(say(&log, 1), say(&log, 4), say(&log, -2));
+        both.0.unwrap() + both.1.unwrap() + both.2.unwrap()
+    }
+    let log = Log::default();
+    assert_eq!(runtime(1).run(body(Arc::clone(&log))).unwrap(), 3);
+    assert_eq!(said(&log).len(), 3);
+}
+
+#[test]
+fn simulated_runs_keep_to_priorities_and_draw_among_equals() {
+    let mut orders = BTreeMap::new();
+    for seed in 0..200 {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let push = |i: i32, priority| {
+            let order = Arc::clone(&order);
+            DC::new(move || order.lock().unwrap().push(i), ()).priority(priority)
+        };
+        let list = [push(0, 0), push(1, 5), push(2, -1), push(3, 5), push(4, 0), push(5, 7)];
+        run_seeded(all(list), seed).unwrap();
+        let order = order.lock().unwrap().clone();
+        assert_eq!((order[0], order[5]), (5, 2), "seed {seed}");
+        assert_eq!(order[1] + order[2], 4, "seed {seed}: {order:?}");
+        *orders.entry(order).or_insert(0) += 1;
+    }
+    assert_eq!(orders.len(), 4, "{orders:?}");
+}
+
+#[test]
+fn waiting_for_a_timer_keeps_no_priority() {
+    #[delayed]
+    async fn slow(x: u64) -> u64 {
+        tokio::time::sleep(Duration::from_millis(x)).await;
+        x
+    }
+    let runtime = Runtime::builder().max_workers(1).no_control().build().unwrap();
+    let list = all([slow(3).priority(3), slow(1), slow(2).priority(-2)]);
+    assert_eq!(runtime.run(list).unwrap(), [3, 1, 2]);
+}
