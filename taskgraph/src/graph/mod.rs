@@ -56,7 +56,7 @@ mod map_chunks;
 pub(crate) use cx::{Cx, Host, Queued};
 pub(crate) use memory::{settle as settle_memory, trim};
 pub(crate) use node::Ready;
-pub(crate) use ranked::has_priorities;
+pub(crate) use ranked::{has_priorities, ranked};
 pub(crate) use root::{Ending, root};
 pub(crate) use scope::{Home, Reactor, Scope, Surroundings, isolate_thread, look_around};
 
@@ -78,7 +78,6 @@ pub(crate) use inside::reactor;
 pub use inside::{attempt, is_cancelled};
 pub use map_chunks::map_chunks;
 pub use race::{first_of, race, select_ok};
-pub(crate) use ranked::ranked;
 pub use reduce::reduce;
 pub use shared::Shared;
 pub(crate) use stream::Items;
