@@ -154,7 +154,7 @@ impl Error {
 
     /// A task waits for a shared result that needs those on the path, of which the first is the task itself.
     #[cold]
-    pub(crate) fn cycle(task: Option<Task>, path: Box<[Task]>) -> Self {
+    pub(crate) fn cycle(task: Option<Task>, path: Vec<Task>) -> Self {
         Self(Arc::new(Inner::new(Kind::Cycle(path.into()), task)))
     }
 

@@ -73,8 +73,6 @@ pub(crate) struct Limits {
 }
 
 thread_local! {
-    /// Those of the run of which a body is polled on this thread.
-    static LIMITS: RefCell<Option<Arc<Limits>>> = const { RefCell::new(None) };
     /// The turns of the bodies that are polled on this thread: one polls another.
     static HELD: RefCell<Vec<Turn>> = const { RefCell::new(Vec::new()) };
 }
@@ -193,18 +191,6 @@ impl Limits {
     }
 }
 
-/// Does something on behalf of a run that has these limits.
-pub(crate) fn within<R>(limits: &Arc<Limits>, poll: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Arc<Limits>>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            LIMITS.set(self.0.take());
-        }
-    }
-    let _restore = Restore(LIMITS.replace(Some(Arc::clone(limits))));
-    poll()
-}
-
 /// Runs `wait`, which blocks this thread; others have the turns of the body that does so meanwhile.
 pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
     let held = HELD.try_with(RefCell::take).unwrap_or_default();
@@ -260,7 +246,7 @@ impl Limit {
     }
 
     fn source(&'static self) -> Source {
-        let limits = LIMITS.with_borrow(Option::clone);
+        let limits = graph::reactor().and_then(|reactor| reactor.common().downcast::<Limits>().ok());
         match &self.0 {
             Kind::Own(turns) => match limits.as_ref().and_then(|limits| limits.own.as_ref()) {
                 None => Source::Own(turns),

@@ -4,6 +4,7 @@
 //! Somebody who awaits a run from within tokio has a runtime already, and that one serves. Who blocks a thread for the
 //! result might block the very thread that would drive it, and gets one of ours.
 
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
@@ -11,7 +12,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::graph::Reactor;
-use crate::limit::{self, Limits};
+use crate::limit::Limits;
 use crate::sync::{Mutex, lock};
 
 /// One of our own, for all runs of a runtime.
@@ -65,7 +66,11 @@ impl OwnReactor {
 impl Reactor for OwnReactor {
     fn enter(&self, poll: &mut dyn FnMut()) {
         let _entered = self.started.get_or_init(|| self.start()).enter();
-        limit::within(&self.limits, poll);
+        poll();
+    }
+
+    fn common(&self) -> Arc<dyn Any + Send + Sync> {
+        Arc::clone(&self.limits) as _
     }
 }
 
@@ -86,7 +91,11 @@ impl CallersReactor {
 impl Reactor for CallersReactor {
     fn enter(&self, poll: &mut dyn FnMut()) {
         let _entered = self.tokio.enter();
-        limit::within(&self.limits, poll);
+        poll();
+    }
+
+    fn common(&self) -> Arc<dyn Any + Send + Sync> {
+        Arc::clone(&self.limits) as _
     }
 }
 

@@ -11,6 +11,7 @@
 // A simulated run takes the place of scheduler and reactor: it is a `Host` that keeps all ready nodes in one heap and
 // takes any of them next, and a `Reactor` whose clock only moves when nothing else does.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::ptr;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use tokio::{task, time};
 
 use crate::error::Error;
 use crate::graph::{self, Cx, DC, Ending, Home, Host, Queued, Reactor, Scope, Surroundings};
-use crate::limit::{self, Limits};
+use crate::limit::Limits;
 use crate::mailbox::Mailbox;
 use crate::sync::{Mutex, lock};
 
@@ -248,7 +249,11 @@ impl Home for Station {
 impl Reactor for Station {
     fn enter(&self, poll: &mut dyn FnMut()) {
         let _entered = self.tokio.enter();
-        limit::within(&self.limits, poll);
+        poll();
+    }
+
+    fn common(&self) -> Arc<dyn Any + Send + Sync> {
+        Arc::clone(&self.limits) as _
     }
 }
 

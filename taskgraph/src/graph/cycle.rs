@@ -5,7 +5,10 @@
 //! waits for what he is part of, who waits for that, and so on. If he comes to the one he wants, he fails instead.
 //!
 //! Looking and starting to wait happen under one lock, so of those that close a cycle together the last one sees all the
-//! others. Whoever is the *first* to want something closes none, since that has not started, and wants nothing itself yet.
+//! others. The lock is for few, for a computation that has not started wants nothing itself, and nobody closes a cycle by
+//! waiting for it. That somebody starts to wait there, without the lock, just when it does start, is found out by a mark:
+//! who looks leaves it where he comes by.
+//!
 //! What is seen stays while we look: it waits for us.
 
 use std::collections::HashMap;
@@ -52,7 +55,7 @@ pub(super) unsafe fn path(asker: NonNull<Node>, scope: &Scope, wanted: NonNull<H
         let inner = to_do[looked_at];
         looked_at += 1;
         // SAFETY: it waits for the asker, so it has started, and has not settled.
-        for waiter in unsafe { Head::waiting(inner) } {
+        for waiter in unsafe { Head::look_at_waiting(inner) } {
             // SAFETY: who waits does so in its scope.
             let Some(outer) = computation(unsafe { waiter.scope.get().as_ref() }) else { continue };
             found.entry(outer.as_ptr()).or_insert_with(|| {

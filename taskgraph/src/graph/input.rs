@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use super::delayed::{DC, Opened};
 use super::links::List;
 use super::node::{Destination, FailedInputs, Node, TO_ASK};
-use super::tap::AnyTap;
+use super::tap::{AnyTap, Visit};
 use crate::unwind;
 
 /// What becomes an argument of a task: a value, or a computation that has not run.
@@ -51,7 +51,7 @@ pub unsafe trait Input: Send + 'static {
     ///
     /// The slot was filled by `place`.
     #[inline(always)]
-    unsafe fn for_each_tap(_: *mut Self::Slot, _: &mut impl FnMut(NonNull<AnyTap>)) {}
+    unsafe fn for_each_tap(_: *mut Self::Slot, _: &mut impl Visit) {}
 
     /// Moves the input out of its slot.
     ///
@@ -234,7 +234,7 @@ unsafe impl<I: Input, const N: usize> Input for [I; N] {
     const HAS_TAPS: bool = I::HAS_TAPS;
 
     #[inline(always)]
-    unsafe fn for_each_tap(slot: *mut Self::Slot, tell: &mut impl FnMut(NonNull<AnyTap>)) {
+    unsafe fn for_each_tap(slot: *mut Self::Slot, tell: &mut impl Visit) {
         if Self::HAS_TAPS {
             for i in 0..N {
                 // SAFETY: in bounds, and the caller's promise.
@@ -281,7 +281,7 @@ macro_rules! tuple {
 
             #[inline(always)]
             #[allow(unused_variables, reason = "the empty tuple has no fields")]
-            unsafe fn for_each_tap(slot: *mut Self::Slot, tell: &mut impl FnMut(NonNull<AnyTap>)) {
+            unsafe fn for_each_tap(slot: *mut Self::Slot, tell: &mut impl Visit) {
                 // SAFETY: the caller's promise.
                 $(unsafe { $input::for_each_tap(&raw mut (*slot).$index, tell) };)*
             }

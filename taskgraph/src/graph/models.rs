@@ -2,6 +2,7 @@
 //!
 //! The values are cells that loom watches: reading one without having been told of the write is an error.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::future::{Future, IntoFuture};
 use std::sync::OnceLock;
@@ -90,6 +91,10 @@ impl Home for Ready {
 impl Reactor for Ready {
     fn enter(&self, poll: &mut dyn FnMut()) {
         poll();
+    }
+
+    fn common(&self) -> std::sync::Arc<dyn Any + Send + Sync> {
+        std::sync::Arc::new(())
     }
 }
 

@@ -11,6 +11,7 @@
 //! attempt does not stop the attempts inside it: what is started there ends. But who waits there for what is outside of the
 //! graph might wait for ever, so he is woken when anything around him stops, and stops with it.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::mem;
@@ -104,6 +105,8 @@ pub(crate) trait Home: Send + Sync {
 pub(crate) trait Reactor: Send + Sync {
     /// Calls `poll` with them around it.
     fn enter(&self, poll: &mut dyn FnMut());
+    /// What else the run has in common, for those who know what that is.
+    fn common(&self) -> Arc<dyn Any + Send + Sync>;
 }
 
 // SAFETY: the pointers are to what outlives the scope, and what they point to is shared by atomics.

@@ -61,15 +61,6 @@ pub(super) fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
     crate::unwind::drop_values(|| drop(why));
 }
 
-/// A task, or what it is given to, would wait for itself through the tasks on this path.
-#[cold]
-pub(super) fn blame_cycle(node: NonNull<Node>, path: Box<[Task]>, cx: &mut Cx<'_>) {
-    cx.scope().fail(|| {
-        let mut chain = needed_by(Destination::signal(node));
-        Error::cycle(chain.next(), path).needed_by(chain)
-    });
-}
-
 /// Why a task failed.
 pub(super) enum Why {
     Failed(Cause),

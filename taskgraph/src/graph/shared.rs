@@ -13,7 +13,6 @@
 //!
 //! Handles are counted. The last one drops the value, or takes it: then nobody else can reach it.
 
-use std::cell::Cell;
 use std::iter;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
@@ -31,8 +30,8 @@ use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table
 use super::scope::{self, Scope, ScopePtr, Waiter};
 use super::settle;
 use super::tap::{Owned, Tapped};
+use crate::error::Error;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
-use crate::task::Task;
 
 /// A delayed computation whose result many may need: it runs once, when the first of them does.
 ///
@@ -70,7 +69,7 @@ pub(super) struct Head {
     node: Node,
     waiters: AtomicPtr<Waiter>,
     /// That of the computation, from its start until it is done; it has the failure of one that failed.
-    scope: Cell<*mut Scope>,
+    scope: AtomicPtr<Scope>,
 }
 
 #[repr(C)]
@@ -90,6 +89,17 @@ union Place<T> {
 pub(super) const DONE: *mut Waiter = ptr::without_provenance_mut(1);
 /// `waiters` once there will be no result.
 const FAILED: *mut Waiter = ptr::without_provenance_mut(2);
+/// A bit of `waiters` that is set once somebody who looked for a [cycle] has gone on from here. Whoever puts himself there
+/// after that has to look, too.
+const LOOKED_AT: usize = 4;
+
+const _: () = assert!(LOOKED_AT < align_of::<Waiter>(), "the bit is not one of an address");
+
+/// The first of those who wait, of a state that is neither `DONE` nor `FAILED`.
+#[inline(always)]
+fn first_waiter(state: *mut Waiter) -> *mut Waiter {
+    state.map_addr(|addr| addr & !LOOKED_AT)
+}
 
 /// What somebody finds who asks for a result.
 pub(super) enum Asked {
@@ -99,8 +109,8 @@ pub(super) enum Asked {
     Waits,
     /// He will be told, but first has to start the computation: by the step of its node.
     First(NonNull<Node>),
-    /// He would wait for himself, through these tasks.
-    Cycle(Box<[Task]>),
+    /// He would wait for himself, and has failed.
+    Cycle,
 }
 
 impl Head {
@@ -114,10 +124,36 @@ impl Head {
         let mut next = unsafe { Self::state(this) };
         iter::from_fn(move || {
             // SAFETY: who waits for what has not settled still does.
-            let waiter = unsafe { next.as_ref() }?;
+            let waiter = unsafe { first_waiter(next).as_ref() }?;
             next = waiter.next.get();
             Some(waiter)
         })
+    }
+
+    /// Those who wait; whoever comes later [has to look for a cycle](Self::may_close_cycle).
+    ///
+    /// # Safety
+    ///
+    /// As for `waiting`.
+    pub(super) unsafe fn look_at_waiting<'a>(this: NonNull<Self>) -> impl Iterator<Item = &'a Waiter> {
+        // SAFETY: as in `state`.
+        let waiters = unsafe { &(*this.as_ptr()).waiters };
+        let looked_at = |first: *mut Waiter| Some(first.map_addr(|addr| addr | LOOKED_AT));
+        // AcqRel: whoever puts himself there before this is seen, and whoever does so after this sees it.
+        let before = waiters.fetch_update(Ordering::AcqRel, Ordering::Acquire, looked_at);
+        debug_assert!(before.is_ok_and(|first| first != DONE && first != FAILED), "who looks waits for it to settle");
+        // SAFETY: the caller's promise.
+        unsafe { Self::waiting(this) }
+    }
+
+    /// Whether somebody who is about to wait, having seen this state, may be the last one of a [cycle].
+    ///
+    /// A computation that has not started wants nothing yet. If it starts before he has put himself there, and what it wants
+    /// closes a cycle, then whoever is the last one of that has been here.
+    unsafe fn may_close_cycle(this: NonNull<Self>, state: *mut Waiter) -> bool {
+        // SAFETY: as in `state`.
+        let scope = unsafe { &(*this.as_ptr()).scope };
+        state.addr() & LOOKED_AT != 0 || !scope.load(Ordering::Acquire).is_null()
     }
 
     /// Whether there are more handles than these; if so, [whoever sleeps for it](scope::look_around) hears when one goes.
@@ -150,30 +186,63 @@ impl Head {
     /// The waiter's consumer, which is part of `scope`, waits for the result, and holds a handle on it until it has arrived.
     #[inline(always)]
     pub(super) unsafe fn ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: &Scope) -> Asked {
+        // SAFETY: the caller's promise, here and below.
+        let has_to_look = |first| scope.is_in_shared() && unsafe { Self::may_close_cycle(this, first) };
+        // SAFETY: as above.
+        match unsafe { Self::put(this, waiter, has_to_look) } {
+            Some(asked) => asked,
+            // SAFETY: as above.
+            None => unsafe { Self::look_and_ask(this, waiter, scope) },
+        }
+    }
+
+    /// Unless there are others who wait, and `stops` when it sees them.
+    ///
+    /// # Safety
+    ///
+    /// As for `ask`.
+    #[inline(always)]
+    unsafe fn put(this: NonNull<Self>, waiter: NonNull<Waiter>, stops: impl Fn(*mut Waiter) -> bool) -> Option<Asked> {
         // SAFETY: as in `state`; the waiter is not in the list yet.
         let (waiters, next) = unsafe { (&(*this.as_ptr()).waiters, &(*waiter.as_ptr()).next) };
-        let mut asking = None;
         loop {
             let first = next.get();
             if first == DONE {
-                return Asked::Done;
+                return Some(Asked::Done);
             }
             if first == FAILED {
-                return Asked::Failed;
+                return Some(Asked::Failed);
             }
-            if !first.is_null() && scope.is_in_shared() && asking.is_none() {
-                asking = Some(cycle::lock_asking());
-                // SAFETY: the consumer does not wait yet, so it is the caller's.
-                if let Some(path) = unsafe { cycle::path((*waiter.as_ptr()).consumer, scope, this) } {
-                    return Asked::Cycle(path.into());
-                }
+            if !first.is_null() && stops(first) {
+                return None;
             }
+            let now_first = waiter.as_ptr().map_addr(|addr| addr | first.addr() & LOOKED_AT);
             // Release, pairs with the Acquire in `settle`, which reads the waiter. Acquire: as in `state`.
-            match waiters.compare_exchange(first, waiter.as_ptr(), Ordering::Release, Ordering::Acquire) {
-                Ok(_) if first.is_null() => return Asked::First(this.cast()),
-                Ok(_) => return Asked::Waits,
+            match waiters.compare_exchange(first, now_first, Ordering::Release, Ordering::Acquire) {
+                Ok(_) if first.is_null() => return Some(Asked::First(this.cast())),
+                Ok(_) => return Some(Asked::Waits),
                 Err(now) => next.set(now),
             }
+        }
+    }
+
+    /// Asks as one who may close a cycle; then his scope fails.
+    ///
+    /// # Safety
+    ///
+    /// As for `ask`.
+    #[cold]
+    unsafe fn look_and_ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: &Scope) -> Asked {
+        let _asking = cycle::lock_asking();
+        // SAFETY: the consumer does not wait yet, so it is the caller's; the rest is his promise.
+        unsafe {
+            let consumer = (*waiter.as_ptr()).consumer;
+            if let Some(path) = cycle::path(consumer, scope, this) {
+                let mut chain = settle::needed_by(Destination::signal(consumer));
+                scope.fail(|| Error::cycle(chain.next(), path).needed_by(chain));
+                return Asked::Cycle;
+            }
+            Self::put(this, waiter, |_| false).expect("nothing stops it")
         }
     }
 
@@ -185,7 +254,7 @@ impl Head {
     #[cold]
     pub(super) unsafe fn blame(this: NonNull<Self>, consumer: NonNull<Node>, scope: &Scope) {
         // SAFETY: the handle keeps the node, which keeps the scope of what has failed.
-        let failed = unsafe { &*(*this.as_ptr()).scope.get() };
+        let failed = unsafe { &*(*this.as_ptr()).scope.load(Ordering::Relaxed) };
         scope.fail(|| failed.failure().needed_by(settle::needed_by(Destination::signal(consumer))));
     }
 }
@@ -196,7 +265,7 @@ pub(super) fn shared<T: Send + Sync + 'static>(inner: DC<T>) -> Shared<T> {
     let head = Head {
         node: Node::new(SharedNode::<T>::TABLE, Location::caller(), 0),
         waiters: AtomicPtr::new(ptr::null_mut()),
-        scope: Cell::new(ptr::null_mut()),
+        scope: AtomicPtr::new(ptr::null_mut()),
     };
     // SAFETY: the memory is room for a `SharedNode`.
     unsafe { shared.write(SharedNode { head, place: Place { held: ManuallyDrop::new(inner) } }) };
@@ -216,7 +285,7 @@ impl<T> SharedNode<T> {
         let shared = node.cast::<Self>();
         // SAFETY: the caller's promise.
         unsafe {
-            match NonNull::new((*shared.as_ptr()).head.scope.get()) {
+            match NonNull::new((*shared.as_ptr()).head.scope.load(Ordering::Relaxed)) {
                 None => Self::start(shared, cx),
                 Some(scope) => Self::settle(shared, DONE, scope, cx),
             }
@@ -235,7 +304,7 @@ impl<T> SharedNode<T> {
         let at = shared.as_ptr();
         // SAFETY: the only input is in or there is none yet, so nobody but us writes here; readers wait for `waiters`.
         Abandoned::Caught(unsafe {
-            match NonNull::new((*at).head.scope.get()) {
+            match NonNull::new((*at).head.scope.load(Ordering::Relaxed)) {
                 None => Self::start(shared, cx),
                 Some(scope) if node.as_ref().has_failed() => {
                     drop(node.as_ref().take_failed());
@@ -256,7 +325,8 @@ impl<T> SharedNode<T> {
             let scope = memory::allocate::<Scope>();
             scope.write(Scope::of_shared(NonNull::new_unchecked(&raw mut (*at).head)));
             scope.as_ref().start_in(cx.scope());
-            (*at).head.scope.set(scope.as_ptr());
+            // Release, pairs with the Acquire in `may_close_cycle`.
+            (*at).head.scope.store(scope.as_ptr(), Ordering::Release);
             cx.enter(scope);
             (*at).head.node.wait_for(1);
             let held = (&raw mut (*at).place.held).read();
@@ -367,7 +437,7 @@ impl<T> SharedNode<T> {
             let state = (*at).head.waiters.load(Ordering::Relaxed);
             crate::unwind::drop_values(|| match state {
                 DONE => ManuallyDrop::drop(&mut (*at).place.result),
-                FAILED => end_scope(NonNull::new_unchecked((*at).head.scope.get())),
+                FAILED => end_scope(NonNull::new_unchecked((*at).head.scope.load(Ordering::Relaxed))),
                 _ => ManuallyDrop::drop(&mut (*at).place.held),
             });
             memory::free(shared);

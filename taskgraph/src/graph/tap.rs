@@ -76,25 +76,42 @@ pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx:
     // SAFETY: the caller's promise.
     let mut missing = unsafe { node.as_ref() }.inputs_to_ask()?;
     // SAFETY: the slots are filled, and the node has not asked.
-    unsafe { I::for_each_tap(slots, &mut |tap| missing -= u32::from(tap.as_ref().look(cx))) };
+    unsafe { I::for_each_tap(slots, &mut |tap: NonNull<AnyTap>| missing -= u32::from(tap.as_ref().look(cx))) };
     // SAFETY: the node is ours.
     unsafe { node.as_ref() }.wait_for(missing);
     if missing == 0 {
         return None;
     }
-    let mut asking = Asking { scope: cx.scope_ptr(), first: None, arrival: Arrival::StillWaiting, missing };
-    // SAFETY: as above; the closure leaves the node alone once all that is missing has been asked for.
-    unsafe { I::for_each_tap(slots, &mut |tap| asking.ask(node, tap, cx)) };
-    match asking.arrival {
+    let scope = cx.scope_ptr();
+    let mut asking = Asking { node, cx, scope, first: None, arrival: Arrival::StillWaiting, missing };
+    // SAFETY: as above; the node is left alone once all that is missing has been asked for.
+    unsafe { I::for_each_tap(slots, &mut asking) };
+    let Asking { cx, first, arrival, .. } = asking;
+    match arrival {
         Arrival::NowReady => None,
         Arrival::NowFailed => Some(settle::abandon(node, cx)),
         // SAFETY: nobody has asked for it before, so its node is ours; we wait for it, so it is alive.
-        Arrival::StillWaiting => Some(asking.first.and_then(|first| unsafe { Node::step(first, cx) })),
+        Arrival::StillWaiting => Some(first.and_then(|first| unsafe { Node::step(first, cx) })),
+    }
+}
+
+/// Hears of each shared result among the inputs of a node.
+pub trait Visit {
+    #[doc(hidden)]
+    fn visit(&mut self, tap: NonNull<AnyTap>);
+}
+
+impl<F: FnMut(NonNull<AnyTap>)> Visit for F {
+    #[inline(always)]
+    fn visit(&mut self, tap: NonNull<AnyTap>) {
+        self(tap);
     }
 }
 
 /// A node that asks for what is not there.
-struct Asking {
+struct Asking<'a, 'h> {
+    node: NonNull<Node>,
+    cx: &'a mut Cx<'h>,
     scope: ScopePtr,
     /// The first shared computation to be started; the others are queued.
     first: Option<NonNull<Node>>,
@@ -104,12 +121,11 @@ struct Asking {
     missing: u32,
 }
 
-impl Asking {
-    /// # Safety
-    ///
-    /// The tap is one of the node's, which waits for it if it was not found to be there.
+// A type of its own, since a closure is inlined when the compiler likes: asking takes half as long.
+impl Visit for Asking<'_, '_> {
+    /// Of a tap of the node, which waits for it if it was not found to be there.
     #[inline(always)]
-    unsafe fn ask(&mut self, node: NonNull<Node>, tap: NonNull<AnyTap>, cx: &mut Cx<'_>) {
+    fn visit(&mut self, tap: NonNull<AnyTap>) {
         if self.missing == 0 {
             return;
         }
@@ -121,23 +137,36 @@ impl Asking {
         self.missing -= 1;
         waiter.scope.set(self.scope);
         // SAFETY: the tap holds a handle until the node's inputs have all arrived.
-        match unsafe { Head::ask(*head, NonNull::from(waiter), cx.scope()) } {
+        match unsafe { Head::ask(*head, NonNull::from(waiter), self.cx.scope()) } {
             Asked::Waits => {}
             Asked::First(shared) if self.first.is_none() => self.first = Some(shared),
             // SAFETY: nobody has asked for it before, so its node is ours.
-            Asked::First(shared) => cx.add_ready(unsafe { List::of(shared) }),
+            Asked::First(shared) => self.cx.add_ready(unsafe { List::of(shared) }),
             // SAFETY: the node waits for this.
-            Asked::Done => self.arrival = unsafe { Node::input_arrived(node) },
-            // SAFETY: as above.
-            Asked::Cycle(path) => unsafe {
-                settle::blame_cycle(node, path, cx);
-                self.arrival = Node::input_failed(node, ptr::null_mut());
-            },
-            // SAFETY: as above, and the result has failed.
-            Asked::Failed => unsafe {
-                Head::blame(*head, node, cx.scope());
-                self.arrival = Node::input_failed(node, ptr::null_mut());
-            },
+            asked => self.arrival = unsafe { self.is_there(asked, *head) },
+        }
+    }
+}
+
+impl Asking<'_, '_> {
+    /// An input is there after all, or has failed.
+    ///
+    /// # Safety
+    ///
+    /// The node waits for it, and holds a handle on `head`.
+    #[cold]
+    unsafe fn is_there(&self, asked: Asked, head: NonNull<Head>) -> Arrival {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match asked {
+                Asked::Done => Node::input_arrived(self.node),
+                Asked::Failed => {
+                    Head::blame(head, self.node, self.cx.scope());
+                    Node::input_failed(self.node, ptr::null_mut())
+                }
+                Asked::Cycle => Node::input_failed(self.node, ptr::null_mut()),
+                Asked::First(_) | Asked::Waits => unreachable!("that is still to come"),
+            }
         }
     }
 }
@@ -254,9 +283,9 @@ unsafe impl<T: Send + Sync + 'static, U: Use<T>> Input for Tapped<T, U> {
     const HAS_TAPS: bool = true;
 
     #[inline(always)]
-    unsafe fn for_each_tap(slot: *mut Tap<T>, tell: &mut impl FnMut(NonNull<AnyTap>)) {
+    unsafe fn for_each_tap(slot: *mut Tap<T>, tell: &mut impl Visit) {
         // SAFETY: a slot is not null.
-        tell(unsafe { NonNull::new_unchecked(slot.cast()) });
+        tell.visit(unsafe { NonNull::new_unchecked(slot.cast()) });
     }
 
     #[inline(always)]
