@@ -68,6 +68,9 @@ pub mod testing;
 #[forbid(unsafe_code)]
 pub mod __private;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use control::fuzzing;
 pub use error::Error;
 pub use graph::{
     Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, Stream, all, attempt, each, first_of, is_cancelled,

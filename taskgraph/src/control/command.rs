@@ -317,7 +317,8 @@ mod tests {
 
     use super::*;
     use crate::control::auth::Token;
-    use crate::control::tests::{Fake, client};
+    use crate::control::stand_in::Fake;
+    use crate::control::tests::client;
 
     fn check(client: &mut Client, line: &str, expected: &[&str]) {
         let expected = expected.iter().map(|&line| line.to_owned()).collect();

@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -33,7 +33,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a client until one side closes.
 pub(super) async fn serve(mut stream: TcpStream, mut session: Session) {
-    match converse(&mut stream, &mut session).await {
+    let conversation = async {
+        // Answers are small and somebody waits for them.
+        stream.set_nodelay(true)?;
+        converse(&mut stream, &mut session).await
+    };
+    match conversation.await {
         Ok(End::Close) => close(stream).await,
         Ok(End::Http) => {
             session.log_browser();
@@ -51,14 +56,16 @@ pub(super) async fn tell(mut stream: TcpStream, text: &str) {
 }
 
 /// Why a conversation is over.
-enum End {
+pub(super) enum End {
     Close,
     Http,
 }
 
-async fn converse(stream: &mut TcpStream, session: &mut Session) -> io::Result<End> {
-    // Answers are small and somebody waits for them.
-    stream.set_nodelay(true)?;
+/// Answers a client on any kind of stream, until one side ends it.
+pub(super) async fn converse(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    session: &mut Session,
+) -> io::Result<End> {
     let authorized_by = Instant::now() + AUTH_TIMEOUT;
     let mut input = [0; READ_BYTES];
     let mut out = Vec::new();
@@ -70,7 +77,10 @@ async fn converse(stream: &mut TcpStream, session: &mut Session) -> io::Result<E
         };
         if n_bytes == 0 {
             match session.finish(&mut out) {
-                Next::Http => return Ok(End::Http),
+                Next::Http => {
+                    send(stream, &out).await?;
+                    return Ok(End::Http);
+                }
                 Next::AnsweredLate => sleep(WRONG_TOKEN_DELAY).await,
                 Next::Bytes | Next::Answered | Next::Close => {}
             }
@@ -86,7 +96,11 @@ async fn converse(stream: &mut TcpStream, session: &mut Session) -> io::Result<E
                     send(stream, &out).await?;
                     return Ok(End::Close);
                 }
-                Next::Http => return Ok(End::Http),
+                Next::Http => {
+                    // Nothing of it is answered, but what came before may have been.
+                    send(stream, &out).await?;
+                    return Ok(End::Http);
+                }
             }
             if UNSENT_BYTES_MAX <= out.len() {
                 send(stream, &out).await?;
@@ -102,7 +116,7 @@ async fn converse(stream: &mut TcpStream, session: &mut Session) -> io::Result<E
 }
 
 /// Sends all of `bytes`, to a client that takes some of them now and then.
-async fn send(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+async fn send(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let n_bytes = timeout(WRITE_TIMEOUT, stream.write(bytes)).await??;
         bytes = &bytes[n_bytes..];

@@ -1,5 +1,8 @@
 //! Is this a browser? A page from anywhere can make one send requests to the loopback, and their bodies may hold
 //! lines that are commands. So a first line that looks like a request ends the connection.
+//!
+//! A page at an `https` address has the browser say hello in TLS first, and a part of that may have come from the page's
+//! server: the ticket of an earlier connection. So that ends the connection as well.
 
 /// Methods that a page may use without being asked whether it may, and the other usual ones.
 /// No command is in capitals.
@@ -8,6 +11,11 @@ const METHODS: [&[u8]; 9] = [b"GET", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"DEL
 /// Whether the first line is `METHOD TARGET HTTP/VERSION`, with any word for the method.
 pub(super) fn is_request(line: &[u8]) -> bool {
     has_known_method(line) || words(line).skip(1).any(|word| word.starts_with(b"HTTP/"))
+}
+
+/// Whether a first line that was cleared after `start` is the hello of TLS: its bytes 22 and 3 are Ctrl-V and Ctrl-C.
+pub(super) fn is_hello(start: &[u8]) -> bool {
+    start == [22]
 }
 
 /// Whether the first line, of which only this start is known, may be a request whose target is long.

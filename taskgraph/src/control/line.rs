@@ -17,8 +17,8 @@ pub(super) enum Input {
     Line(Vec<u8>),
     /// More than [`LINE_BYTES_MAX`] bytes, of which these are the first; the rest of that line will be skipped.
     TooLong(Vec<u8>),
-    /// The line was cleared.
-    Cleared,
+    /// The line was cleared, of which this had come.
+    Cleared(Vec<u8>),
     /// Ctrl-D on an empty line.
     Quit,
 }
@@ -68,8 +68,7 @@ impl LineBuffer {
     /// Forgets what was received of the current line, also if it was too long.
     pub(super) fn clear(&mut self) -> Input {
         self.state = State::Filling;
-        self.bytes.clear();
-        Input::Cleared
+        Input::Cleared(std::mem::take(&mut self.bytes))
     }
 
     /// Takes back the last character, which may be several bytes of UTF-8.
@@ -80,6 +79,11 @@ impl LineBuffer {
     /// Whether nothing but blanks has been received of the current line.
     pub(super) fn is_blank(&self) -> bool {
         self.state != State::Skipping && is_blank(&self.bytes)
+    }
+
+    #[cfg(fuzzing)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     fn fill(&mut self, byte: u8) -> Option<Input> {
@@ -150,9 +154,9 @@ mod tests {
     #[test]
     fn ctrl_c_clears_the_line() {
         let too_long = vec![b'x'; LINE_BYTES_MAX + 1];
-        assert_eq!(assemble(b"abc\x03d\n")[..2], [Input::Cleared, Input::Line(b"d".to_vec())]);
+        assert_eq!(assemble(b"abc\x03d\n")[..2], [Input::Cleared(b"abc".to_vec()), Input::Line(b"d".to_vec())]);
         let stream = [&too_long[..], b"xxx\x03d\n"].concat();
-        assert_eq!(assemble(&stream)[1..3], [Input::Cleared, Input::Line(b"d".to_vec())]);
+        assert_eq!(assemble(&stream)[1..3], [Input::Cleared(vec![]), Input::Line(b"d".to_vec())]);
     }
 
     #[test]

@@ -25,6 +25,10 @@ mod session;
 mod pace;
 mod connection;
 mod listener;
+#[cfg(any(test, fuzzing))]
+mod stand_in;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -42,11 +42,11 @@ impl Port {
     fn log_browser(&self, peer: SocketAddr) {
         // Relaxed: nothing else is read or written on the strength of it.
         if self.has_warned_of_browsers.swap(true, Ordering::Relaxed) {
-            tracing::debug!(%peer, "closed another control connection that began like an HTTP request");
+            tracing::debug!(%peer, "closed another control connection that began as a browser does");
         } else {
             tracing::warn!(
                 %peer,
-                "closed a control connection that began like an HTTP request; a web page may be trying to give commands"
+                "closed a control connection that began as a browser does; a web page may be trying to give commands"
             );
         }
     }
@@ -110,6 +110,11 @@ impl Session {
         self.client.access.is_locked()
     }
 
+    #[cfg(fuzzing)]
+    pub(super) fn line_bytes(&self) -> usize {
+        self.line.capacity()
+    }
+
     /// Takes the next byte from the client, and adds to `out` what it has to read.
     pub(super) fn push(&mut self, byte: u8, out: &mut Vec<u8>) -> Next {
         let Some(event) = self.telnet.push(byte) else { return Next::Bytes };
@@ -150,8 +155,8 @@ impl Session {
             },
             Input::TooLong(_) => Answer::line(format_args!("invalid line: longer than {LINE_BYTES_MAX} bytes")),
             // Whoever types sees the new prompt on a line of its own.
-            Input::Cleared if self.client.has_prompt => Answer::line(""),
-            Input::Cleared => Answer::Lines(Vec::new()),
+            Input::Cleared(_) if self.client.has_prompt => Answer::line(""),
+            Input::Cleared(_) => Answer::Lines(Vec::new()),
             Input::Quit => Answer::Last(Vec::new()),
         };
         let (lines, next) = match answer {
@@ -166,12 +171,14 @@ impl Session {
         next
     }
 
-    /// Whether this is the first line, empty ones aside, and looks like HTTP.
+    /// Whether this is the first line, empty ones aside, and looks like HTTP or TLS.
     fn is_browser(&mut self, input: &Input) -> bool {
         let is_request = match input {
             Input::Line(line) if !is_blank(line) => http::is_request(line),
             Input::TooLong(start) => http::may_be_request(start),
-            Input::Line(_) | Input::Cleared | Input::Quit => return false,
+            // A line that was cleared is not the first one yet.
+            Input::Cleared(start) => return self.is_first && http::is_hello(start),
+            Input::Line(_) | Input::Quit => return false,
         };
         mem::take(&mut self.is_first) && is_request
     }
@@ -185,7 +192,8 @@ fn say(out: &mut Vec<u8>, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::tests::{Fake, Random, session};
+    use crate::control::stand_in::Fake;
+    use crate::control::tests::{Random, session};
 
     /// Everything a client reads that sends `stream`, all at once, and ends; and how it ends.
     fn converse(stream: &[u8]) -> (Vec<u8>, Next) {
@@ -259,6 +267,14 @@ mod tests {
         let (out, next) = converse(b"get_max_workers\nGET / HTTP/1.1\nget_max_workers\n");
         assert!(out.starts_with(b"4\r\nunknown command GET, ") && out.ends_with(b"\r\n4\r\n"));
         assert_eq!(next, Next::Answered);
+    }
+
+    #[test]
+    fn a_browser_that_speaks_tls_is_not_obeyed_either() {
+        // What a server gives a browser to remember (a ticket) is sent to the next server of that name in the clear.
+        let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\nset_max_workers 1\r\n";
+        assert_eq!(converse(hello), (vec![], Next::Http));
+        check(b"x\x03\x16y\x03get_max_workers\n", b"4\r\n");
     }
 
     #[test]

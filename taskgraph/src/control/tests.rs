@@ -3,89 +3,12 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::control::auth::{Access, Token};
 use crate::control::session::{Client, Port, Session};
+use crate::control::stand_in::{Fake, peer};
 use crate::control::{Control, Settings};
-use crate::event::{LimitStatus, RunStatus, Status, Steering};
-use crate::{Error, MAX_WORKERS_LIMIT};
-
-/// A runtime that has nothing but a limit.
-pub(super) struct Fake {
-    max_workers: AtomicUsize,
-    has_run: AtomicBool,
-    limit: AtomicUsize,
-    failure: Option<&'static str>,
-}
-
-impl Fake {
-    pub(super) fn with_max_workers(max_workers: usize) -> Fake {
-        Fake {
-            max_workers: AtomicUsize::new(max_workers),
-            has_run: AtomicBool::new(true),
-            limit: AtomicUsize::new(8),
-            failure: None,
-        }
-    }
-
-    /// One whose limit cannot be changed.
-    pub(super) fn failing(failure: &'static str) -> Fake {
-        Fake {
-            max_workers: AtomicUsize::new(4),
-            has_run: AtomicBool::new(true),
-            limit: AtomicUsize::new(8),
-            failure: Some(failure),
-        }
-    }
-}
-
-impl Steering for Fake {
-    fn max_workers(&self) -> usize {
-        self.max_workers.load(Ordering::Relaxed)
-    }
-
-    fn set_max_workers(&self, max_workers: usize) -> Result<(), Error> {
-        // What only a bug would do, to see that it stays in its connection.
-        assert_ne!(max_workers, 13, "the runtime has a bug");
-        if let Some(failure) = self.failure {
-            return Err(Error::setting(failure.to_owned()));
-        }
-        if !(1..=MAX_WORKERS_LIMIT).contains(&max_workers) {
-            return Err(Error::max_workers(max_workers));
-        }
-        self.max_workers.store(max_workers, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn status(&self) -> Status {
-        Status { max_workers: self.max_workers(), running: 2, runs: 1 }
-    }
-
-    fn runs(&self) -> Vec<RunStatus> {
-        let run = RunStatus { id: 1, task: None, lasts: Duration::from_millis(2_500) };
-        if self.has_run.load(Ordering::Relaxed) { vec![run] } else { vec![] }
-    }
-
-    fn cancel(&self, run: Option<u64>, _: SocketAddr) -> usize {
-        let is_known = run.is_none_or(|id| id == 1);
-        usize::from(is_known && self.has_run.swap(false, Ordering::Relaxed))
-    }
-
-    fn limits(&self) -> Vec<LimitStatus> {
-        let size = self.limit.load(Ordering::Relaxed);
-        vec![LimitStatus { name: "db".to_owned(), size, running: 2, waiting: 5 }]
-    }
-
-    fn set_limit(&self, name: &str, size: usize) -> Result<(), Error> {
-        if size == 0 {
-            return Err(Error::setting(format!("the limit {name} is {size}")));
-        }
-        self.limit.store(size, Ordering::Relaxed);
-        Ok(())
-    }
-}
 
 pub(super) fn client(steering: &Arc<Fake>, token: Option<Token>) -> Client {
     let access = Access::new(token.as_ref());
@@ -95,10 +18,6 @@ pub(super) fn client(steering: &Arc<Fake>, token: Option<Token>) -> Client {
 
 pub(super) fn session(steering: &Arc<Fake>, token: Option<Token>) -> Session {
     Session::new(Arc::new(Port::new(Arc::<Fake>::clone(steering), token)), peer())
-}
-
-fn peer() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 4321))
 }
 
 /// Numbers that are the same in every run (xorshift).
@@ -187,6 +106,17 @@ fn a_stream_is_answered_alike_however_it_is_cut() {
 }
 
 #[test]
+fn what_was_answered_before_a_request_came_is_sent_however_it_is_cut() {
+    let control = open_with(None);
+    let stream = b"\xff\xf6POST / HTTP/1.1\r\n\r\nset_max_workers 1\r\n";
+    for n_bytes in 1..=stream.len() {
+        assert_eq!(converse(control.addr(), stream.chunks(n_bytes)), r"[taskgraph is here]\r\n", "by {n_bytes}");
+    }
+    // The end of the stream ends the request, too.
+    assert_eq!(converse(control.addr(), [&b"\xff\xf6GET /"[..]]), r"[taskgraph is here]\r\n");
+}
+
+#[test]
 fn dropping_is_prompt_and_frees_the_port() {
     let control = open_with(None);
     let addr = control.addr();
@@ -254,7 +184,8 @@ fn guessing_is_slow_and_ends_soon() {
 
 #[test]
 fn a_bug_of_the_runtime_ends_one_connection_and_no_other() {
-    let control = open_with(None);
+    let settings = Settings { addr: "127.0.0.1:0".parse().unwrap(), token: None };
+    let control = Control::open(settings, Arc::new(Fake::panicking_at(13))).unwrap();
     let mut other = connect(control.addr());
     assert_eq!(converse(control.addr(), [&b"set_max_workers 13\n"[..]]), "");
     assert_eq!(ask(&mut other, "get_max_workers"), "4\r\n");
