@@ -50,8 +50,28 @@ pub fn mappings() -> usize {
 
 /// The number of a processor that this process may use.
 pub fn processor() -> String {
+    processors().swap_remove(0)
+}
+
+/// The numbers of all processors that this process may use.
+pub fn processors() -> Vec<String> {
     let allowed = status_text("Cpus_allowed_list");
-    allowed.split(['-', ',']).next().expect("there is at least one").to_owned()
+    let ranges = allowed.split(',').map(|range| range.split_once('-').unwrap_or((range, range)));
+    let number = |text: &str| text.parse::<usize>().expect("it is a number");
+    ranges.flat_map(|(first, last)| number(first)..=number(last)).map(|number| number.to_string()).collect()
+}
+
+/// The processor time of each thread, by the start of its name; to the nanosecond.
+pub fn processor_times() -> Vec<(String, Duration)> {
+    let threads = fs::read_dir("/proc/self/task").expect("the system is Linux").flatten();
+    // A thread may end meanwhile.
+    let of = |thread: fs::DirEntry| {
+        let name = fs::read_to_string(thread.path().join("comm")).ok()?;
+        let times = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        let nanos = times.split(' ').next()?.parse().ok()?;
+        Some((name.trim_end().to_owned(), Duration::from_nanos(nanos)))
+    };
+    threads.filter_map(of).collect()
 }
 
 fn status(field: &str) -> u64 {
