@@ -28,6 +28,14 @@ loom:
 instructions:
     cargo test --release -p taskgraph-tests --test instructions -- --nocapture
 
-# Licences, bans, duplicates
+# The control port under a fuzzer, for so many seconds for each target. Needs `cargo install --locked cargo-fuzz`
+fuzz seconds="15":
+    mkdir -p fuzz/corpus/session fuzz/corpus/cuts
+    cargo fuzz run --sanitizer none session fuzz/corpus/session fuzz/seeds/session -- -dict=fuzz/port.dict -max_len=9000 -max_total_time={{seconds}}
+    cargo fuzz run --sanitizer none cuts fuzz/corpus/cuts fuzz/seeds/cuts -- -dict=fuzz/port.dict -max_len=9000 -max_total_time={{seconds}}
+
+# Licences, bans, duplicates, sources. Needs `cargo install --locked cargo-deny --no-default-features`
 deny:
-    cargo deny check
+    cargo deny check licenses bans sources
+    cargo deny --manifest-path fuzz/Cargo.toml --config deny.toml check licenses sources
+    cargo deny --manifest-path benches/Cargo.toml --config deny.toml check licenses sources

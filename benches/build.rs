@@ -1,5 +1,7 @@
 //! Builds the rivals in C++ for which there are headers, and says what the program was built with.
 
+#![forbid(unsafe_code)]
+
 use std::env;
 use std::fs;
 use std::path::Path;

@@ -5,6 +5,8 @@
 //!                   rivals (how each does it)  memory (processes)
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod options;
 mod session;
 mod contender;

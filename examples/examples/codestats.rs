@@ -8,6 +8,8 @@
 //! it, and each file is a task, so the graph grows with the tree; see `src/codestats.rs`. What cannot be read is listed
 //! at the end, and the rest is counted all the same.
 
+#![forbid(unsafe_code)]
+
 use std::cmp::Reverse;
 use std::error::Error;
 use std::fmt::Display;

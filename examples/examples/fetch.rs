@@ -7,6 +7,8 @@
 //! Each answer takes 20 ms, so one after the other they would take 20 s. Two workers are enough for all of them, for
 //! what waits needs none; and a limit on the task keeps the server from being asked for more than 64 at once.
 
+#![forbid(unsafe_code)]
+
 use std::error::Error;
 use std::process;
 use std::time::{Duration, Instant};

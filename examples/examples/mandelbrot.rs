@@ -8,6 +8,8 @@
 //! four smaller ones while the run goes on, so the workers share what is hard, wherever it lies; see
 //! `src/mandelbrot.rs`.
 
+#![forbid(unsafe_code)]
+
 use std::env;
 use std::error::Error;
 use std::fs::File;

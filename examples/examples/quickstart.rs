@@ -7,6 +7,8 @@
 //!
 //! `telnet` then answers `get_max_workers`, and `set_max_workers 1` takes workers away from the run.
 
+#![forbid(unsafe_code)]
+
 use std::hint;
 use std::time::Instant;
 

@@ -8,6 +8,8 @@
 //! Then write `get_max_workers`, or `set_max_workers 1`, and see what happens to the tasks per second. Nothing is
 //! stopped, lost or run again: a surplus worker ends with its current task, a new one starts at once.
 
+#![forbid(unsafe_code)]
+
 use std::error::Error;
 use std::process;
 use std::sync::Arc;

@@ -8,6 +8,8 @@
 //! returns the tasks that take its place, so the graph grows as the tree does: no depth is chosen below which things
 //! run one after the other, and no stack grows. See `src/uts.rs`; the graph is the two functions `search` and `sum`.
 
+#![forbid(unsafe_code)]
+
 use std::error::Error;
 use std::process::{self, ExitCode};
 use std::time::Instant;

@@ -1,5 +1,6 @@
 //! Tasks with async bodies, and async generators.
 
+use std::cell::Cell;
 use std::future::{self, Future, IntoFuture};
 use std::io;
 use std::marker::PhantomPinned;
@@ -337,7 +338,7 @@ mod an_async_body {
     fn stays_where_it_is_until_it_is_dropped() {
         #[delayed]
         async fn waits(moved: Arc<AtomicBool>, started: Arc<Stages>) {
-            Pinned { at: 0, moved, started, _pinned: PhantomPinned }.await;
+            Pinned { at: Cell::new(0), moved, started, _pinned: PhantomPinned }.await;
         }
         check_pinned(waits);
     }
@@ -347,14 +348,14 @@ mod an_async_body {
         #[delayed]
         async fn yields(moved: Arc<AtomicBool>, started: Arc<Stages>) -> Vec<u64> {
             yield_!(1);
-            Pinned { at: 0, moved, started, _pinned: PhantomPinned }.await;
+            Pinned { at: Cell::new(0), moved, started, _pinned: PhantomPinned }.await;
         }
         check_pinned(|moved, started| yields(moved, started).map(drop));
     }
 
     /// A future that never ends, and tells if it is dropped elsewhere than it was polled.
     struct Pinned {
-        at: usize,
+        at: Cell<usize>,
         moved: Arc<AtomicBool>,
         started: Arc<Stages>,
         _pinned: PhantomPinned,
@@ -363,9 +364,8 @@ mod an_async_body {
     impl Future for Pinned {
         type Output = ();
         fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-            // SAFETY: nothing is moved out.
-            let this = unsafe { self.get_unchecked_mut() };
-            this.at = std::ptr::from_ref(this).addr();
+            let this = self.into_ref().get_ref();
+            this.at.set(std::ptr::from_ref(this).addr());
             this.started.signal(1);
             Poll::Pending
         }
@@ -373,7 +373,7 @@ mod an_async_body {
 
     impl Drop for Pinned {
         fn drop(&mut self) {
-            if self.at != 0 && self.at != std::ptr::from_ref(self).addr() {
+            if ![0, std::ptr::from_ref(self).addr()].contains(&self.at.get()) {
                 self.moved.store(true, Ordering::SeqCst);
             }
         }

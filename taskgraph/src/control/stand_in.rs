@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::MAX_WORKERS_LIMIT;
+use crate::error::Error;
 use crate::event::{LimitStatus, RunStatus, Status, Steering};
-use crate::{Error, MAX_WORKERS_LIMIT};
 
 pub(super) struct Fake {
     max_workers: AtomicUsize,
