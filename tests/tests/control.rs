@@ -358,6 +358,17 @@ fn an_address_that_others_can_reach_needs_a_token() {
     assert!(error.to_string().contains("token"), "{error}");
 }
 
+#[test]
+fn a_token_is_not_shown() {
+    let builder = Runtime::builder().control("127.0.0.1:0".parse().unwrap()).control_token("sesame");
+    assert!(!format!("{builder:?}").contains("sesame"));
+    let runtime = builder.build().unwrap();
+    assert!(!format!("{runtime:?}").contains("sesame"));
+    // Nor to those who do not know it.
+    let answer = converse(runtime.control_addr().unwrap(), b"help\r\nauth\r\nauth x\r\nfrobnicate\r\nquit\r\n");
+    assert!(!String::from_utf8(answer).unwrap().contains("sesame"));
+}
+
 /// Names what the child process is to do; its standard input says when to end.
 const CHILD: &str = "TASKGRAPH_TESTS_CHILD";
 

@@ -58,5 +58,5 @@ fn busy_ports_and_browsers_are_logged() {
     let addr = browser.local_addr().unwrap();
     browser.read_to_end(&mut Vec::new()).unwrap();
     let warnings = warnings.0.lock().unwrap();
-    assert!(warnings.contains("HTTP") && warnings.contains(&addr.to_string()), "{warnings}");
+    assert!(warnings.contains("browser") && warnings.contains(&addr.to_string()), "{warnings}");
 }
