@@ -1,4 +1,5 @@
-//! A run goes on while a thousand connections at a time open, stall, flood, send rubbish and vanish.
+//! A run goes on while connections by the thousand open, stall, flood, send rubbish and vanish: a thousand are tried at a
+//! time, and as many are there as the port and its system take, 80 and some hundred that wait.
 //!
 //! What is measured, and why that is the speed of the run. Three things can slow a run: that its workers get less of
 //! the processor, that a step takes more of it, and that work waits where a worker could do it. The run here has one
@@ -37,7 +38,10 @@ const ROLE: &str = "TASKGRAPH_TEST_ROLE";
 
 /// Two of them, so that neither needs more than the usual thousand files.
 const ATTACKERS: usize = 2;
+/// So many at a time.
 const CONNECTIONS: usize = 1000;
+/// With fewer over all it was no attack. What is paced takes no more than some hundred in a phase.
+const OPENED_MIN: usize = if cfg!(debug_assertions) { 64 } else { 1000 };
 
 /// A debug build only shows that nothing breaks.
 const PAIRS: usize = if cfg!(debug_assertions) { 2 } else { 15 };
@@ -73,7 +77,7 @@ fn a_run_under_fire_keeps_its_speed_its_answer_and_its_belongings() {
     let (quiet, attacked): (Vec<_>, Vec<_>) = (0..PAIRS).map(|_| (phase(false), phase(true))).unzip();
     let n_opened: usize = attackers.into_iter().map(|attacker| attacker.end("opened ").parse::<usize>().unwrap()).sum();
     println!("measured: {n_opened} connections; {}", run.end("ended: "));
-    assert!(CONNECTIONS <= n_opened, "that was no attack: {n_opened} connections");
+    assert!(OPENED_MIN <= n_opened, "that was no attack: {n_opened} connections");
     let (before, under_attack) = (quantile(&quiet, 0.75, Phase::speed), quantile(&attacked, 0.75, Phase::speed));
     let share = quantile(&attacked, 0.5, |phase| phase.port_share);
     let speed = under_attack / before * (1.0 - share);
@@ -345,7 +349,8 @@ impl Attack {
             Manner::Flood => self.stream.write(&b"get_max_workers\r\n".repeat(500)),
             Manner::Deaf => self.stream.write(&b"help\n".repeat(500)),
             Manner::Rubbish => {
-                let rubbish: Vec<u8> = (0..4000_u32).map(|n| (n * n * self.turns_left >> 7) as u8).collect();
+                let rubbish: Vec<u8> =
+                    (0..4000_u32).map(|n| (n.wrapping_mul(n * self.turns_left) >> 7) as u8).collect();
                 self.stream.write(&rubbish)
             }
             Manner::Trickle => self.stream.write(b"x"),
