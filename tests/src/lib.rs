@@ -5,6 +5,7 @@ pub mod census;
 pub mod log;
 pub mod needs;
 pub mod process;
+pub mod size;
 pub mod wait;
 
 use taskgraph::{DC, Error, Runtime};

@@ -4,6 +4,12 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
+use crate::size;
+
+/// Whether the memory that this process holds says anything. A checker of memory keeps what is freed, and has more of its
+/// own than we have.
+pub const IS_MEASURABLE: bool = !size::IS_CHECKED;
+
 /// Whether this process was started for a single test.
 const ALONE: &str = "TASKGRAPH_TEST_ALONE";
 
@@ -41,6 +47,12 @@ pub fn resident_bytes() -> u64 {
 /// Threads of this process.
 pub fn threads() -> u64 {
     status("Threads")
+}
+
+/// Open file descriptors of this process.
+pub fn descriptors() -> usize {
+    // The listing has one itself.
+    fs::read_dir("/proc/self/fd").expect("the system is Linux").count() - 1
 }
 
 /// Memory mappings of this process.
