@@ -8,8 +8,10 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::size;
+
 /// What hangs is told after this long: far more than anything here takes on a busy machine.
-const HANGS_AFTER: Duration = Duration::from_secs(60);
+const HANGS_AFTER: Duration = Duration::from_secs(size::of(60, 60, 600));
 
 /// Runs `code`, and fails if that does not end.
 ///

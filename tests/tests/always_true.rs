@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use taskgraph::{DC, Error, Shared, all, delayed, each};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::wait::{self, Stages};
-use taskgraph_tests::{failing, run, runtime};
+use taskgraph_tests::{failing, run, runtime, size};
 
 /// The length of chains: a stack that grew by a few bytes for each node would be long gone.
-const LONG: u64 = if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 };
+const LONG: u64 = size::of(10_000_000, 1_000_000, 50_000);
 /// The depth of graphs of larger nodes.
 const DEEP: u64 = LONG / 20;
 

@@ -9,7 +9,7 @@ use taskgraph::{DC, Error, delayed};
 use taskgraph_tests::bodies::{add, at_any_width, later, quiet_panic};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::wait::{self, Stages, give_way};
-use taskgraph_tests::{failing, process, run, runtime};
+use taskgraph_tests::{failing, process, run, runtime, size};
 use tokio::sync::oneshot;
 
 mod constant_stack_and_memory {
@@ -41,7 +41,8 @@ mod constant_stack_and_memory {
         Waits(Arc<Stages>),
     }
 
-    const DEEP: u64 = 100_000;
+    const DEEP: u64 = size::of(100_000, 100_000, 10_000);
+    const LONG: u64 = size::of(1_000_000, 1_000_000, 50_000);
 
     #[test]
     fn a_body_may_await_a_million_computations() {
@@ -65,8 +66,8 @@ mod constant_stack_and_memory {
             for max_workers in [1, 2, 4] {
                 run(chain_of_waits(1000), max_workers).unwrap();
                 let before = process::resident_bytes_max();
-                assert_eq!(run(chain(1_000_000), max_workers).unwrap(), 1_000_000);
-                assert_eq!(run(chain_of_waits(200_000), max_workers).unwrap(), 200_000);
+                assert_eq!(run(chain(LONG), max_workers).unwrap(), LONG);
+                assert_eq!(run(chain_of_waits(LONG / 5), max_workers).unwrap(), LONG / 5);
                 let grown = process::resident_bytes_max() - before;
                 assert!(grown < 8 << 20, "{grown} bytes more at {max_workers} workers");
             }
@@ -86,8 +87,8 @@ mod constant_stack_and_memory {
             for max_workers in [1, 2, 4] {
                 run(grow(1000, true), max_workers).unwrap();
                 let before = process::resident_bytes_max();
-                assert_eq!(run(grow(1_000_000, false), max_workers).unwrap(), 7);
-                assert_eq!(run(grow(200_000, true), max_workers).unwrap(), 7);
+                assert_eq!(run(grow(LONG, false), max_workers).unwrap(), 7);
+                assert_eq!(run(grow(LONG / 5, true), max_workers).unwrap(), 7);
                 let grown = process::resident_bytes_max() - before;
                 assert!(grown < 8 << 20, "{grown} bytes more at {max_workers} workers");
             }

@@ -1,5 +1,8 @@
 //! The memory of a run: bounded by what is in flight, not by what has run.
 
+// A checker has memory of its own.
+#![cfg(not(taskgraph_system_alloc))]
+
 use taskgraph::{DC, Shared, all, delayed, each};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::{process, run, runtime};

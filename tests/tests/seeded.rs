@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use taskgraph::testing::run_seeded;
 use taskgraph::{DC, Error, delayed, join};
 use taskgraph_tests::census::Census;
-use taskgraph_tests::failing;
+use taskgraph_tests::{failing, size};
 use tokio::time;
 
-const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 2_000 };
+const SEEDS: u64 = size::of(2_000, 200, 20);
 
 /// Who ran, in order.
 type Log = Arc<Mutex<Vec<u64>>>;

@@ -82,9 +82,9 @@ mod slab {
     use std::cell::Cell;
     use std::ptr::{self, NonNull};
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::{ALIGN, system};
+    use crate::sync::atomic::{AtomicU32, Ordering};
 
     /// Slabs of 16 to 64 KiB measured alike; a slab is also the least that one long-lived node can hold on to.
     const BYTES: usize = 32 << 10;
@@ -270,12 +270,16 @@ mod slab {
     /// The slab's count holds these bytes on the caller's behalf.
     unsafe fn take_off(slab: *mut Slab, bytes: u32) {
         // SAFETY: the caller's bytes keep the slab alive until here.
-        let live = unsafe { &(*slab).live };
-        // AcqRel: whoever recycles the slab must come after every use of its nodes.
-        if live.fetch_sub(bytes, Ordering::AcqRel) == bytes {
+        if were_last(unsafe { &(*slab).live }, bytes) {
             // SAFETY: the count reached zero, which happens once, so the slab is ours.
             unsafe { recycle(NonNull::new_unchecked(slab)) }
         }
+    }
+
+    /// Takes bytes off the count of a slab; whether they were the last.
+    fn were_last(live: &AtomicU32, bytes: u32) -> bool {
+        // AcqRel: whoever recycles the slab must come after every use of its nodes.
+        live.fetch_sub(bytes, Ordering::AcqRel) == bytes
     }
 
     /// Makes a free slab an open one; gives its first byte for nodes.
@@ -402,6 +406,42 @@ mod slab {
             };
             assert!(slabs.is_superset(&kept().collect()), "they are whose last node was freed here");
             assert_eq!(kept().count(), slabs.len().min(KEPT_MAX as usize));
+        }
+    }
+
+    #[cfg(all(test, taskgraph_loom))]
+    mod models {
+        use loom::cell::UnsafeCell;
+        use loom::sync::Arc;
+        use loom::thread;
+
+        use super::*;
+
+        /// One closes a slab of three nodes, the others free what they have used.
+        #[test]
+        fn a_slab_is_free_once_and_after_every_use_of_its_nodes() {
+            const NODE: u32 = 64;
+            loom::model(|| {
+                let slab = Arc::new((AtomicU32::new(OPEN), [(); 3].map(|()| UnsafeCell::new(0))));
+                let users = [NODE, NODE, OPEN - 3 * NODE + NODE].into_iter().enumerate().map(|(i, bytes)| {
+                    let slab = Arc::clone(&slab);
+                    let free = move || {
+                        let (live, nodes) = &*slab;
+                        // SAFETY: a node is used by one thread; loom checks it.
+                        nodes[i].with_mut(|node| unsafe { *node = i });
+                        let were_last = were_last(live, bytes);
+                        if were_last {
+                            // SAFETY: nobody uses the slab any more; loom checks it.
+                            nodes.iter().for_each(|node| node.with_mut(|node| unsafe { *node = 0 }));
+                        }
+                        were_last
+                    };
+                    thread::spawn(free)
+                });
+                let users: Vec<_> = users.collect();
+                let last = users.into_iter().map(|user| user.join().unwrap());
+                assert_eq!(last.filter(|were_last| *were_last).count(), 1, "a slab is recycled once");
+            });
         }
     }
 }

@@ -2,15 +2,18 @@
 //!
 //! The values are cells that loom watches: reading one without having been told of the write is an error.
 
+mod stops;
+
 use std::any::Any;
 use std::collections::VecDeque;
 use std::future::{Future, IntoFuture};
 use std::sync::OnceLock;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::sync::{Arc, Mutex};
+use loom::sync::{Arc, Mutex, Notify};
 use loom::thread;
 
 use super::body::Unmarked;
@@ -24,6 +27,7 @@ use super::root::{Ending, root};
 use super::scope::{Home, Reactor, Scope, Surroundings};
 use super::window::Window;
 use crate::error::Error;
+use crate::mailbox::Mailbox;
 
 /// A value that two threads must not touch at once, or without a hand-over between; it counts those that are alive.
 struct Watched {
@@ -140,17 +144,41 @@ impl Host for Worker<'_> {
     }
 }
 
-/// Takes steps until nothing is ready; the other thread may make more ready later, and then takes them itself.
-fn work(ready: &Ready) {
+/// Starts a run: what its root makes ready is.
+fn start(graph: DC<u32>, ready: &std::sync::Arc<Ready>) -> std::sync::Arc<Outcome> {
+    let outcome = std::sync::Arc::new(Outcome {
+        scope: Scope::of_run(Surroundings { home: ready.clone(), reactor: ready.clone() }),
+        result: Mutex::new(None),
+    });
     let worker = Worker(ready);
     let mut cx = Cx::new(&worker);
-    loop {
-        let Some(queued) = ready.0.lock().unwrap().pop_front() else { return };
-        let mut next = Some(cx.take(queued));
-        while let Some(node) = next {
-            next = cx.step(node);
-            worker.publish(&mut cx);
-        }
+    let start = cx.take(root(graph, std::sync::Arc::clone(&outcome)));
+    if let Some(first) = cx.step(start) {
+        let first = cx.put_back(first);
+        worker.publish(&mut cx);
+        ready.0.lock().unwrap().push_back(first);
+    }
+    outcome
+}
+
+/// Takes steps until nothing is ready; the other thread may make more ready later, and then takes them itself.
+fn work(ready: &Ready) {
+    take_steps(ready, usize::MAX);
+}
+
+/// The same, but no more than so many.
+fn take_steps(ready: &Ready, steps: usize) {
+    let worker = Worker(ready);
+    let mut cx = Cx::new(&worker);
+    let mut next = None;
+    for _ in 0..steps {
+        let queued = || ready.0.lock().unwrap().pop_front();
+        let Some(node) = next.take().or_else(|| queued().map(|queued| cx.take(queued))) else { return };
+        next = cx.step(node);
+        worker.publish(&mut cx);
+    }
+    if let Some(node) = next {
+        ready.0.lock().unwrap().push_back(cx.put_back(node));
     }
 }
 
@@ -161,21 +189,7 @@ fn check(graph: fn(&Arc<AtomicUsize>) -> DC<u32>, expected: Result<u32, &'static
     model.check(move || {
         let alive = Arc::new(AtomicUsize::new(0));
         let ready = std::sync::Arc::new(Ready::default());
-        let outcome = std::sync::Arc::new(Outcome {
-            scope: Scope::of_run(Surroundings { home: ready.clone(), reactor: ready.clone() }),
-            result: Mutex::new(None),
-        });
-        let queued = root(graph(&alive), std::sync::Arc::clone(&outcome));
-        {
-            let worker = Worker(&ready);
-            let mut cx = Cx::new(&worker);
-            let start = cx.take(queued);
-            if let Some(first) = cx.step(start) {
-                let first = cx.put_back(first);
-                worker.publish(&mut cx);
-                ready.0.lock().unwrap().push_back(first);
-            }
-        }
+        let outcome = start(graph(&alive), &ready);
         let thread = {
             let ready = std::sync::Arc::clone(&ready);
             thread::spawn(move || work(&ready))
@@ -368,5 +382,61 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
         let parked = window.park_if_full(1);
         let taken_up = chunks.into_iter().map(|chunk| chunk.join().unwrap()).filter(|ready| *ready).count();
         assert_eq!(taken_up, usize::from(parked));
+    });
+}
+
+/// Who sleeps until he is woken. If nobody wakes him he does so for ever, and loom says so.
+pub(super) struct Sleeper(Notify);
+
+impl Sleeper {
+    pub(super) fn new() -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self(Notify::new()))
+    }
+
+    pub(super) fn sleep(&self) {
+        self.0.wait();
+    }
+}
+
+impl Wake for Sleeper {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+/// A mailbox whose result comes while this waits for it.
+fn check_mailbox(wait: fn(&Mailbox<Watched>) -> Watched) {
+    loom::model(move || {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let mailbox = Arc::new(Mailbox::new());
+        let putter = {
+            let (mailbox, alive) = (Arc::clone(&mailbox), Arc::clone(&alive));
+            thread::spawn(move || mailbox.put(Watched::new(7, &alive)))
+        };
+        assert_eq!(wait(&mailbox).get(), 7);
+        putter.join().unwrap();
+        assert_eq!(alive.load(Ordering::Relaxed), 0, "the result is dropped once");
+    });
+}
+
+#[test]
+fn a_thread_that_waits_for_a_result_is_told() {
+    check_mailbox(|mailbox| {
+        mailbox.wait();
+        mailbox.take()
+    });
+}
+
+#[test]
+fn a_future_that_polls_for_a_result_is_woken() {
+    check_mailbox(|mailbox| {
+        let sleeper = Sleeper::new();
+        let waker = Waker::from(std::sync::Arc::clone(&sleeper));
+        loop {
+            match mailbox.poll(&Context::from_waker(&waker)) {
+                Poll::Ready(result) => return result,
+                Poll::Pending => sleeper.sleep(),
+            }
+        }
     });
 }

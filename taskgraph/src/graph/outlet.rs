@@ -246,3 +246,76 @@ impl<T> Feed<T> {
         }
     }
 }
+
+#[cfg(all(test, taskgraph_loom))]
+mod models {
+    use loom::cell::UnsafeCell;
+    use loom::thread;
+
+    use super::*;
+    use crate::graph::models::Sleeper;
+    use crate::mailbox::Mailbox;
+
+    const ITEMS: u64 = 3;
+    /// Whoever has so many items waiting is ahead.
+    const LEN_MAX: usize = 2;
+
+    /// An item, which its consumer must not have before it was put there.
+    struct Item(UnsafeCell<u64>);
+
+    // SAFETY: as for a `u64`; loom checks it.
+    unsafe impl Send for Item {}
+
+    /// An outlet whose items are put into it in this order, while its consumer waits for them; gives them as they came.
+    fn check(order: Order, places: [u64; ITEMS as usize], expected: [u64; ITEMS as usize]) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let outlet = Outlet::new();
+            outlet.set_order(order);
+            let mut feed = Feed::new(Arc::clone(&outlet));
+            let end = Arc::new(Mailbox::new());
+            let maker = {
+                let end = Arc::clone(&end);
+                thread::spawn(move || {
+                    let room = Sleeper::new();
+                    for place in places {
+                        while outlet.is_ahead(LEN_MAX, &Waker::from(Arc::clone(&room))) {
+                            room.sleep();
+                        }
+                        let item = Item(UnsafeCell::new(0));
+                        // SAFETY: the item is ours; loom checks that it is written before it is read.
+                        item.0.with_mut(|value| unsafe { *value = place });
+                        outlet.put(place, item);
+                    }
+                    end.put(Ok(()));
+                })
+            };
+            let more = Sleeper::new();
+            let waker = Waker::from(Arc::clone(&more));
+            let mut context = Context::from_waker(&waker);
+            let mut taken = Vec::new();
+            loop {
+                match feed.poll_next(&mut context, |context| end.poll(context)) {
+                    // SAFETY: as above.
+                    Poll::Ready(Some(item)) => taken.push(item.expect("none fails").0.with(|value| unsafe { *value })),
+                    Poll::Ready(None) => break,
+                    Poll::Pending => more.sleep(),
+                }
+            }
+            assert_eq!(taken, expected);
+            maker.join().unwrap();
+        });
+    }
+
+    /// Nobody sleeps for what has happened: the maker for room, the consumer for an item or for the end.
+    #[test]
+    fn a_maker_that_is_ahead_and_its_consumer_wake_each_other() {
+        check(Order::Completed, [0, 1, 2], [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_consumer_is_woken_for_the_item_that_comes_next() {
+        check(Order::Yielded, [1, 0, 2], [0, 1, 2]);
+    }
+}

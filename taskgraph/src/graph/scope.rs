@@ -25,7 +25,7 @@ use super::root::Parent;
 use super::shared::Head;
 use crate::error::{CancelledBy, Error};
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::weak_list::WeakList;
 
 pub(crate) struct Scope {
@@ -139,7 +139,12 @@ impl AsleepInShared {
     }
 }
 
-static ASLEEP_IN_SHARED: std::sync::Mutex<AsleepInShared> = std::sync::Mutex::new(AsleepInShared::new());
+#[cfg(not(taskgraph_loom))]
+static ASLEEP_IN_SHARED: Mutex<AsleepInShared> = Mutex::new(AsleepInShared::new());
+#[cfg(taskgraph_loom)]
+loom::lazy_static! {
+    static ref ASLEEP_IN_SHARED: Mutex<AsleepInShared> = Mutex::new(AsleepInShared::new());
+}
 
 thread_local! {
     /// Those of a thread that is a world of its own.
@@ -158,8 +163,8 @@ fn with_asleep_here<R>(f: impl FnOnce(&mut AsleepInShared) -> R) -> Option<R> {
     ASLEEP_HERE.try_with(|here| here.borrow_mut().as_mut().map(f)).ok().flatten()
 }
 
-fn asleep_in_shared() -> std::sync::MutexGuard<'static, AsleepInShared> {
-    ASLEEP_IN_SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+fn asleep_in_shared() -> MutexGuard<'static, AsleepInShared> {
+    lock(&ASLEEP_IN_SHARED)
 }
 
 /// A scope has stopped, or a handle of a shared computation is gone: whoever sleeps for one looks whether it is still

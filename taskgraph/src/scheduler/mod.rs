@@ -47,7 +47,7 @@ pub(crate) struct Scheduler {
     called: Mutex<Option<(Suspended, u16)>>,
     /// Held while the pool changes, so that pool and gate agree on how many there may be.
     resizing: Mutex<()>,
-    call_due: AtomicBool,
+    later: CallDue,
     /// Tasks that block.
     blocked: AtomicUsize,
 }
@@ -70,7 +70,7 @@ impl Scheduler {
             pool: Pool::new(max_workers, on_start)?,
             called: Mutex::new(None),
             resizing: Mutex::new(()),
-            call_due: AtomicBool::new(false),
+            later: CallDue::default(),
             blocked: AtomicUsize::new(0),
         });
         home.get_or_init(|| Arc::downgrade(&scheduler));
@@ -157,19 +157,19 @@ impl Scheduler {
 
     /// Calls again in a while: the job had come to a thread inside a task, and would again if it were sent at once.
     fn call_worker_later(self: &Arc<Self>) {
-        if self.call_due.swap(true, Ordering::Relaxed) {
+        if !self.later.announce() {
             return;
         }
         let scheduler = Arc::clone(self);
         let is_started = self.pool.start_thread("taskgraph-call", move || {
             std::thread::sleep(CALL_AGAIN_AFTER);
-            scheduler.call_due.store(false, Ordering::Relaxed);
+            scheduler.later.begin();
             if scheduler.queues.any() {
                 scheduler.call_worker();
             }
         });
         if !is_started {
-            self.call_due.store(false, Ordering::Relaxed);
+            self.later.begin();
         }
     }
 
@@ -178,6 +178,24 @@ impl Scheduler {
         // Workers that search for more would do so for a while.
         self.gate.set_max(0);
         self.pool.end();
+    }
+}
+
+/// Whether somebody will look whether a worker is to be called.
+#[derive(Default)]
+struct CallDue(AtomicBool);
+
+impl CallDue {
+    /// A worker is to be called later; whether the caller has to see to that, or somebody does already.
+    fn announce(&self) -> bool {
+        // Release, pairs with the Acquire in `begin`: whoever looks for work after that finds what was queued before this.
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whoever saw to it is about to look.
+    fn begin(&self) {
+        // An exchange, not a store, so that it comes after each announcement that relies on it.
+        self.0.swap(false, Ordering::AcqRel);
     }
 }
 

@@ -6,7 +6,7 @@ use loom::thread;
 
 use super::gate::Gate;
 use super::ranks::Ranks;
-use super::{heavy_barrier, light_barrier};
+use super::{CallDue, heavy_barrier, light_barrier};
 
 /// Counts who is inside, and that there are never too many.
 struct Inside(AtomicUsize);
@@ -160,4 +160,25 @@ fn a_ranked_node_and_a_worker_that_goes_idle_do_not_miss_each_other() {
             assert!(called || came_back, "a node waits, and nobody comes");
         });
     }
+}
+
+/// A call that could not be taken relies on the one that is made later: that finds what this was for.
+#[test]
+fn a_call_that_is_left_to_another_is_made_after_it() {
+    loom::model(|| {
+        let due = Arc::new(CallDue::default());
+        let queued = Arc::new(AtomicUsize::new(0));
+        assert!(due.announce(), "nobody else sees to it");
+        let caller = {
+            let (due, queued) = (Arc::clone(&due), Arc::clone(&queued));
+            thread::spawn(move || {
+                queued.store(1, Ordering::Relaxed);
+                due.announce()
+            })
+        };
+        due.begin();
+        let called = 0 < queued.load(Ordering::Relaxed);
+        let sees_to_it = caller.join().unwrap();
+        assert!(called || sees_to_it, "a node lies in a queue, and nobody will look");
+    });
 }
