@@ -24,6 +24,14 @@ book:
 loom:
     RUSTFLAGS="--cfg taskgraph_loom" cargo test -p taskgraph --lib --release --target-dir target/loom models
 
+# The tests under a checker of threads; or some of them, as in `just tsan -p taskgraph-tests --test streams`
+tsan *args:
+    .ci/checked tsan {{args}}
+
+# The tests under a checker of memory and leaks
+asan *args:
+    .ci/checked asan {{args}}
+
 # Instructions for each node, against the recorded ones
 instructions:
     cargo test --release -p taskgraph-tests --test instructions -- --nocapture

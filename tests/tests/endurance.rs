@@ -14,7 +14,7 @@ use taskgraph_tests::bodies::quiet_panic;
 use taskgraph_tests::wait::{self, give_way};
 use taskgraph_tests::{process, size};
 
-const RUNS: u64 = size::of(1_000, 100, 4);
+const RUNS: u64 = size::of(1_000, 100, 10);
 /// After so many runs everything has been allocated that is kept.
 const WARM_AFTER: u64 = RUNS / 10;
 const TASKS_A_RUN: u64 = 10_000;

@@ -71,7 +71,8 @@ fn a_body_is_woken_when_nobody_can_need_it_any_more() {
         let ready = std::sync::Arc::new(Ready::default());
         let shared = future::<Named, Value, _, _>(sent(std::future::pending::<u32>())).shared();
         let failing = DC::<u32>::new(|| -> Result<u32, &str> { Err("no") }, ());
-        let attempt = DC::new(|a: u32, b: u32| a + b, (failing, shared.dc())).attempt();
+        // In this order: the body sleeps when the other one fails.
+        let attempt = DC::new(|a: u32, b: u32| a + b, (shared.dc(), failing)).attempt();
         let run = start(attempt.map(|result: Result<u32, Error>| u32::from(result.is_err())), &ready);
         let dropper = thread::spawn(move || drop(shared));
         work(&ready);
