@@ -336,14 +336,18 @@ fn the_reader_reads() {
 #[test]
 fn what_threads_share_is_in_the_table_of_the_design() {
     /// What a field is made of that several threads touch.
-    const SHARED: [&str; 6] = [": Atomic", "Mutex<", ": Condvar", "OnceLock<", ": Injector<", ": Semaphore"];
+    const SHARED: [&str; 6] = [": Atomic", "Mutex<", ": Condvar,", "OnceLock<", ": Injector<", ": Semaphore"];
     let design = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../DESIGN.md")).unwrap();
     let table = design.split("### What threads share").nth(1).expect("the chapter is there");
     let table = table.split("\n### ").next().expect("not empty");
     let mut complaints = Vec::new();
     for source in sources() {
+        // Where they come from has none itself.
+        if source.path == "sync.rs" {
+            continue;
+        }
         let is_test = TESTS.iter().any(|tests| source.path.ends_with(tests)) || source.path.contains("/models/");
-        // Names of a room are told once, for all that follow.
+        // A second file of a row is only named.
         let name = source.path.rsplit('/').next().expect("not empty");
         let is_shared = SHARED.iter().any(|shared| source.code.contains(shared));
         if is_shared && !is_test && !table.contains(&source.path) && !table.contains(&format!("`{name}`")) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 use taskgraph::{DC, Runtime, all, delayed};
 use taskgraph_tests::wait::{self, Stages};
-use taskgraph_tests::{process, runtime};
+use taskgraph_tests::{process, runtime, size};
 
 /// Counts who is inside, and the most who were at once.
 #[derive(Default)]
@@ -262,7 +262,7 @@ mod under_load {
         }
     }
 
-    const CHANGES: usize = 1000;
+    const CHANGES: usize = size::of(1_000, 1_000, 100) as usize;
 
     /// Runs `graph` while another thread changes the number of workers all the time.
     fn check(tasks: usize, changes_min: usize, graph: impl Fn(Arc<Load>) -> DC<usize> + Send + 'static) {
