@@ -1,7 +1,7 @@
 //! Atomics and locks: the standard library's, or those of the model checker under `--cfg taskgraph_loom`.
 //!
-//! What the models check comes from here, so that loom sees every access. The memory of nodes and the places where a
-//! result waits for the outside use the standard library's own: they are argued, not modelled.
+//! What the models check comes from here, so that loom sees every access. DESIGN.md has a table of all there is, with its
+//! model or the reason why it has none.
 
 #[cfg(taskgraph_loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};

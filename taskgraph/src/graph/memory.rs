@@ -345,7 +345,7 @@ mod slab {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(taskgraph_loom)))]
     mod tests {
         use super::*;
 
