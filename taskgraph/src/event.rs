@@ -11,6 +11,10 @@ pub(crate) trait Steering: Send + Sync + 'static {
     fn max_workers(&self) -> usize;
     /// The error names the value and the accepted range; nothing has changed then.
     fn set_max_workers(&self, max_workers: usize) -> Result<(), Error>;
+    /// No step starts from now on; those that are running end.
+    fn pause(&self);
+    /// The end of a pause, if there is one.
+    fn resume(&self);
     fn status(&self) -> Status;
     /// Those that have not settled, by their number.
     fn runs(&self) -> Vec<RunStatus>;
@@ -30,6 +34,7 @@ pub(crate) struct Status {
     pub running: usize,
     /// Runs that have not settled.
     pub runs: usize,
+    pub is_paused: bool,
 }
 
 /// A run that has not settled.

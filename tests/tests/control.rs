@@ -103,7 +103,8 @@ fn an_unknown_command_is_told_what_there_is() {
         answer.strip_prefix("unknown command frobnicate, available: ").unwrap().strip_suffix("\r\n").unwrap();
     let available: Vec<_> = available.split(", ").collect();
     assert!(available.is_sorted(), "{available:?}");
-    for command in ["auth", "get_max_workers", "help", "prompt", "quit", "set_max_workers", "status"] {
+    for command in ["auth", "get_max_workers", "help", "pause", "prompt", "quit", "resume", "set_max_workers", "status"]
+    {
         assert!(available.contains(&command), "{command} is missing in {available:?}");
     }
 }
@@ -140,12 +141,33 @@ fn people_get_help_a_status_and_a_prompt() {
     assert_eq!(ask(&mut stream, "status"), "max_workers: 4\r\n");
     assert_eq!(read_line(&mut stream), "running: 0\r\n");
     assert_eq!(read_line(&mut stream), "runs: 0\r\n");
+    assert_eq!(read_line(&mut stream), "paused: no\r\n");
     check(
         b"prompt on\r\nget_max_workers\r\nprompt off\r\nget_max_workers\r\n",
         b"prompt is on\r\ntaskgraph> 4\r\ntaskgraph> prompt is off\r\n4\r\n",
     );
     let help = String::from_utf8(converse(addr, b"help\r\n")).unwrap();
     assert!(help.lines().any(|line| line.starts_with("get_max_workers - ")), "{help}");
+}
+
+#[test]
+fn runs_pause_and_resume_by_the_port() {
+    let (runtime, addr) = runtime();
+    let mut stream = connect(addr);
+    for _ in 0..2 {
+        assert_eq!(ask(&mut stream, "pause"), "pausing, running steps end undisturbed\r\n");
+        assert!(runtime.is_paused());
+    }
+    let handle = runtime.spawn(DC::new(|| 7, ()));
+    assert_eq!(ask(&mut stream, "set_max_workers 2"), "setting max workers to 2\r\n");
+    assert_eq!(ask(&mut stream, "get_max_workers"), "2\r\n");
+    let status = String::from_utf8(converse(addr, b"status\r\n")).unwrap();
+    assert_eq!(status.lines().skip(2).collect::<Vec<_>>(), ["runs: 1", "paused: yes"]);
+    for _ in 0..2 {
+        assert_eq!(ask(&mut stream, "resume"), "resuming\r\n");
+        assert!(!runtime.is_paused());
+    }
+    assert_eq!(handle.join().unwrap(), 7);
 }
 
 // What real clients send.

@@ -66,6 +66,14 @@ const COMMANDS: &[Command] = &[
         answer: limits,
     },
     Command {
+        name: "pause",
+        arguments: "",
+        n_arguments: 0..=0,
+        summary: "start no step until `resume`; running steps end undisturbed",
+        is_for_all: false,
+        answer: pause,
+    },
+    Command {
         name: "prompt",
         arguments: "[on|off]",
         n_arguments: 0..=1,
@@ -80,6 +88,14 @@ const COMMANDS: &[Command] = &[
         summary: "close this connection; the run goes on",
         is_for_all: true,
         answer: quit,
+    },
+    Command {
+        name: "resume",
+        arguments: "",
+        n_arguments: 0..=0,
+        summary: "go on after `pause`",
+        is_for_all: false,
+        answer: resume,
     },
     Command {
         name: "runs",
@@ -109,7 +125,7 @@ const COMMANDS: &[Command] = &[
         name: "status",
         arguments: "",
         n_arguments: 0..=0,
-        summary: "the limit on workers, how many are taking steps now, and how many runs have not ended",
+        summary: "the limit on workers, how many are taking steps now, how many runs have not ended, and if all is paused",
         is_for_all: false,
         answer: status,
     },
@@ -257,8 +273,20 @@ fn prompt(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArgume
     Ok(Answer::line(if client.has_prompt { "prompt is on" } else { "prompt is off" }))
 }
 
+fn pause(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+    client.port.steering().pause();
+    tracing::info!("paused through the control port");
+    Ok(Answer::line("pausing, running steps end undisturbed"))
+}
+
 fn quit(_: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
     Ok(Answer::Last(Vec::new()))
+}
+
+fn resume(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+    client.port.steering().resume();
+    tracing::info!("resumed through the control port");
+    Ok(Answer::line("resuming"))
 }
 
 fn runs(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
@@ -308,6 +336,7 @@ fn status(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
         format!("max_workers: {}", status.max_workers),
         format!("running: {}", status.running),
         format!("runs: {}", status.runs),
+        format!("paused: {}", if status.is_paused { "yes" } else { "no" }),
     ]))
 }
 
@@ -335,7 +364,8 @@ mod tests {
         let steering = Arc::new(Fake::with_max_workers(4));
         let client = &mut client(&steering, None);
         let in_range = "and must be from 1 to 1024";
-        let unknown = "available: auth, cancel, get_max_workers, help, limits, prompt, quit, runs, set_limit, set_max_workers, status";
+        let unknown = "available: auth, cancel, get_max_workers, help, limits, pause, prompt, quit, resume, runs, set_limit, \
+                       set_max_workers, status";
         let wrong = |name| format!("invalid arguments for command {name}, usage info:");
         for (line, expected) in [
             ("get_max_workers", vec!["4"]),
@@ -352,7 +382,6 @@ mod tests {
             ("set_max_workers 1 2", vec![&wrong("set_max_workers"), "set_max_workers max_workers: int"]),
             ("get_max_workers 1", vec![&wrong("get_max_workers"), "get_max_workers"]),
             ("get_max_workers", vec!["3"]),
-            ("status", vec!["max_workers: 3", "running: 2", "runs: 1"]),
             ("limits", vec!["db 8, 2 running, 5 waiting"]),
             ("set_limit db 3", vec!["setting limit db to 3"]),
             ("limits", vec!["db 3, 2 running, 5 waiting"]),
@@ -369,6 +398,14 @@ mod tests {
             ("runs", vec!["there is no run"]),
             ("cancel", vec!["there is no run"]),
             ("cancel 1", vec!["there is no run 1, nor any other"]),
+            ("status", vec!["max_workers: 3", "running: 2", "runs: 1", "paused: no"]),
+            ("pause", vec!["pausing, running steps end undisturbed"]),
+            ("pause", vec!["pausing, running steps end undisturbed"]),
+            ("status", vec!["max_workers: 3", "running: 2", "runs: 1", "paused: yes"]),
+            ("resume", vec!["resuming"]),
+            ("resume", vec!["resuming"]),
+            ("status", vec!["max_workers: 3", "running: 2", "runs: 1", "paused: no"]),
+            ("pause 1", vec![&wrong("pause"), "pause"]),
             ("frobnicate 1", vec![&format!("unknown command frobnicate, {unknown}")]),
             ("GET_MAX_WORKERS", vec![&format!("unknown command GET_MAX_WORKERS, {unknown}")]),
             ("\u{1b}[2Jx", vec![&format!("unknown command ?[2Jx, {unknown}")]),
@@ -405,7 +442,9 @@ mod tests {
         let steering = Arc::new(Fake::with_max_workers(4));
         let client = &mut client(&steering, Some(Token::new("secret").unwrap()));
         let refused = ["not authorized, say first: auth token: str"];
-        for line in ["get_max_workers", "set_max_workers 2", "help", "status", "prompt", "frobnicate"] {
+        for line in
+            ["get_max_workers", "set_max_workers 2", "help", "pause", "resume", "status", "prompt", "frobnicate"]
+        {
             check(client, line, &refused);
         }
         check(client, "auth", &["invalid arguments for command auth, usage info:", "auth token: str"]);

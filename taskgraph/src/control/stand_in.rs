@@ -12,6 +12,7 @@ pub(super) struct Fake {
     max_workers: AtomicUsize,
     limit: AtomicUsize,
     has_run: AtomicBool,
+    is_paused: AtomicBool,
     fault: Option<Fault>,
 }
 
@@ -29,6 +30,7 @@ impl Fake {
             max_workers: AtomicUsize::new(max_workers),
             limit: AtomicUsize::new(8),
             has_run: AtomicBool::new(true),
+            is_paused: AtomicBool::new(false),
             fault: None,
         }
     }
@@ -62,8 +64,17 @@ impl Steering for Fake {
         Ok(())
     }
 
+    fn pause(&self) {
+        self.is_paused.store(true, Ordering::Relaxed);
+    }
+
+    fn resume(&self) {
+        self.is_paused.store(false, Ordering::Relaxed);
+    }
+
     fn status(&self) -> Status {
-        Status { max_workers: self.max_workers(), running: 2, runs: 1 }
+        let is_paused = self.is_paused.load(Ordering::Relaxed);
+        Status { max_workers: self.max_workers(), running: 2, runs: 1, is_paused }
     }
 
     fn runs(&self) -> Vec<RunStatus> {

@@ -82,6 +82,12 @@ impl Queued {
         }
     }
 
+    /// Whether it will be given up.
+    pub(crate) fn is_stopped(&self) -> bool {
+        // SAFETY: as above; a scope outlives its nodes.
+        unsafe { self.0.as_ref().scope().as_ref() }.is_stopped()
+    }
+
     /// Whether all that its step does is to make other nodes ready.
     pub(crate) fn is_starter(&self) -> bool {
         // SAFETY: as above.

@@ -58,7 +58,7 @@ pub(crate) use memory::{settle as settle_memory, trim};
 pub(crate) use node::Ready;
 pub(crate) use ranked::{has_priorities, ranked};
 pub(crate) use root::{Ending, root};
-pub(crate) use scope::{Home, Reactor, Scope, Surroundings, isolate_thread, look_around};
+pub(crate) use scope::{Home, Reactor, Scope, Surroundings, isolate_thread, look_around, tell_of_stops};
 
 pub use all::{all, each};
 pub use arg::{IntoArg, IntoRef};

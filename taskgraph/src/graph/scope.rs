@@ -99,6 +99,8 @@ pub(crate) struct Surroundings {
 /// Where the nodes of a run are queued.
 pub(crate) trait Home: Send + Sync {
     fn inject(self: Arc<Self>, node: Queued);
+    /// Something has stopped. For those that [want to know](tell_of_stops).
+    fn look_again(self: Arc<Self>) {}
 }
 
 /// The timers and the I/O that the futures of a run find around them.
@@ -125,17 +127,19 @@ loom::lazy_static! {
 /// Who sleeps inside of shared computations, which several scopes may need, and how often one of those has changed.
 struct AsleepInShared {
     asleep: WeakList<Alarm>,
+    /// Who else wants to know.
+    homes: WeakList<dyn Home>,
     changes: u64,
 }
 
 impl AsleepInShared {
     const fn new() -> Self {
-        Self { asleep: WeakList::new(), changes: 0 }
+        Self { asleep: WeakList::new(), homes: WeakList::new(), changes: 0 }
     }
 
-    fn change(&mut self) -> Vec<Arc<Alarm>> {
+    fn change(&mut self) -> (Vec<Arc<Alarm>>, Vec<Arc<dyn Home>>) {
         self.changes += 1;
-        self.asleep.live().collect()
+        (self.asleep.live().collect(), self.homes.live().collect())
     }
 }
 
@@ -171,9 +175,15 @@ fn asleep_in_shared() -> MutexGuard<'static, AsleepInShared> {
 /// wanted.
 #[cold]
 pub(crate) fn look_around() {
-    let asleep_here = with_asleep_here(AsleepInShared::change).unwrap_or_default();
-    let asleep = asleep_in_shared().change();
+    let (asleep_here, _) = with_asleep_here(AsleepInShared::change).unwrap_or_default();
+    let (asleep, homes) = asleep_in_shared().change();
     asleep_here.iter().chain(&asleep).for_each(|alarm| alarm.ring());
+    homes.into_iter().for_each(|home| home.look_again());
+}
+
+/// From now on `home` is told whenever something may have stopped.
+pub(crate) fn tell_of_stops(home: &Arc<dyn Home>) {
+    asleep_in_shared().homes.add(Arc::downgrade(home));
 }
 
 impl Scope {

@@ -228,6 +228,55 @@ impl Runtime {
         self.core.set_limit(name, size)
     }
 
+    /// Has all runs pause: no step starts until [`resume`](Self::resume).
+    ///
+    /// The bodies that run go on to their end, and a task that waits in [`run`](Self::run) or [`join`](Handle::join) goes on
+    /// when the pause is over. Timers and sockets do not stop: what they wake up waits. Workers may be
+    /// [more or fewer](Self::set_max_workers) meanwhile, runs may be started, and one that is cancelled or has failed ends at
+    /// once, as soon as its running bodies do. A runtime that is dropped does not wait for the end of its pause.
+    ///
+    /// ```
+    /// use taskgraph::{DC, Runtime};
+    ///
+    /// let runtime = Runtime::builder().max_workers(2).no_control().build()?;
+    /// runtime.pause();
+    /// let (first, second) = (runtime.spawn(DC::new(|| 40, ())), runtime.spawn(DC::new(|| 2, ())));
+    /// second.cancel();
+    /// assert!(second.join().unwrap_err().is_cancelled());
+    /// assert!(runtime.is_paused() && !first.is_finished());
+    /// runtime.resume();
+    /// assert_eq!(first.join()?, 40);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn pause(&self) {
+        self.core.scheduler.pause();
+    }
+
+    /// Has all runs go on, where a [`pause`](Self::pause) has left them.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// runtime.pause();
+    /// runtime.resume();
+    /// assert_eq!(runtime.run(taskgraph::DC::new(|| 6 * 7, ()))?, 42);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn resume(&self) {
+        self.core.scheduler.resume();
+    }
+
+    /// Whether there is a [`pause`](Self::pause), by whomever.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// runtime.pause();
+    /// assert!(runtime.is_paused());
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn is_paused(&self) -> bool {
+        self.core.scheduler.is_paused()
+    }
+
     /// The address of the control port; `None` without one.
     ///
     /// ```
@@ -247,6 +296,8 @@ impl Drop for Runtime {
         self.control = None;
         let runs = self.core.live_runs(None);
         runs.iter().for_each(|run| run.cancel(CancelledBy::DroppedRuntime));
+        // A task may wait for that, and all that is left is to be given up.
+        self.core.scheduler.resume();
         let core = Arc::clone(&self.core);
         let end = move || {
             core.wait_for_runs();
@@ -327,11 +378,20 @@ impl Steering for Core {
         self.scheduler.set_max_workers(max_workers)
     }
 
+    fn pause(&self) {
+        self.scheduler.pause();
+    }
+
+    fn resume(&self) {
+        self.scheduler.resume();
+    }
+
     fn status(&self) -> Status {
         Status {
             max_workers: self.scheduler.max_workers(),
             running: self.scheduler.running(),
             runs: lock(&self.live).runs.len(),
+            is_paused: self.scheduler.is_paused(),
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `returning` | tasks that blocked, gave their place back, and want it again: they come before new workers |
 //! | `epoch` | changes of the pool: a worker that sees another one than its own moves over |
 //! | `urgent` | not a count: whether nodes wait that come before everything else that is ready |
+//! | `paused` | not a count: whether no step is to start |
 //!
 //! A permit is given while `running + returning < max`, so there are never more than `max` steps at once; after `max`
 //! has become smaller, a worker keeps its permit only to the end of its step. The word changes when a worker comes or
@@ -39,6 +40,7 @@ const MAX: u32 = 3 * COUNT_BITS;
 const EPOCH: u32 = 4 * COUNT_BITS;
 const EPOCHS: u64 = (1 << 11) - 1;
 const URGENT: u64 = 1 << 63;
+const PAUSED: u64 = 1 << 62;
 
 const RETURNING_MAX: usize = COUNT as usize / 2;
 
@@ -77,6 +79,12 @@ impl State {
     #[inline(always)]
     pub(crate) fn is_urgent(self) -> bool {
         self.0 & URGENT != 0
+    }
+
+    /// Whether no step is to start, but of what is stopped.
+    #[inline(always)]
+    pub(crate) fn is_paused(self) -> bool {
+        self.0 & PAUSED != 0
     }
 
     fn has_place(self) -> bool {
@@ -139,6 +147,14 @@ impl Gate {
         self.update(|state| Some(if is_urgent { state | URGENT } else { state & !URGENT }));
     }
 
+    /// Says whether no step is to start.
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.update(|state| Some(if is_paused { state | PAUSED } else { state & !PAUSED }));
+        // Tasks that want their place again wait for another thing now.
+        let _guard = lock(&self.lock);
+        self.place_free.notify_all();
+    }
+
     /// A permit for a worker that will look for work, if there is a place.
     pub(crate) fn try_enter(&self) -> Option<Permit<'_>> {
         self.enter_if(State::has_place)
@@ -159,23 +175,48 @@ impl Gate {
         self.release(one(RUNNING));
     }
 
-    /// The end of [`block`](Self::block): waits for a place.
-    pub(crate) fn unblock(&self) {
-        // From here on no new worker takes a place that becomes free, and one that is too many leaves after its step.
-        let announce = |state: u64| (State(state).returning() < RETURNING_MAX).then_some(state + one(RETURNING));
-        while self.update(announce).is_none() {
-            // So many return at once that the word cannot count them: the others wait to be counted.
-            std::thread::yield_now();
+    /// The end of [`block`](Self::block): waits for a place, and for the end of a pause. `has_left` hears of a place that
+    /// this does not wait for any more.
+    pub(crate) fn unblock(&self, has_left: impl Fn()) {
+        loop {
+            self.wait_for_resume();
+            // From here on no new worker takes a place that becomes free, and one that is too many leaves after its step.
+            let announce = |state: u64| (State(state).returning() < RETURNING_MAX).then_some(state + one(RETURNING));
+            while self.update(announce).is_none() {
+                // So many return at once that the word cannot count them: the others wait to be counted.
+                std::thread::yield_now();
+            }
+            if self.try_return() {
+                return;
+            }
+            has_left();
         }
+    }
+
+    fn wait_for_resume(&self) {
         let mut guard = lock(&self.lock);
-        let take = |state: u64| {
-            (State(state).running() < State(state).max().max(1)).then_some(state + one(RUNNING) - one(RETURNING))
-        };
-        // Whoever frees a place sees us returning, and takes the lock before it notifies: so it comes either before
-        // this look at the word or after we wait.
-        while self.update(take).is_none() {
+        while self.state().is_paused() {
             guard = self.place_free.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
+    }
+
+    /// Waits for a place for a task that is announced; gives up if a pause comes before it.
+    fn try_return(&self) -> bool {
+        let mut guard = lock(&self.lock);
+        let take = |state: u64| {
+            let has_place = State(state).running() < State(state).max().max(1) && !State(state).is_paused();
+            has_place.then_some(state + one(RUNNING) - one(RETURNING))
+        };
+        let leave = |state: u64| State(state).is_paused().then_some(state - one(RETURNING));
+        // Whoever frees a place sees us returning, and takes the lock before it notifies: so it comes either before
+        // this look at the word or after we wait. The same for whoever pauses.
+        while self.update(take).is_none() {
+            if self.update(leave).is_some() {
+                return false;
+            }
+            guard = self.place_free.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        true
     }
 
     fn release(&self, what: u64) {
@@ -313,11 +354,34 @@ mod tests {
         gate.block();
         let other = gate.try_enter().expect("the place was given back");
         std::thread::scope(|scope| {
-            let task = scope.spawn(|| gate.unblock());
+            let task = scope.spawn(|| gate.unblock(|| {}));
             while gate.state().returning() == 0 {
                 std::thread::yield_now();
             }
             assert!(other.stay(gate.state().epoch()).is_none(), "it leaves for the returning task");
+            task.join().expect("it has its place again");
+        });
+        assert_eq!((gate.state().running(), gate.state().returning()), (1, 0));
+    }
+
+    #[test]
+    fn a_task_that_returns_waits_for_the_end_of_a_pause_and_keeps_no_place_meanwhile() {
+        let gate = Gate::new(1);
+        std::mem::forget(gate.try_enter().expect("a place"));
+        gate.block();
+        let other = gate.try_enter().expect("the place was given back");
+        std::thread::scope(|scope| {
+            let (left, has_left) = std::sync::mpsc::channel();
+            let task = scope.spawn(|| gate.unblock(move || left.send(()).expect("somebody listens")));
+            while gate.state().returning() == 0 {
+                std::thread::yield_now();
+            }
+            gate.set_paused(true);
+            has_left.recv().expect("it leaves");
+            drop(other);
+            drop(gate.try_enter().expect("nobody wants the place"));
+            assert!(!task.is_finished());
+            gate.set_paused(false);
             task.join().expect("it has its place again");
         });
         assert_eq!((gate.state().running(), gate.state().returning()), (1, 0));

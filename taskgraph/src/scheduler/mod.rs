@@ -22,6 +22,7 @@
 
 mod gate;
 mod queues;
+mod pause;
 mod ranks;
 mod pool;
 mod worker;
@@ -35,12 +36,15 @@ use crate::graph::{Home, Queued};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Mutex, lock};
 use gate::{Gate, Permit, Suspended};
+use pause::Aside;
 use pool::Pool;
 use queues::Queues;
 
 pub(crate) struct Scheduler {
     gate: Gate,
     queues: Queues,
+    /// What waits for the end of a pause.
+    aside: Aside,
     pool: Pool,
     /// The permit of a worker that is called but has not started, with the epoch of the pool whose job it is. One at
     /// most, for it counts as searching.
@@ -67,6 +71,7 @@ impl Scheduler {
         let scheduler = Arc::new(Self {
             gate: Gate::new(max_workers),
             queues: Queues::new(),
+            aside: Aside::new(),
             pool: Pool::new(max_workers, on_start)?,
             called: Mutex::new(None),
             resizing: Mutex::new(()),
@@ -203,6 +208,10 @@ impl Home for Scheduler {
     fn inject(self: Arc<Self>, node: Queued) {
         self.offer(node);
     }
+
+    fn look_again(self: Arc<Self>) {
+        self.look_through_aside();
+    }
 }
 
 /// Whether this thread is in a task, or in what one gave to rayon.
@@ -228,7 +237,7 @@ pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
     scheduler.gate.block();
     scheduler.call_worker();
     let result = wait();
-    scheduler.gate.unblock();
+    scheduler.gate.unblock(|| scheduler.call_worker());
     scheduler.blocked.fetch_sub(1, Ordering::Relaxed);
     result
 }

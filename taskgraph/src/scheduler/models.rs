@@ -66,7 +66,7 @@ fn a_returning_task_gets_the_place_that_a_worker_leaves() {
         let other = Arc::clone(&gate);
         // A worker takes the place meanwhile, and leaves: because it is idle, or because the task returns.
         let worker = thread::spawn(move || drop(other.try_enter()));
-        gate.unblock();
+        gate.unblock(|| {});
         worker.join().unwrap();
         assert_eq!(gate.state().running(), 1);
     });

@@ -117,10 +117,15 @@ impl<'s> Worker<'s> {
             let Some(staying) = permit.stay(self.epoch) else { return Stop::Displaced };
             permit = staying;
             if let Some(found) = self.find(&mut permit) {
-                if let Some(first) = self.begin(found, &mut cx) {
+                if let Some(found) = self.admit(found)
+                    && let Some(first) = self.begin(found, &mut cx)
+                {
                     self.take_steps(first, &mut cx);
                 }
                 cx.rest();
+                continue;
+            }
+            if self.scheduler.bring_back() {
                 continue;
             }
             match self.go_idle(permit) {
@@ -168,10 +173,11 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// There is something to see at the gate: whether this worker may stay, and somebody wants to be called.
+    /// There is something to see at the gate: whether this worker may stay and nothing is paused, and somebody wants to be
+    /// called.
     #[cold]
     fn may_go_on(&self, state: State, queued_more: bool) -> bool {
-        if !state.may_stay(self.epoch) {
+        if !state.may_stay(self.epoch) || state.is_paused() {
             return false;
         }
         if queued_more && state.wants_worker() {
@@ -186,6 +192,12 @@ impl<'s> Worker<'s> {
         if let Some(ready) = next {
             self.queue(cx.put_back(ready));
         }
+    }
+
+    /// A node that was found, unless it has to wait for the end of a pause.
+    #[inline]
+    fn admit(&self, found: Found) -> Option<Found> {
+        if self.gate.state().is_paused() { self.scheduler.put_aside(found) } else { Some(found) }
     }
 
     /// Goes on with a node that was found. One that was queued by its priority only starts what it holds, which comes
@@ -324,7 +336,8 @@ impl<'s> Worker<'s> {
     fn go_idle(&self, permit: Permit<'s>) -> Option<Permit<'s>> {
         drop(permit);
         super::heavy_barrier();
-        if self.scheduler.queues.any() { self.scheduler.gate.try_enter() } else { None }
+        let has_work = self.scheduler.queues.any() || self.scheduler.aside.has_changed();
+        if has_work { self.scheduler.gate.try_enter() } else { None }
     }
 }
 
