@@ -16,6 +16,8 @@ pub(crate) trait Steering: Send + Sync + 'static {
     /// The end of a pause, if there is one.
     fn resume(&self);
     fn status(&self) -> Status;
+    /// What workers are in.
+    fn running(&self) -> Vec<Running>;
     /// Those that have not settled, by their number.
     fn runs(&self) -> Vec<RunStatus>;
     /// Ends the run of this number early, or all of them, on behalf of a client; how many there were.
@@ -58,4 +60,14 @@ pub(crate) struct LimitStatus {
     pub running: usize,
     /// Bodies that wait for their turn.
     pub waiting: usize,
+}
+
+/// The body in which a worker is.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    /// Its number, from 1 on.
+    pub worker: usize,
+    pub task: Task,
+    /// For how long at least, if that is known yet.
+    pub at_least: Option<Duration>,
 }

@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use tokio::{task, time};
 
 use crate::error::Error;
-use crate::graph::{self, Cx, DC, Ending, Home, Host, Queued, Reactor, Scope, Surroundings};
+use crate::graph::{self, Cx, DC, Ending, Home, Host, Queued, Reactor, Scope, Seat, Surroundings};
 use crate::limit::Limits;
 use crate::mailbox::Mailbox;
 use crate::sync::{Mutex, lock};
@@ -130,7 +130,8 @@ impl Simulation {
         let scope = Scope::of_run(Surroundings { home, reactor });
         let outcome = Arc::new(Outcome { scope, result: Mailbox::new() });
         self.station.queue(graph::root(delayed, Arc::clone(&outcome)));
-        let mut cx = Cx::new(self);
+        let seat = Seat::new();
+        let mut cx = Cx::new(self, &seat);
         let mut has_looked = false;
         let mut steps: u32 = 0;
         while outcome.result.is_empty() {

@@ -103,7 +103,8 @@ fn an_unknown_command_is_told_what_there_is() {
         answer.strip_prefix("unknown command frobnicate, available: ").unwrap().strip_suffix("\r\n").unwrap();
     let available: Vec<_> = available.split(", ").collect();
     assert!(available.is_sorted(), "{available:?}");
-    for command in ["auth", "get_max_workers", "help", "pause", "prompt", "quit", "resume", "set_max_workers", "status"]
+    for command in
+        ["auth", "get_max_workers", "help", "pause", "prompt", "quit", "resume", "running", "set_max_workers", "status"]
     {
         assert!(available.contains(&command), "{command} is missing in {available:?}");
     }

@@ -9,7 +9,7 @@ use crate::MAX_WORKERS_LIMIT;
 use crate::control::auth::Verdict;
 use crate::control::echo;
 use crate::control::session::Client;
-use crate::event::{LimitStatus, RunStatus};
+use crate::event::{LimitStatus, RunStatus, Running};
 
 /// One thing that a client may ask.
 struct Command {
@@ -96,6 +96,14 @@ const COMMANDS: &[Command] = &[
         summary: "go on after `pause`",
         is_for_all: false,
         answer: resume,
+    },
+    Command {
+        name: "running",
+        arguments: "",
+        n_arguments: 0..=0,
+        summary: "for each worker in a body: its number, the task, and for how long at least, if that is known yet",
+        is_for_all: false,
+        answer: running,
     },
     Command {
         name: "runs",
@@ -289,6 +297,23 @@ fn resume(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
     Ok(Answer::line("resuming"))
 }
 
+fn running(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+    let running = client.port.steering().running();
+    if running.is_empty() {
+        return Ok(Answer::line("nothing is running"));
+    }
+    Ok(Answer::Lines(running.iter().map(running_line).collect()))
+}
+
+/// Such as `1  load (src/main.rs:12)  12.3 s`.
+fn running_line(running: &Running) -> String {
+    let task = &running.task;
+    let label = task.label().map(|label| format!(" {label:?}")).unwrap_or_default();
+    let named = format!("{}{label} ({}:{})", task.name(), task.file(), task.line());
+    let lasted = running.at_least.map_or("-".to_owned(), |lasted| format!("{:.1} s", lasted.as_secs_f64()));
+    format!("{}  {}  {lasted}", running.worker, echo::message(&named))
+}
+
 fn runs(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
     let runs = client.port.steering().runs();
     let line = |run: &RunStatus| {
@@ -364,8 +389,8 @@ mod tests {
         let steering = Arc::new(Fake::with_max_workers(4));
         let client = &mut client(&steering, None);
         let in_range = "and must be from 1 to 1024";
-        let unknown = "available: auth, cancel, get_max_workers, help, limits, pause, prompt, quit, resume, runs, set_limit, \
-                       set_max_workers, status";
+        let unknown = "available: auth, cancel, get_max_workers, help, limits, pause, prompt, quit, resume, running, runs, \
+                       set_limit, set_max_workers, status";
         let wrong = |name| format!("invalid arguments for command {name}, usage info:");
         for (line, expected) in [
             ("get_max_workers", vec!["4"]),
@@ -405,6 +430,7 @@ mod tests {
             ("resume", vec!["resuming"]),
             ("resume", vec!["resuming"]),
             ("status", vec!["max_workers: 3", "running: 2", "runs: 1", "paused: no"]),
+            ("running", vec!["nothing is running"]),
             ("pause 1", vec![&wrong("pause"), "pause"]),
             ("frobnicate 1", vec![&format!("unknown command frobnicate, {unknown}")]),
             ("GET_MAX_WORKERS", vec![&format!("unknown command GET_MAX_WORKERS, {unknown}")]),
@@ -442,9 +468,17 @@ mod tests {
         let steering = Arc::new(Fake::with_max_workers(4));
         let client = &mut client(&steering, Some(Token::new("secret").unwrap()));
         let refused = ["not authorized, say first: auth token: str"];
-        for line in
-            ["get_max_workers", "set_max_workers 2", "help", "pause", "resume", "status", "prompt", "frobnicate"]
-        {
+        for line in [
+            "get_max_workers",
+            "set_max_workers 2",
+            "help",
+            "pause",
+            "resume",
+            "running",
+            "status",
+            "prompt",
+            "frobnicate",
+        ] {
             check(client, line, &refused);
         }
         check(client, "auth", &["invalid arguments for command auth, usage info:", "auth token: str"]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::MAX_WORKERS_LIMIT;
 use crate::error::Error;
-use crate::event::{LimitStatus, RunStatus, Status, Steering};
+use crate::event::{LimitStatus, RunStatus, Running, Status, Steering};
 
 pub(super) struct Fake {
     max_workers: AtomicUsize,
@@ -75,6 +75,10 @@ impl Steering for Fake {
     fn status(&self) -> Status {
         let is_paused = self.is_paused.load(Ordering::Relaxed);
         Status { max_workers: self.max_workers(), running: 2, runs: 1, is_paused }
+    }
+
+    fn running(&self) -> Vec<Running> {
+        Vec::new()
     }
 
     fn runs(&self) -> Vec<RunStatus> {

@@ -212,6 +212,7 @@ where
             settle::blame(name::<N>(origin), why, to, cx);
             settle::fail(to, cx)
         };
+        cx.seat.note::<N>(origin);
         match unwind::catch(|| R::outcome(body(I::open(held)))) {
             // SAFETY: the destination is that of this node, whose result is this value.
             Ok(Outcome::Value(value)) => unsafe { settle::deliver(to, value, cx) },

@@ -13,6 +13,7 @@ use super::links::List;
 use super::node::{Node, Ready};
 use super::ranked::Rank;
 use super::scope::{Home, Scope, ScopePtr};
+use super::seat::Seat;
 use super::settle;
 
 /// What the graph asks of whoever runs it, off the path that every node takes.
@@ -39,6 +40,8 @@ pub(crate) trait Host {
 
 pub(crate) struct Cx<'h> {
     pub(super) host: &'h dyn Host,
+    /// Where what runs is noted.
+    pub(super) seat: &'h Seat,
     scope: ScopePtr,
     ready: List,
 }
@@ -96,8 +99,8 @@ impl Queued {
 }
 
 impl<'h> Cx<'h> {
-    pub(crate) fn new(host: &'h dyn Host) -> Self {
-        Self { host, scope: NonNull::dangling(), ready: List::EMPTY }
+    pub(crate) fn new(host: &'h dyn Host, seat: &'h Seat) -> Self {
+        Self { host, seat, scope: NonNull::dangling(), ready: List::EMPTY }
     }
 
     /// Takes a node out of a queue.

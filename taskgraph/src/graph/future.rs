@@ -114,6 +114,7 @@ where
         let (node, at, polled) = unsafe {
             let this = Self::of_pump(pump);
             let at = this.as_ptr();
+            cx.seat.note::<N>((*at).node.origin());
             let (waker, children) = Sleeper::wake_up(&mut (*at).sleeper, pump, cx);
             let Sent(body) = (*at).body.as_mut().expect("the body has not ended");
             let body = Pin::new_unchecked(body);

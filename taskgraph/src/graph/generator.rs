@@ -134,6 +134,7 @@ where
                 return Self::go_on(generator, pump, cx);
             }
             let work = desk.work.get();
+            cx.seat.note::<N>((*at).node.origin());
             let lent = ptr::from_mut(cx).cast();
             (*work).begin_slice(&desk.window, lent);
             let body = (*at).body.as_mut().expect("the body has not ended");

@@ -9,6 +9,7 @@ mod links;
 mod memory;
 mod alarm;
 mod scope;
+mod seat;
 mod inside;
 mod cx;
 mod settle;
@@ -59,6 +60,7 @@ pub(crate) use node::Ready;
 pub(crate) use ranked::{has_priorities, ranked};
 pub(crate) use root::{Ending, root};
 pub(crate) use scope::{Home, Reactor, Scope, Surroundings, isolate_thread, look_around, tell_of_stops};
+pub(crate) use seat::Seat;
 
 pub use all::{all, each};
 pub use arg::{IntoArg, IntoRef};

@@ -25,6 +25,7 @@ use super::future::{future, sent};
 use super::generator::generate;
 use super::root::{Ending, root};
 use super::scope::{Home, Reactor, Scope, Surroundings};
+use super::seat::Seat;
 use super::window::Window;
 use crate::error::Error;
 use crate::mailbox::Mailbox;
@@ -151,7 +152,8 @@ fn start(graph: DC<u32>, ready: &std::sync::Arc<Ready>) -> std::sync::Arc<Outcom
         result: Mutex::new(None),
     });
     let worker = Worker(ready);
-    let mut cx = Cx::new(&worker);
+    let seat = Seat::new();
+    let mut cx = Cx::new(&worker, &seat);
     let start = cx.take(root(graph, std::sync::Arc::clone(&outcome)));
     if let Some(first) = cx.step(start) {
         let first = cx.put_back(first);
@@ -169,7 +171,8 @@ fn work(ready: &Ready) {
 /// The same, but no more than so many.
 fn take_steps(ready: &Ready, steps: usize) {
     let worker = Worker(ready);
-    let mut cx = Cx::new(&worker);
+    let seat = Seat::new();
+    let mut cx = Cx::new(&worker, &seat);
     let mut next = None;
     for _ in 0..steps {
         let queued = || ready.0.lock().unwrap().pop_front();

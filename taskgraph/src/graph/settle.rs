@@ -12,6 +12,7 @@ use super::cx::{Cx, Host, Queued};
 use super::links::List;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready};
 use super::scope::Home;
+use super::seat::Seat;
 use crate::error::{Cause, Error};
 use crate::task::Task;
 
@@ -185,7 +186,8 @@ pub(super) fn drop_unrun(node: NonNull<Node>, ready: List) {
         // SAFETY: the graph is still whole.
         let _ = crate::unwind::catch(|| unsafe { tell_forgotten(node) });
     }
-    let mut cx = Cx::new(&Nobody);
+    let seat = Seat::new();
+    let mut cx = Cx::new(&Nobody, &seat);
     loop {
         while let Some(leaf) = ready.pop() {
             let next = abandon(leaf, &mut cx);

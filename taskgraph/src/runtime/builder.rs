@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use super::{Core, Live, Runtime, check_max_workers};
 use crate::control::{Control, Settings};
@@ -22,6 +23,9 @@ const CONTROL_VARIABLE: &str = "TASKGRAPH_CONTROL";
 /// The token that goes with it.
 const TOKEN_VARIABLE: &str = "TASKGRAPH_CONTROL_TOKEN";
 
+/// A stall of so long is told: longer than most bodies, and short for people who wait.
+const STALL_AFTER: Duration = Duration::from_secs(60);
+
 /// Every setting of a [`Runtime`], with its default.
 ///
 /// ```
@@ -37,6 +41,7 @@ pub struct Builder {
     control: Listen,
     token: Option<String>,
     limits: Vec<(String, usize)>,
+    stall_after: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +55,13 @@ enum Listen {
 
 impl Builder {
     pub(super) fn new() -> Self {
-        Self { max_workers: None, control: Listen::ByDefault, token: None, limits: Vec::new() }
+        Self {
+            max_workers: None,
+            control: Listen::ByDefault,
+            token: None,
+            limits: Vec::new(),
+            stall_after: STALL_AFTER,
+        }
     }
 
     /// How many workers there may be, from 1 to [`MAX_WORKERS_LIMIT`]. By default, as many as the machine has cores.
@@ -120,6 +131,25 @@ impl Builder {
         self
     }
 
+    /// After how long a stall is told: every worker there may be is in one body, and has been for so long. By default after a
+    /// minute; `Duration::MAX` turns it off.
+    ///
+    /// A `tracing` warning names the bodies, each with how long it has run at least, once, and again when twice the time
+    /// has passed, and so on. It may come by half of the time later than that. Who watches is a thread that starts with the
+    /// first run, and sleeps.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = taskgraph::Runtime::builder().stall_after(Duration::from_secs(5)).no_control().build()?;
+    /// assert_eq!(runtime.run(taskgraph::DC::new(|| 6 * 7, ()))?, 42);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn stall_after(mut self, stall_after: Duration) -> Self {
+        self.stall_after = stall_after;
+        self
+    }
+
     /// Starts the threads, and opens the control port.
     ///
     /// # Errors
@@ -142,7 +172,7 @@ impl Builder {
             limits.set(name, *size)?;
         }
         let core = Arc::new(Core {
-            scheduler: Scheduler::new(max_workers)?,
+            scheduler: Scheduler::new(max_workers, self.stall_after)?,
             reactor: OwnReactor::new(Arc::clone(&limits)),
             limits,
             live: Mutex::new(Live::default()),
@@ -162,6 +192,7 @@ impl fmt::Debug for Builder {
             .field("max_workers", &self.max_workers)
             .field("control", &self.control)
             .field("limits", &self.limits)
+            .field("stall_after", &self.stall_after)
             .finish_non_exhaustive()
     }
 }

@@ -15,7 +15,7 @@ use std::thread;
 use crate::MAX_WORKERS_LIMIT;
 use crate::control::Control;
 use crate::error::{CancelledBy, Error};
-use crate::event::{LimitStatus, RunStatus, Status, Steering};
+use crate::event::{LimitStatus, RunStatus, Running, Status, Steering};
 use crate::graph::{self, DC, Home, Reactor};
 use crate::limit::{self, Limits};
 use crate::reactor::{self, CallersReactor, OwnReactor};
@@ -337,6 +337,9 @@ impl Core {
         live.last_id += 1;
         let id = live.last_id;
         live.runs.insert(id, run);
+        if live.runs.len() == 1 {
+            self.scheduler.set_has_runs(true);
+        }
         id
     }
 
@@ -345,6 +348,7 @@ impl Core {
         let mut live = lock(&self.live);
         live.runs.remove(&id);
         if live.runs.is_empty() {
+            self.scheduler.set_has_runs(false);
             drop(live);
             self.none_live.notify_all();
             graph::trim();
@@ -384,6 +388,10 @@ impl Steering for Core {
 
     fn resume(&self) {
         self.scheduler.resume();
+    }
+
+    fn running(&self) -> Vec<Running> {
+        self.scheduler.bodies()
     }
 
     fn status(&self) -> Status {

@@ -10,6 +10,7 @@
 //! | `returning` | tasks that blocked, gave their place back, and want it again: they come before new workers |
 //! | `epoch` | changes of the pool: a worker that sees another one than its own moves over |
 //! | `urgent` | not a count: whether nodes wait that come before everything else that is ready |
+//! | `ping` | not a count: it changes now and then, and who sees that notes it: he is in no body for long |
 //! | `paused` | not a count: whether no step is to start |
 //!
 //! A permit is given while `running + returning < max`, so there are never more than `max` steps at once; after `max`
@@ -41,6 +42,11 @@ const EPOCH: u32 = 4 * COUNT_BITS;
 const EPOCHS: u64 = (1 << 11) - 1;
 const URGENT: u64 = 1 << 63;
 const PAUSED: u64 = 1 << 62;
+/// It may wrap: a worker that misses exactly so many pings in one body is taken to be in that for one more.
+const PING: u32 = EPOCH + EPOCHS.count_ones();
+const PINGS: u64 = 7;
+
+const _: () = assert!(PINGS << PING < PAUSED, "the fields do not overlap");
 
 const RETURNING_MAX: usize = COUNT as usize / 2;
 
@@ -104,7 +110,21 @@ impl State {
 
     /// What the word is while every worker of this epoch is at work, whoever searches.
     pub(crate) fn full(self, epoch: u16) -> State {
-        State((epoch as u64) << EPOCH | (self.max() as u64) << MAX | (self.max() as u64) << RUNNING)
+        State(
+            self.0 & PINGS << PING
+                | (epoch as u64) << EPOCH
+                | (self.max() as u64) << MAX
+                | (self.max() as u64) << RUNNING,
+        )
+    }
+
+    pub(crate) fn ping(self) -> u8 {
+        (self.0 >> PING & PINGS) as u8
+    }
+
+    /// The same, but for the ping, which is that of `other`.
+    pub(crate) fn with_ping_of(self, other: State) -> State {
+        State(self.0 & !(PINGS << PING) | other.0 & PINGS << PING)
     }
 
     /// Whether there is nothing for a worker to see here: all run, none returns, the epoch is the same, nothing is urgent.
@@ -145,6 +165,13 @@ impl Gate {
     /// Says whether nodes wait that come before everything else.
     pub(crate) fn set_urgent(&self, is_urgent: bool) {
         self.update(|state| Some(if is_urgent { state | URGENT } else { state & !URGENT }));
+    }
+
+    /// Lets all workers that end a step from now on note that they have; gives the ping that they note.
+    pub(crate) fn change_ping(&self) -> u8 {
+        let next = |state: u64| (State(state).ping() as u64 + 1) & PINGS;
+        let before = self.update(|state| Some(state & !(PINGS << PING) | next(state) << PING));
+        before.map_or(0, |before| next(before.0) as u8)
     }
 
     /// Says whether no step is to start.
@@ -412,7 +439,11 @@ mod tests {
         for _ in 0..=EPOCHS {
             gate.set_max(3);
         }
+        for i in 0..=PINGS {
+            assert_eq!(gate.change_ping() as u64, (i + 1) & PINGS);
+        }
         let state = gate.state();
         assert_eq!((state.epoch(), state.max(), state.running(), state.is_urgent()), (0, 3, 1, true));
+        assert_eq!((state.ping(), state.is_paused(), state.returning()), (0, false, 0));
     }
 }

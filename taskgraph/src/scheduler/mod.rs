@@ -25,6 +25,7 @@ mod queues;
 mod pause;
 mod ranks;
 mod pool;
+mod watch;
 mod worker;
 
 use std::hint;
@@ -39,12 +40,14 @@ use gate::{Gate, Permit, Suspended};
 use pause::Aside;
 use pool::Pool;
 use queues::Queues;
+use watch::Watch;
 
 pub(crate) struct Scheduler {
     gate: Gate,
     queues: Queues,
     /// What waits for the end of a pause.
     aside: Aside,
+    watch: Watch,
     pool: Pool,
     /// The permit of a worker that is called but has not started, with the epoch of the pool whose job it is. One at
     /// most, for it counts as searching.
@@ -64,7 +67,8 @@ const CALL_AGAIN_AFTER: Duration = Duration::from_millis(1);
 const MANY_BLOCKED: usize = 32;
 
 impl Scheduler {
-    pub(crate) fn new(max_workers: usize) -> Result<Arc<Self>, Error> {
+    /// It is told of a stall that has lasted for `stall_after`.
+    pub(crate) fn new(max_workers: usize, stall_after: Duration) -> Result<Arc<Self>, Error> {
         let home = worker::Home::default();
         let threads_home = Arc::clone(&home);
         let on_start = Arc::new(move || worker::set_home(Arc::clone(&threads_home)));
@@ -72,6 +76,7 @@ impl Scheduler {
             gate: Gate::new(max_workers),
             queues: Queues::new(),
             aside: Aside::new(),
+            watch: Watch::new(stall_after),
             pool: Pool::new(max_workers, on_start)?,
             called: Mutex::new(None),
             resizing: Mutex::new(()),
@@ -182,6 +187,7 @@ impl Scheduler {
     pub(crate) fn end(&self) {
         // Workers that search for more would do so for a while.
         self.gate.set_max(0);
+        self.watch.end();
         self.pool.end();
     }
 }
@@ -216,28 +222,29 @@ impl Home for Scheduler {
 
 /// Whether this thread is in a task, or in what one gave to rayon.
 pub(crate) fn is_in_task() -> bool {
-    worker::current().or_else(worker::home).is_some()
+    worker::current().is_some() || worker::home().is_some()
 }
 
 /// Runs `wait`, which blocks this thread. If a task does so, its place is another worker's meanwhile.
 pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
     let task = worker::current();
     // What a task gave to rayon runs on a thread of the pool, too.
-    let Some(scheduler) = task.clone().or_else(worker::home) else { return wait() };
+    let scheduler = task.as_ref().map(|current| Arc::clone(&current.scheduler));
+    let Some(scheduler) = scheduler.or_else(worker::home) else { return wait() };
     // The thread is lost to its pool as long as it blocks, so the others move to a new one. First: a worker that took
     // the place on the old one might wait for this very thread.
     if let Err(error) = scheduler.resize(|unchanged| unchanged) {
         tracing::error!("a task blocks, and no worker can take its place: {error}");
     }
-    if task.is_none() {
-        return wait();
-    }
+    let Some(worker::Current { seat, .. }) = task else { return wait() };
     // Relaxed: generators that read it are only more or less careful.
     scheduler.blocked.fetch_add(1, Ordering::Relaxed);
+    seat.set_waiting(true);
     scheduler.gate.block();
     scheduler.call_worker();
     let result = wait();
     scheduler.gate.unblock(|| scheduler.call_worker());
+    seat.set_waiting(false);
     scheduler.blocked.fetch_sub(1, Ordering::Relaxed);
     result
 }

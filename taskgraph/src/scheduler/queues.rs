@@ -13,7 +13,7 @@ use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
 use super::gate::Gate;
 use super::ranks::Ranks;
-use crate::graph::Queued;
+use crate::graph::{Queued, Seat};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
@@ -30,6 +30,8 @@ pub(crate) struct Queues {
 
 struct Deques {
     unclaimed: Vec<(usize, Worker<Queued>)>,
+    /// One for each.
+    seats: Vec<Arc<Seat>>,
     stealers: Arc<[Stealer<Queued>]>,
 }
 
@@ -38,6 +40,7 @@ pub(crate) struct Claim<'q> {
     queues: &'q Queues,
     worker_idx: usize,
     own: Worker<Queued>,
+    seat: Arc<Seat>,
     stealers: RefCell<Arc<[Stealer<Queued>]>>,
 }
 
@@ -56,7 +59,7 @@ impl From<Queued> for Found {
 
 impl Queues {
     pub(crate) fn new() -> Self {
-        let deques = Deques { unclaimed: Vec::new(), stealers: Arc::from([]) };
+        let deques = Deques { unclaimed: Vec::new(), seats: Vec::new(), stealers: Arc::from([]) };
         Self {
             injector: Injector::new(),
             spare: Injector::new(),
@@ -87,13 +90,26 @@ impl Queues {
         let (worker_idx, own) = deques.unclaimed.pop().unwrap_or_else(|| {
             let own = Worker::new_lifo();
             let worker_idx = deques.stealers.len();
+            deques.seats.push(Arc::new(Seat::new()));
             deques.stealers = deques.stealers.iter().cloned().chain([own.stealer()]).collect();
             // Relaxed: it only tells that a view is old; views are taken under the lock.
             self.len.store(deques.stealers.len(), Ordering::Relaxed);
             (worker_idx, own)
         });
         let stealers = RefCell::new(Arc::clone(&deques.stealers));
-        Claim { queues: self, worker_idx, own, stealers }
+        let seat = Arc::clone(&deques.seats[worker_idx]);
+        Claim { queues: self, worker_idx, own, seat, stealers }
+    }
+
+    /// Where those sit who have a deque, or have had one.
+    pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
+        lock(&self.deques).seats.clone()
+    }
+
+    /// How many nodes are queued, more or less.
+    pub(crate) fn len(&self) -> usize {
+        let in_deques: usize = lock(&self.deques).stealers.iter().map(Stealer::len).sum();
+        self.injector.len() + self.spare.len() + self.ranks.len() + in_deques
     }
 
     /// Whether anything is queued anywhere.
@@ -106,6 +122,10 @@ impl Queues {
 }
 
 impl Claim<'_> {
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+
     #[inline(always)]
     pub(crate) fn push(&self, node: Queued) {
         self.own.push(node);
@@ -162,6 +182,7 @@ impl Claim<'_> {
 
     /// Leaves the deque to the next worker.
     pub(crate) fn release(self) {
+        self.seat.leave();
         lock(&self.queues.deques).unclaimed.push((self.worker_idx, self.own));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::Scheduler;
 use super::gate::{Gate, Permit, State};
 use super::queues::{Claim, Found};
-use crate::graph::{self, Cx, Host, Queued, Ready};
+use crate::graph::{self, Cx, Host, Queued, Ready, Seat};
 use crate::sync::atomic::Ordering;
 
 /// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
@@ -29,9 +29,16 @@ const STEPS_IN_A_ROW: u32 = 256;
 
 thread_local! {
     /// The scheduler whose worker this thread is, while it is one.
-    static CURRENT: RefCell<Option<Arc<Scheduler>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
     /// The scheduler whose pool this thread is part of; set in it once that is complete.
     static HOME: RefCell<Option<Home>> = const { RefCell::new(None) };
+}
+
+/// The scheduler whose worker a thread is, and where that notes what it does.
+#[derive(Clone)]
+pub(super) struct Current {
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) seat: Arc<Seat>,
 }
 
 /// The scheduler of a pool's threads.
@@ -44,7 +51,7 @@ struct Worker<'s> {
     queues: Claim<'s>,
     epoch: u16,
     /// The gate's state while there is nothing in it for us to see.
-    full: State,
+    full: Cell<State>,
     /// Whether a spare node has the next turn of what others wait for.
     spare_turn: Cell<bool>,
     /// Whether the step is that of a spare node which has it.
@@ -65,21 +72,20 @@ enum Stop {
 /// If the thread is inside a task already, which waits for rayon and was given this job meanwhile, the permit comes
 /// back unused: a task must not wait for the steps of others on top of its own stack.
 pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: u16) -> Result<(), Permit<'s>> {
-    let nested = CURRENT.with_borrow_mut(|current| {
-        let nested = current.is_some();
-        current.get_or_insert_with(|| Arc::clone(scheduler));
-        nested
-    });
-    if nested {
+    if CURRENT.with_borrow(Option::is_some) {
         return Err(permit);
     }
     let gate = &scheduler.gate;
+    let state = gate.state();
+    let queues = scheduler.queues.claim();
+    queues.seat().take(state.ping());
+    CURRENT.set(Some(Current { scheduler: Arc::clone(scheduler), seat: Arc::clone(queues.seat()) }));
     let worker = Worker {
         scheduler,
         gate,
-        queues: scheduler.queues.claim(),
+        queues,
         epoch,
-        full: gate.state().full(epoch),
+        full: Cell::new(state.full(epoch)),
         spare_turn: Cell::new(false),
         in_turn: Cell::new(false),
     };
@@ -94,7 +100,7 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
 }
 
 /// The scheduler of the task that this thread is in, if it is in one.
-pub(super) fn current() -> Option<Arc<Scheduler>> {
+pub(super) fn current() -> Option<Current> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
@@ -110,7 +116,7 @@ pub(super) fn home() -> Option<Arc<Scheduler>> {
 
 impl<'s> Worker<'s> {
     fn work(&self, permit: Permit<'s>) -> Stop {
-        let mut cx = Cx::new(self);
+        let mut cx = Cx::new(self, self.queues.seat());
         let mut permit = permit;
         loop {
             // Not only after a step: the pool may have changed since this worker was called.
@@ -144,18 +150,10 @@ impl<'s> Worker<'s> {
             let mut next = cx.step(ready);
             let queued_more = self.queue_ready(cx);
             let state = self.gate.state();
-            if !state.is(self.full) {
-                if !self.may_go_on(state, queued_more) {
-                    return self.put_back(next, cx);
-                }
-                if state.is_urgent() {
-                    match self.hurry(next, cx) {
-                        Some(urgent) => {
-                            ready = urgent;
-                            continue;
-                        }
-                        None => next = None,
-                    }
+            if !state.is(self.full.get()) {
+                match self.heed(state, queued_more, next, cx) {
+                    Some(then) => next = then,
+                    None => return,
                 }
             }
             steps -= 1;
@@ -173,17 +171,27 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// There is something to see at the gate: whether this worker may stay and nothing is paused, and somebody wants to be
-    /// called.
+    /// There is something to see at the gate: whether this worker may stay and nothing is paused, somebody wants to be
+    /// called, or something is urgent. Gives what to go on with; nothing if it is not to go on.
     #[cold]
-    fn may_go_on(&self, state: State, queued_more: bool) -> bool {
+    fn heed(&self, state: State, queued_more: bool, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
+        self.hear(state);
         if !state.may_stay(self.epoch) || state.is_paused() {
-            return false;
+            self.put_back(next, cx);
+            return None;
         }
         if queued_more && state.wants_worker() {
             self.scheduler.call_worker();
         }
-        true
+        Some(if state.is_urgent() { self.hurry(next, cx) } else { next })
+    }
+
+    /// Notes the ping, if it is a new one: this worker is in no body.
+    fn hear(&self, state: State) {
+        if self.full.get().ping() != state.ping() {
+            self.full.set(self.full.get().with_ping_of(state));
+            self.queues.seat().hear(state.ping());
+        }
     }
 
     /// Leaves what the last step returned to others.
@@ -197,7 +205,9 @@ impl<'s> Worker<'s> {
     /// A node that was found, unless it has to wait for the end of a pause.
     #[inline]
     fn admit(&self, found: Found) -> Option<Found> {
-        if self.gate.state().is_paused() { self.scheduler.put_aside(found) } else { Some(found) }
+        let state = self.gate.state();
+        self.hear(state);
+        if state.is_paused() { self.scheduler.put_aside(found) } else { Some(found) }
     }
 
     /// Goes on with a node that was found. One that was queued by its priority only starts what it holds, which comes
@@ -255,6 +265,9 @@ impl<'s> Worker<'s> {
     /// Goes on with a node from outside, or with a spare one, if there is one; what was at hand waits in our queue.
     #[cold]
     fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+        if self.gate.state().is_urgent() {
+            return next;
+        }
         let spare = if self.spare_turn.replace(!self.spare_turn.get()) { self.queues.take_spare() } else { None };
         self.in_turn.set(spare.is_some());
         let Some(queued) = spare.or_else(|| self.queues.take_injected()) else { return next };
@@ -286,11 +299,12 @@ impl<'s> Worker<'s> {
                 if let Some(found) = self.look() {
                     return Some(found);
                 }
-                if !self.gate.state().is(self.full) {
+                if !self.gate.state().is(self.full.get()) {
                     break;
                 }
                 pause(round);
             }
+            self.queues.seat().clear();
             permit.search();
         }
         self.search(permit)

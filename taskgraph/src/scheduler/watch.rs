@@ -1,0 +1,201 @@
+//! The watch: tells when every worker there may be has been in one body for long.
+//!
+//! It costs workers next to nothing: each notes in its [seat](crate::graph::Seat) which body it is about to run. Now and then
+//! the watch changes a few bits of the [gate](super::gate), its *ping*. A worker that sees another ping than before, after
+//! its step, notes that it has heard. So who has not heard the last ping has been in one body since then.
+//!
+//! The watch is a thread that starts with the first run. It wakes up a few times in the time after which it tells, and not
+//! at all once it has found that no run lives, until the next one starts.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::Scheduler;
+use crate::event::Running;
+use crate::graph::Seat;
+use crate::task::Task;
+use crate::unwind;
+
+/// How often it looks in the time after which it tells: a stall is told that much later at most, and once more.
+const LOOKS: u32 = 4;
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// A line names so many bodies.
+const NAMED_MAX: usize = 16;
+
+pub(super) struct Watch {
+    stall_after: Duration,
+    has_runs: AtomicBool,
+    /// It sleeps until somebody wakes it up, or has not started.
+    is_dormant: AtomicBool,
+    told: Mutex<Told>,
+    news: Condvar,
+    /// By seat: since when at least its worker has been in the same body, if it is.
+    in_body_since: Mutex<Vec<Option<Instant>>>,
+}
+
+#[derive(Default)]
+struct Told {
+    is_started: bool,
+    is_over: bool,
+}
+
+impl Watch {
+    pub(super) fn new(stall_after: Duration) -> Self {
+        Self {
+            stall_after,
+            has_runs: AtomicBool::new(false),
+            is_dormant: AtomicBool::new(stall_after != Duration::MAX),
+            told: Mutex::default(),
+            news: Condvar::new(),
+            in_body_since: Mutex::default(),
+        }
+    }
+
+    pub(super) fn end(&self) {
+        lock(&self.told).is_over = true;
+        self.news.notify_all();
+    }
+
+    /// Sleeps until it is time to look; false if there will be nothing to see any more.
+    fn sleep(&self) -> bool {
+        let interval = (self.stall_after / LOOKS).max(INTERVAL_MIN);
+        let mut told = lock(&self.told);
+        let mut until = Instant::now() + interval;
+        while !told.is_over {
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                told = self.news.wait_timeout(told, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+            } else if self.has_runs.load(Ordering::SeqCst) {
+                return true;
+            } else {
+                told = self.be_dormant(told);
+                until = Instant::now() + interval;
+            }
+        }
+        false
+    }
+
+    /// Sleeps until a run starts.
+    fn be_dormant<'a>(&self, mut told: MutexGuard<'a, Told>) -> MutexGuard<'a, Told> {
+        // SeqCst, as in `set_has_runs`: either we see the run, or whoever starts it sees us asleep.
+        self.is_dormant.store(true, Ordering::SeqCst);
+        if self.has_runs.load(Ordering::SeqCst) {
+            self.is_dormant.store(false, Ordering::SeqCst);
+        }
+        while self.is_dormant.load(Ordering::SeqCst) && !told.is_over {
+            told = self.news.wait(told).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        told
+    }
+}
+
+impl Scheduler {
+    /// Whether there are runs that have not settled. Told in order.
+    pub(crate) fn set_has_runs(self: &Arc<Self>, has_runs: bool) {
+        self.watch.has_runs.store(has_runs, Ordering::SeqCst);
+        if has_runs && self.watch.is_dormant.load(Ordering::SeqCst) {
+            self.wake_watch();
+        }
+    }
+
+    #[cold]
+    fn wake_watch(self: &Arc<Self>) {
+        let mut told = lock(&self.watch.told);
+        if told.is_over {
+            return;
+        }
+        if !told.is_started {
+            let scheduler = Arc::clone(self);
+            // If it could not start, the next run tries again.
+            told.is_started = self.pool.start_thread("taskgraph-watch", move || scheduler.keep_watch());
+        }
+        self.watch.is_dormant.store(!told.is_started, Ordering::SeqCst);
+        self.watch.news.notify_all();
+    }
+
+    fn keep_watch(&self) {
+        let mut rounds = Rounds { last_ping: None, tell_after: self.watch.stall_after };
+        while self.watch.sleep() {
+            let seats = self.queues.seats();
+            rounds.look(self, &seats);
+            rounds.last_ping = Some((self.gate.change_ping(), Instant::now()));
+        }
+    }
+
+    /// The bodies in which workers are, as far as that is known.
+    pub(crate) fn bodies(&self) -> Vec<Running> {
+        let since = lock(&self.watch.in_body_since).clone();
+        let now = Instant::now();
+        let seats = self.queues.seats();
+        let tasks = seats.iter().enumerate().filter_map(|(i, seat)| Some((i, seat.task()?)));
+        tasks
+            .map(|(i, task)| {
+                let since = since.get(i).copied().flatten();
+                Running { worker: i + 1, task, at_least: since.map(|since| now.saturating_duration_since(since)) }
+            })
+            .collect()
+    }
+}
+
+/// What the watch remembers from one look to the next.
+struct Rounds {
+    last_ping: Option<(u8, Instant)>,
+    /// A stall that has lasted for so long is told.
+    tell_after: Duration,
+}
+
+impl Rounds {
+    fn look(&mut self, scheduler: &Scheduler, seats: &[Arc<Seat>]) {
+        let watch = &scheduler.watch;
+        let now = Instant::now();
+        let mut bodies = Vec::new();
+        {
+            let mut all_since = lock(&watch.in_body_since);
+            all_since.resize(seats.len(), None);
+            for (seat, since) in seats.iter().zip(&mut *all_since) {
+                let silent_since = self.last_ping.filter(|(ping, _)| seat.is_silent_since(*ping)).map(|(_, at)| at);
+                *since = silent_since.map(|silent_since| since.unwrap_or(silent_since));
+                if let Some(since) = *since {
+                    bodies.extend(seat.task().map(|task| (task, now.saturating_duration_since(since))));
+                }
+            }
+        }
+        let state = scheduler.gate.state();
+        let are_all = state.max() <= state.running() && state.running() <= bodies.len() && 0 < state.max();
+        let lasted = bodies.iter().map(|(_, lasted)| *lasted).min().unwrap_or_default();
+        // While everything is paused nobody wants to go on.
+        if !are_all || state.is_paused() || lasted < watch.stall_after {
+            if watch.stall_after < self.tell_after {
+                let _ = unwind::catch(|| tracing::debug!("workers take steps again, the stall is over"));
+            }
+            self.tell_after = watch.stall_after;
+        } else if self.tell_after <= lasted {
+            self.tell_after = self.tell_after.saturating_mul(2);
+            // Whoever listens to the log is a user, too.
+            let _ = unwind::catch(|| tell(&bodies, lasted, scheduler.queues.len()));
+        }
+    }
+}
+
+fn tell(bodies: &[(Task, Duration)], lasted: Duration, waiting: usize) {
+    let mut named = String::new();
+    for (i, (task, lasted)) in bodies.iter().take(NAMED_MAX).enumerate() {
+        let separator = if i == 0 { "" } else { ", " };
+        write!(named, "{separator}{task} for {:.1} s", lasted.as_secs_f64()).expect("a text has room");
+    }
+    if let Some(more @ 1..) = bodies.len().checked_sub(NAMED_MAX) {
+        write!(named, ", and {more} more").expect("a text has room");
+    }
+    tracing::warn!(
+        workers = bodies.len(),
+        waiting,
+        "every worker has been in one body for {:.1} s at least, so nothing else gets on: {named}",
+        lasted.as_secs_f64()
+    );
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
