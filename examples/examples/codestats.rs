@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use lexopt::prelude::*;
 use taskgraph_examples::codestats::{self, Counts, Report};
-use taskgraph_examples::cores;
+use taskgraph_examples::{cores, interrupt};
 
 const USAGE: &str = "usage: codestats [--workers N] [PATH...]";
 /// Longer lists are cut; nobody reads a thousand names of pictures.
@@ -29,7 +29,7 @@ const LISTED_MAX: usize = 20;
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let (paths, workers) = args()?;
     let started = Instant::now();
-    let report = taskgraph::run(codestats::survey(paths), workers)?;
+    let report = interrupt::run(codestats::survey(paths), workers)?;
     let seconds = started.elapsed().as_secs_f64();
 
     print_table(&report);

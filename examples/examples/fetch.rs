@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use lexopt::prelude::*;
 use taskgraph_examples::fetch::{self, Server};
+use taskgraph_examples::interrupt;
 
 const USAGE: &str = "usage: fetch [PAGES]";
 const PAGES: u32 = 1_000;
@@ -25,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::start(THINKS_FOR)?;
     println!("fetches {pages} pages from http://{}, which takes {THINKS_FOR:?} for each", server.addr());
     let start = Instant::now();
-    let lengths = taskgraph::run(fetch::fetch_all(server.addr(), pages), 2)?;
+    let lengths = interrupt::run(fetch::fetch_all(server.addr(), pages), 2)?;
     println!(
         "{} pages of {} bytes in {:.2?} on 2 workers, up to {} at once",
         lengths.len(),

@@ -19,8 +19,8 @@ use std::process;
 use std::time::Instant;
 
 use lexopt::prelude::*;
-use taskgraph_examples::cores;
 use taskgraph_examples::mandelbrot::{self, Rgb, View};
+use taskgraph_examples::{cores, interrupt};
 
 const USAGE: &str = "usage: mandelbrot [--workers N] [--size WIDTHxHEIGHT] [OUT.png]";
 /// A spiral in the valley of the seahorses: cheap skies around a costly shore.
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let view = View { center: CENTER, extent: EXTENT, width, height };
     let started = Instant::now();
-    let picture = taskgraph::run(mandelbrot::picture(view), workers)?;
+    let picture = interrupt::run(mandelbrot::picture(view), workers)?;
     let seconds = started.elapsed().as_secs_f64();
 
     write_png(file, width, height, &picture.pixels)?;

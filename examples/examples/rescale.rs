@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use lexopt::prelude::*;
 use taskgraph::Runtime;
+use taskgraph_examples::interrupt::interruptible;
 use taskgraph_examples::rescale;
 
 const USAGE: &str = "usage: rescale [SECONDS]";
@@ -38,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let until = Instant::now().checked_add(Duration::from_secs(seconds)).ok_or("so many seconds are for ever")?;
     let settled = Arc::new(AtomicU64::new(0));
-    let run = runtime.spawn(rescale::tasks(until, Arc::clone(&settled)));
+    let run = interruptible(runtime.spawn(rescale::tasks(until, Arc::clone(&settled))))?;
     let (mut before, mut since) = (0, Instant::now());
     loop {
         thread::sleep(Duration::from_secs(1));

@@ -15,15 +15,15 @@ use std::process::{self, ExitCode};
 use std::time::Instant;
 
 use lexopt::prelude::*;
-use taskgraph_examples::cores;
 use taskgraph_examples::uts::{self, T1, T1_COUNTS};
+use taskgraph_examples::{cores, interrupt};
 
 const USAGE: &str = "usage: uts [--workers N]";
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let workers = workers_from_args()?;
     let started = Instant::now();
-    let counts = taskgraph::run(uts::count(T1), workers)?;
+    let counts = interrupt::run(uts::count(T1), workers)?;
     let seconds = started.elapsed().as_secs_f64();
 
     println!("nodes           {:>12}", counts.nodes);

@@ -12,10 +12,13 @@
 //! | `fetch` | tasks that wait, far more of them than workers | [`fetch`] |
 //! | `mandelbrot` | a graph that grows where the work is | [`mandelbrot`] |
 //! | `uts` | millions of tasks of a fraction of a microsecond | [`uts`] |
+//!
+//! Ctrl-C cancels the run of any of them but `quickstart`: see [`interrupt`].
 #![forbid(unsafe_code)]
 
 pub mod codestats;
 pub mod fetch;
+pub mod interrupt;
 pub mod mandelbrot;
 pub mod rescale;
 pub mod uts;

@@ -18,6 +18,8 @@ struct Async;
 struct Streams;
 #[doc = include_str!("../../docs/src/scaling.md")]
 struct Scaling;
+#[doc = include_str!("../../docs/src/trust.md")]
+struct Trust;
 #[doc = include_str!("../../docs/src/testing.md")]
 struct Testing;
 #[doc = include_str!("../../docs/src/pitfalls.md")]
