@@ -31,7 +31,7 @@ const DISTURBERS: u64 = 2;
 /// Runs at a time, those included that nobody waits for any more.
 const LIVE_MAX: u64 = 24;
 /// One thing takes a second at the very most, on a busy machine, and some more with a memory checker.
-const HANGS_AFTER: Duration = Duration::from_secs(if cfg!(taskgraph_system_alloc) { 240 } else { 15 });
+const HANGS_AFTER: Duration = Duration::from_secs(if cfg!(taskgraph_system_alloc) { 240 } else { 60 });
 /// What the allocator may have kept of the first phase less than of the second: its arenas come with the threads.
 const MEMORY_MAX: u64 = 64 << 20;
 const TOLD_EVERY: Duration = Duration::from_secs(30);
@@ -108,7 +108,8 @@ fn phase(lasts: Duration, seed: u64) {
                 world.is_through(&name);
             }));
         }
-        while start.elapsed() < lasts && world.faults().is_empty() && !threads.iter().any(|thread| thread.is_finished()) {
+        while start.elapsed() < lasts && world.faults().is_empty() && !threads.iter().any(|thread| thread.is_finished())
+        {
             thread::sleep(Duration::from_millis(50));
         }
         world.end();
