@@ -21,7 +21,7 @@ pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
 /// Why a run has no result, or why a runtime could not be set up.
 ///
-/// `{}` names the task that failed and the cause; `{:#}` adds the chain of tasks that needed it.
+/// `{}` names the task that failed and the cause; `{:#}` adds what caused that, and the chain of tasks that needed it.
 ///
 /// ```
 /// #[taskgraph::delayed]
@@ -67,7 +67,7 @@ enum Kind {
     Cycle(Arc<[Task]>),
     #[error("timed out after {ran:?} (its timeout is {limit:?})")]
     TimedOut { ran: Duration, limit: Duration },
-    #[error("the run was cancelled{0}")]
+    #[error("{0}")]
     Cancelled(CancelledBy),
     #[error("the run was not through by its deadline, after {0:?}")]
     PastDeadline(Duration),
@@ -79,7 +79,7 @@ enum Kind {
     MaxWorkers(usize),
     #[error("cannot start {workers} worker threads: {source}; ask for fewer workers")]
     Threads { workers: usize, source: Arc<dyn StdError + Send + Sync> },
-    #[error("cannot open the control port on {addr}: {source}")]
+    #[error("cannot open the control port on {addr}: {source}{}", hint(source))]
     Control { addr: SocketAddr, source: Arc<io::Error> },
     #[error("{0}")]
     Setting(String),
@@ -98,6 +98,22 @@ impl fmt::Display for Path<'_> {
         Ok(())
     }
 }
+
+/// What to do about a control port that cannot be opened, where its error does not say it.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; take another port, or 0 for any that is free",
+        _ => "",
+    }
+}
+
+/// Nobody reads microseconds.
+fn rounded(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// What is told of a chain of causes.
+const CAUSES_MAX: usize = 16;
 
 impl Inner {
     fn new(kind: Kind, task: Option<Task>) -> Self {
@@ -122,13 +138,18 @@ pub(crate) enum CancelledBy {
 
 impl fmt::Display for CancelledBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            // Only what is shared is asked for again after that.
+            Self::NobodyLeft => "the shared computation was cancelled: ",
+            _ => "the run was cancelled",
+        })?;
         match self {
             Self::Call(method, place) => write!(f, " by `{method}` ({}:{})", place.file(), place.line()),
             Self::Client(addr) => write!(f, " by {addr}, on the control port"),
             Self::Reason(reason) => write!(f, ": {reason}"),
             Self::DroppedHandle => f.write_str(": its handle was dropped"),
             Self::DroppedRuntime => f.write_str(": its runtime was dropped"),
-            Self::NobodyLeft => f.write_str(": nobody needed it any more"),
+            Self::NobodyLeft => f.write_str("all who needed it had ended before it was through; make a new one"),
         }
     }
 }
@@ -161,9 +182,7 @@ impl Error {
     /// A task that has run for so long, and may not.
     #[cold]
     pub(crate) fn timed_out(task: Task, ran: Duration, limit: Duration) -> Self {
-        // Nobody reads microseconds.
-        let ran = Duration::from_millis(u64::try_from(ran.as_millis()).unwrap_or(u64::MAX));
-        Self::of_task(Kind::TimedOut { ran, limit }, task)
+        Self::of_task(Kind::TimedOut { ran: rounded(ran), limit }, task)
     }
 
     #[cold]
@@ -179,7 +198,7 @@ impl Error {
     /// A run that was ended at its deadline, so long after its start.
     #[cold]
     pub(crate) fn past_deadline(after: Duration) -> Self {
-        Self::of_setup(Kind::PastDeadline(after))
+        Self::of_setup(Kind::PastDeadline(rounded(after)))
     }
 
     #[cold]
@@ -373,8 +392,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(task) = &self.0.task {
-            write!(f, "task {task} ")?;
+        match (&self.0.task, &self.0.kind) {
+            (Some(task), _) => write!(f, "task {task} ")?,
+            // What has no name is not known by its task either.
+            (None, Kind::AwaitedNowhere | Kind::Cycle(_)) => f.write_str("a computation ")?,
+            (None, _) => {}
         }
         write!(f, "{}", self.0.kind)?;
         let attempts = &self.0.attempts;
@@ -382,8 +404,18 @@ impl fmt::Display for Error {
             write!(f, " (the last of {} tries)", attempts.len())?;
         }
         if f.alternate() {
+            let cause = self.0.kind.cause();
+            let mut told = cause.map(ToString::to_string).unwrap_or_default();
+            let causes = iter::successors(cause.and_then(StdError::source), |&cause| cause.source());
+            for cause in causes.take(CAUSES_MAX).map(ToString::to_string) {
+                // Many an error says its cause itself.
+                if !told.ends_with(&cause) {
+                    write!(f, "\n  caused by: {}", indented(&cause))?;
+                }
+                told = cause;
+            }
             for (i, attempt) in attempts.iter().enumerate().take_while(|_| 1 < attempts.len()) {
-                write!(f, "\n  try {}: {attempt}", i + 1)?;
+                write!(f, "\n  try {}: {}", i + 1, indented(&attempt.to_string()))?;
             }
             for task in &self.0.trace {
                 write!(f, "\n  needed by {task}")?;
@@ -403,21 +435,32 @@ impl fmt::Debug for Error {
     }
 }
 
+/// A text below another, of which each line is.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n    ")
+}
+
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.0.kind {
-            Kind::Failed(cause) => Some(cause.as_ref()),
-            Kind::Threads { source, .. } => Some(source.as_ref()),
-            Kind::Control { source, .. } => Some(source.as_ref()),
-            Kind::Panicked(_)
-            | Kind::Cycle(_)
-            | Kind::TimedOut { .. }
-            | Kind::Cancelled(_)
-            | Kind::PastDeadline(_)
-            | Kind::AwaitedNowhere
-            | Kind::Stalled
-            | Kind::MaxWorkers(_)
-            | Kind::Setting(_) => None,
+        self.0.kind.cause()
+    }
+}
+
+impl Kind {
+    fn cause(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Failed(cause) => Some(cause.as_ref()),
+            Self::Threads { source, .. } => Some(source.as_ref()),
+            Self::Control { source, .. } => Some(source.as_ref()),
+            Self::Panicked(_)
+            | Self::Cycle(_)
+            | Self::TimedOut { .. }
+            | Self::Cancelled(_)
+            | Self::PastDeadline(_)
+            | Self::AwaitedNowhere
+            | Self::Stalled
+            | Self::MaxWorkers(_)
+            | Self::Setting(_) => None,
         }
     }
 }

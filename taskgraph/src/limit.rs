@@ -164,7 +164,9 @@ impl Limits {
         match named.get(name) {
             Some(turns) => turns.set_size(size),
             None if NAMES_MAX <= named.len() => {
-                return Err(Error::setting(format!("there are {NAMES_MAX} limits, and {name} would be one more")));
+                let message =
+                    format!("the limit {name} would be one more than the {NAMES_MAX} that a runtime may have");
+                return Err(Error::setting(message));
             }
             None => drop(named.insert(name.to_owned(), Arc::new(Turns::new(size)))),
         }

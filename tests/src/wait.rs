@@ -75,6 +75,11 @@ impl Stages {
         self.moved.notify_all();
     }
 
+    /// Whether that stage is reached.
+    pub fn has_reached(&self, stage: u32) -> bool {
+        stage <= *self.reached.lock().unwrap()
+    }
+
     /// Waits until that stage is reached.
     ///
     /// # Panics

@@ -332,7 +332,7 @@ fn set_limit(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArg
     };
     Ok(match client.port.steering().set_limit(name, size) {
         Ok(()) => {
-            tracing::info!(name, size, "limit set through the control port");
+            tracing::info!(peer = %client.peer, name, size, "limit set through the control port");
             Answer::line(format_args!("setting limit {} to {size}", echo::word(name)))
         }
         Err(error) => Answer::line(echo::message(&error.to_string())),
@@ -348,7 +348,7 @@ fn set_max_workers(client: &mut Client, arguments: &[&str]) -> Result<Answer, Wr
     };
     Ok(match client.port.steering().set_max_workers(max_workers) {
         Ok(()) => {
-            tracing::info!(max_workers, "max workers set through the control port");
+            tracing::info!(peer = %client.peer, max_workers, "max workers set through the control port");
             Answer::line(format_args!("setting max workers to {max_workers}"))
         }
         Err(error) => Answer::line(echo::message(&error.to_string())),

@@ -45,6 +45,9 @@ use crate::control::auth::Token;
 use crate::control::session::Port;
 use crate::event::Steering;
 
+/// The environment variable with a token, for programs that set none themselves.
+pub(crate) const TOKEN_VARIABLE: &str = "TASKGRAPH_CONTROL_TOKEN";
+
 /// Where the port listens, and whom it answers.
 pub(crate) struct Settings {
     /// Port 0 takes any free one.
@@ -71,8 +74,8 @@ impl Control {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!(
-                    "the control port at {} could be reached by other machines; listen on 127.0.0.1, or set a token",
-                    settings.addr
+                    "other machines could reach it; listen on 127.0.0.1, or set a token: `Builder::control_token`, or \
+                     {TOKEN_VARIABLE} in the environment",
                 ),
             ));
         }

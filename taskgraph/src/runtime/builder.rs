@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Core, Live, Runtime, check_max_workers};
-use crate::control::{Control, Settings};
+use crate::control::{Control, Settings, TOKEN_VARIABLE};
 use crate::error::Error;
 use crate::event::Steering;
 use crate::limit::Limits;
@@ -20,8 +20,6 @@ use crate::{CONTROL_PORT, MAX_WORKERS_LIMIT};
 
 /// Says whether and where the control port opens, for programs that do not say it themselves.
 const CONTROL_VARIABLE: &str = "TASKGRAPH_CONTROL";
-/// The token that goes with it.
-const TOKEN_VARIABLE: &str = "TASKGRAPH_CONTROL_TOKEN";
 
 /// A stall of so long is told: longer than most bodies, and short for people who wait.
 const STALL_AFTER: Duration = Duration::from_secs(60);
@@ -222,7 +220,8 @@ impl Listen {
                 match Control::open(Settings { addr, token }, steering) {
                     Ok(control) => Ok(Some(control)),
                     Err(error) => {
-                        tracing::warn!(%addr, "running without a control port, {addr} cannot be opened: {error}");
+                        tracing::warn!(%addr, "running without a control port, {addr} cannot be opened: {error}; \
+                             {CONTROL_VARIABLE} in the environment says where else to listen, or `off`");
                         Ok(None)
                     }
                 }
