@@ -42,12 +42,11 @@ fuzz seconds="15":
     cargo fuzz run --sanitizer none session fuzz/corpus/session fuzz/seeds/session -- -dict=fuzz/port.dict -max_len=9000 -max_total_time={{seconds}}
     cargo fuzz run --sanitizer none cuts fuzz/corpus/cuts fuzz/seeds/cuts -- -dict=fuzz/port.dict -max_len=9000 -max_total_time={{seconds}}
 
-# Licences, bans, duplicates, sources. Needs `cargo install --locked cargo-deny --no-default-features`
 # Everything at once, for ten minutes, or for as many seconds: `just chaos 60`
 chaos seconds="600":
     CHAOS_SECONDS={{seconds}} cargo test --release -p taskgraph-tests --test chaos -- --nocapture
 
-# Licences, bans, duplicates
+# Licences, bans, duplicates, sources. Needs `cargo install --locked cargo-deny --no-default-features`
 deny:
     cargo deny check licenses bans sources
     cargo deny --manifest-path fuzz/Cargo.toml --config deny.toml check licenses sources
