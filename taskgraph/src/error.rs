@@ -256,12 +256,11 @@ impl Error {
         self
     }
 
-    /// The same error; the last task that is known to have needed the failed one has this label, unless it has one.
+    /// The same error; the last task that is known to have needed the failed one has this label, if it is one.
     fn labelled(mut self, label: Option<Cow<'static, str>>) -> Self {
-        if label.is_some() {
+        if label.is_some() && !self.0.cut {
             let inner = Arc::make_mut(&mut self.0);
-            let last = inner.trace.last_mut().or(inner.task.as_mut());
-            if let Some(task) = last.filter(|task| task.label.is_none()) {
+            if let Some(task) = inner.trace.last_mut().or(inner.task.as_mut()) {
                 task.label = label;
             }
         }

@@ -131,7 +131,8 @@ impl Policy {
             };
             attempts.push(failure.clone());
             if self.retries < attempt || failure.is_cancelled() || !(self.retry_if)(&failure) {
-                return Err(Passed(failure.after(attempts)));
+                // One that was not tried again may be that of something in it that was.
+                return Err(Passed(if attempt == 1 { failure } else { failure.after(attempts) }));
             }
             let delay = delays.next().unwrap_or(self.backoff.1);
             tracing::debug!("{failure}; tries again in {delay:.1?}");

@@ -17,107 +17,60 @@ use crate::sync::{Mutex, lock};
 
 /// Goes off once, unless it is dropped first.
 #[must_use = "a timer that is dropped does not go off"]
-pub(crate) struct Timer(Arc<Inner>);
+pub(crate) struct Timer {
+    alarm: Arc<Alarm>,
+    /// It has the alarm as its waker.
+    _sleep: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
 
-struct Inner {
+struct Alarm {
     deadline: OnceLock<Instant>,
-    armed: Mutex<Option<Armed>>,
+    /// Until it has gone off, or is not wanted any more.
+    go_off: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
-
-/// Until it has gone off, or is not wanted any more.
-struct Armed {
-    /// It has us as its waker. None while it is polled, for it may wake us from there.
-    sleep: Option<Sleeping>,
-    go_off: Box<dyn FnOnce() + Send>,
-}
-
-type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Timer {
     /// Calls `go_off` after so long.
     pub(crate) fn start(reactor: &dyn Reactor, after: Duration, go_off: impl FnOnce() + Send + 'static) -> Self {
-        let inner = Arc::new(Inner { deadline: OnceLock::new(), armed: Mutex::new(None) });
-        let mut go_off = Some(go_off);
+        let alarm = Arc::new(Alarm { deadline: OnceLock::new(), go_off: Mutex::new(Some(Box::new(go_off))) });
+        let waker = Waker::from(Arc::clone(&alarm));
+        let mut registered = None;
         reactor.enter(&mut || {
-            let Some(go_off) = go_off.take() else { return };
             let sleep = sleep(after);
-            let deadline = sleep.deadline();
-            // It has to be registered at its one poll, whoever's turn this is.
-            inner.arm(deadline, Box::pin(unconstrained(sleep)), Box::new(go_off));
+            alarm.deadline.get_or_init(|| sleep.deadline());
+            // It has to be registered at this one poll, whoever's turn this is. The poll itself may call the waker, so
+            // nothing is locked meanwhile.
+            let mut sleep = Box::pin(unconstrained(sleep));
+            match sleep.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(()) => alarm.go_off(),
+                Poll::Pending => registered = Some(sleep as _),
+            }
         });
-        Self(inner)
+        Self { alarm, _sleep: registered }
     }
 }
 
-impl Inner {
-    fn arm(self: &Arc<Self>, deadline: Instant, mut sleep: Sleeping, go_off: Box<dyn FnOnce() + Send>) {
-        self.deadline.get_or_init(|| deadline);
-        *lock(&self.armed) = Some(Armed { sleep: None, go_off });
-        let waker = Waker::from(Arc::clone(self));
-        // Without the lock: if the time comes just now we are woken from within, on this thread.
-        if let Poll::Ready(()) = sleep.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return self.go_off();
-        }
-        // It may have come meanwhile.
-        if let Some(armed) = &mut *lock(&self.armed) {
-            armed.sleep = Some(sleep);
-        }
-    }
-
-    /// Once, unless it is not wanted any more.
+impl Alarm {
     fn go_off(&self) {
-        let armed = lock(&self.armed).take();
-        if let Some(Armed { sleep, go_off }) = armed {
-            drop(sleep);
+        let go_off = lock(&self.go_off).take();
+        if let Some(go_off) = go_off {
             go_off();
         }
     }
 }
 
-impl Wake for Inner {
+impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
         // A runtime that is shut down wakes everybody, too.
-        if self.deadline.get().is_none_or(|deadline| Instant::now() < *deadline) {
-            return;
+        if self.deadline.get().is_some_and(|deadline| *deadline <= Instant::now()) {
+            self.go_off();
         }
-        self.go_off();
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let armed = lock(&self.0.armed).take();
-        drop(armed);
-    }
-}
-
-#[cfg(all(test, not(taskgraph_loom)))]
-mod tests {
-    use std::future::poll_fn;
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use super::*;
-
-    /// How often a timer goes off that is woken from within its own poll, which then gives `polled`.
-    fn woken_within(polled: Poll<()>) -> u32 {
-        let inner = Arc::new(Inner { deadline: OnceLock::new(), armed: Mutex::new(None) });
-        let count = Arc::new(AtomicU32::new(0));
-        let counts = Arc::clone(&count);
-        let sleep = poll_fn(move |context| {
-            context.waker().wake_by_ref();
-            polled
-        });
-        let go_off = move || {
-            counts.fetch_add(1, Ordering::Relaxed);
-        };
-        inner.arm(Instant::now(), Box::pin(sleep), Box::new(go_off));
-        drop(Timer(inner));
-        count.load(Ordering::Relaxed)
-    }
-
-    #[test]
-    fn a_timer_whose_time_comes_while_it_is_armed_goes_off_once() {
-        assert_eq!(woken_within(Poll::Pending), 1);
-        assert_eq!(woken_within(Poll::Ready(())), 1);
+        let go_off = lock(&self.alarm.go_off).take();
+        drop(go_off);
     }
 }

@@ -243,7 +243,7 @@ pub(super) fn start<T: Send + 'static>(
     let child = Arc::new(Child { scope: Scope::of_child(), parent, result: Mailbox::new() });
     child.scope.start_in(cx.scope());
     if bond == Bond::Task {
-        child.scope.set_outer(cx.scope());
+        child.scope.waits_in(cx.scope());
     }
     if let Some(attempt) = attempt {
         child.scope.set_attempt(attempt);
@@ -274,6 +274,14 @@ impl<T: Send + 'static> Ending<T> for Child<T> {
 
     fn parent(&self) -> Option<Parent> {
         Some(self.parent)
+    }
+}
+
+impl<T> Child<T> {
+    /// The body goes on without it, and may be gone before it.
+    pub(super) fn leave(&self) {
+        self.scope.stop();
+        self.scope.leave();
     }
 }
 

@@ -120,7 +120,7 @@ where
 pub(super) unsafe fn outlet_above<T: Send + 'static>(generator: NonNull<Node>) -> Option<Arc<Outlet<T>>> {
     // SAFETY: the caller's promise.
     let to = unsafe { generator.as_ref() }.destination();
-    let above = settle::consumers(to).find(|described| !matches!(described, Described::Label(_)));
+    let above = settle::consumers(to).find(|described| !matches!(described, Described::Label(..)));
     match above {
         Some(Described::Drain(outlet)) => outlet.downcast().ok(),
         _ => None,

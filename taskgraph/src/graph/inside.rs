@@ -61,7 +61,7 @@ fn with_scope<R>(ask: impl FnOnce(&Scope) -> R) -> Option<R> {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn is_cancelled() -> bool {
-    with_scope(Scope::is_stopped).unwrap_or(false)
+    with_scope(Scope::is_cancelled).unwrap_or(false)
 }
 
 /// Which try of its task a body belongs to, from 1. That is 1 where nothing is tried again.

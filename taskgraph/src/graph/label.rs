@@ -11,18 +11,26 @@ use super::input::{FailedSlots, Input, Placing, Slot};
 use super::memory;
 use super::node::{Abandoned, Described, Node, Ready, Table};
 use super::settle;
+use crate::task::Task;
 
 #[repr(C)]
 struct Label<T> {
     node: Node,
-    name: ManuallyDrop<Cow<'static, str>>,
+    name: ManuallyDrop<Name>,
     slot: Slot<T>,
+}
+
+struct Name {
+    name: Cow<'static, str>,
+    /// What has it, if that is a task.
+    of: Option<Task>,
 }
 
 #[track_caller]
 pub(super) fn label<T: Send + 'static>(inner: DC<T>, name: Cow<'static, str>) -> DC<T> {
     let label = memory::allocate::<Label<T>>();
     let at = label.as_ptr();
+    let name = Name { name, of: inner.task() };
     let mut placing = Placing::new(label.cast());
     // SAFETY: the memory is room for a `Label`; every field of it is written here, by its own type.
     unsafe {
@@ -75,6 +83,6 @@ impl<T: Send + 'static> Label<T> {
     unsafe fn describe(node: NonNull<Node>) -> Described {
         // SAFETY: the caller's promise.
         let label = unsafe { node.cast::<Self>().as_ref() };
-        Described::Label((*label.name).clone())
+        Described::Label(label.name.name.clone(), label.name.of.clone())
     }
 }

@@ -4,6 +4,7 @@
 //! runs a graph gives each step a [`Cx`], and takes from it what became ready. This is the only room with `unsafe` code:
 //! a node is one allocation whose type is erased. `node` says who may touch what, and when.
 
+mod needed;
 mod node;
 mod links;
 mod memory;

@@ -69,8 +69,8 @@ pub(crate) struct Table {
 pub(super) enum Described {
     /// A task, as errors name it.
     Task(Task),
-    /// A name for the task below.
-    Label(Cow<'static, str>),
+    /// A name for the task below, which is this one if there is any.
+    Label(Cow<'static, str>, Option<Task>),
     /// Where a failure of what is below ends.
     Attempt(Task),
     /// Where items go that a generator need not collect: an `Arc` of their outlet.
@@ -353,7 +353,10 @@ impl Node {
         let (described, origin) = unsafe { (Self::describe(this), this.as_ref().origin()) };
         match described {
             Described::Task(task) | Described::Attempt(task) => Some(task),
-            Described::Label(label) => Some(Task { name: Cow::Borrowed(""), label: Some(label), origin }),
+            Described::Label(label, of) => {
+                let of = of.unwrap_or(Task { name: Cow::Borrowed(""), label: None, origin });
+                Some(Task { label: Some(label), ..of })
+            }
             Described::Drain(_) | Described::Plumbing | Described::Unseen => None,
         }
     }

@@ -13,7 +13,6 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -29,43 +28,49 @@ use crate::sync::{Mutex, MutexGuard, lock};
 use crate::weak_list::WeakList;
 
 pub(crate) struct Scope {
-    stopped: AtomicBool,
+    pub(super) stopped: AtomicBool,
     /// Whether it is part of a shared computation, or belongs to one.
     is_in_shared: AtomicBool,
     /// Where the run that started it is stopped: the number of stops up to which another one is known to need it.
-    needed_at: AtomicU32,
+    pub(super) needed_at: AtomicU32,
     /// The run, or the part of one that is stopped by itself, that started it; null for the scope of that.
     run: AtomicPtr<Scope>,
-    needed_by: NeededBy,
-    kept: Mutex<Option<Box<Kept>>>,
+    pub(super) needed_by: NeededBy,
+    pub(super) kept: Mutex<Option<Box<Kept>>>,
 }
 
 /// What only matters when a scope stops.
 #[derive(Default)]
-struct Kept {
+pub(super) struct Kept {
     /// The first failure.
     failure: Option<Error>,
     /// Who sleeps in this scope, or in an attempt in it.
     asleep: WeakList<Alarm>,
     /// Which try it is, of a task that may be tried again.
     attempt: Option<u32>,
-    /// The scope of the task that waits for this one, where that is in a shared computation.
-    outer: Option<ScopePtr>,
 }
 
 /// A scope as nodes hold it. It outlives every node that belongs to it, since its owner waits for them all.
 pub(crate) type ScopePtr = NonNull<Scope>;
 
 /// Who needs what a scope computes.
-enum NeededBy {
+pub(super) enum NeededBy {
     /// Whoever holds the run, until it is cancelled.
     Run(Box<Whole>),
-    /// The `async` body that awaits it, until it drops it. Holds the scope of the run that it is part of.
-    Body(AtomicPtr<Scope>),
+    /// The `async` body that awaits it, until it drops it.
+    Body(Awaiting),
     /// The scope around an attempt.
     Around(AtomicPtr<Scope>),
     /// Those who wait for a shared result.
     Waiters(NonNull<Head>),
+}
+
+/// Where an `async` body is that awaits something.
+pub(super) struct Awaiting {
+    /// The scope of the run that it is part of.
+    whole: AtomicPtr<Scope>,
+    /// That of its task. Null if it has left what it awaited; it does so with the lock on what that scope keeps.
+    pub(super) outer: AtomicPtr<Scope>,
 }
 
 /// The way from a scope to whoever waits for it.
@@ -76,7 +81,7 @@ pub(super) enum Outwards<'a> {
 }
 
 /// What a whole run has.
-struct Whole {
+pub(super) struct Whole {
     surroundings: Surroundings,
     /// The node that waits for everything.
     root: AtomicPtr<Node>,
@@ -118,10 +123,10 @@ unsafe impl Sync for Scope {}
 
 /// How often a run was stopped. While it does not change, who is needed stays needed.
 #[cfg(not(taskgraph_loom))]
-static STOPS: AtomicU32 = AtomicU32::new(0);
+pub(super) static STOPS: AtomicU32 = AtomicU32::new(0);
 #[cfg(taskgraph_loom)]
 loom::lazy_static! {
-    static ref STOPS: AtomicU32 = AtomicU32::new(0);
+    pub(super) static ref STOPS: AtomicU32 = AtomicU32::new(0);
 }
 
 /// Who sleeps inside of shared computations, which several scopes may need, and how often one of those has changed.
@@ -221,7 +226,8 @@ impl Scope {
 
     /// Of what an `async` body awaits.
     pub(super) fn of_child() -> Self {
-        Self::new(NeededBy::Body(AtomicPtr::new(ptr::null_mut())))
+        let unknown = || AtomicPtr::new(ptr::null_mut());
+        Self::new(NeededBy::Body(Awaiting { whole: unknown(), outer: unknown() }))
     }
 
     fn new(needed_by: NeededBy) -> Self {
@@ -238,8 +244,9 @@ impl Scope {
     /// This scope starts, inside of `outer`.
     #[inline(always)]
     pub(super) fn start_in(&self, outer: &Self) {
-        if let NeededBy::Body(whole) = &self.needed_by {
-            whole.store(ptr::from_ref(outer.whole_run()).cast_mut(), Ordering::Relaxed);
+        if let NeededBy::Body(body) = &self.needed_by {
+            body.whole.store(ptr::from_ref(outer.whole_run()).cast_mut(), Ordering::Relaxed);
+            body.outer.store(ptr::from_ref(outer).cast_mut(), Ordering::Relaxed);
             return;
         }
         if let NeededBy::Around(_) = &self.needed_by {
@@ -252,10 +259,15 @@ impl Scope {
     }
 
     /// It belongs to a child whose task is part of `outer`, and waits for it.
-    pub(super) fn set_outer(&self, outer: &Self) {
-        if outer.is_in_shared() {
-            self.is_in_shared.store(true, Ordering::Relaxed);
-            lock(&self.kept).get_or_insert_default().outer = Some(NonNull::from(outer));
+    pub(super) fn waits_in(&self, outer: &Self) {
+        self.is_in_shared.store(outer.is_in_shared(), Ordering::Relaxed);
+    }
+
+    /// The body that awaits this does so no more, and may be gone after this.
+    pub(super) fn leave(&self) {
+        let _kept = lock(&self.kept);
+        if let NeededBy::Body(body) = &self.needed_by {
+            body.outer.store(ptr::null_mut(), Ordering::Relaxed);
         }
     }
 
@@ -272,16 +284,17 @@ impl Scope {
             NeededBy::Run(_) => Outwards::Nowhere,
             NeededBy::Around(_) => self.around().map_or(Outwards::Nowhere, Outwards::Scope),
             NeededBy::Waiters(shared) => Outwards::Shared(*shared),
-            NeededBy::Body(_) => {
-                let outer = lock(&self.kept).as_ref().and_then(|kept| kept.outer);
+            NeededBy::Body(body) if self.is_in_shared() => {
                 // SAFETY: the task of which it is a child waits for it, in that scope.
-                outer.map_or(Outwards::Nowhere, |outer| Outwards::Scope(unsafe { outer.as_ref() }))
+                let outer = unsafe { body.outer.load(Ordering::Relaxed).as_ref() };
+                outer.map_or(Outwards::Nowhere, Outwards::Scope)
             }
+            NeededBy::Body(_) => Outwards::Nowhere,
         }
     }
 
     /// The next scope outwards, of an attempt.
-    fn around(&self) -> Option<&Self> {
+    pub(super) fn around(&self) -> Option<&Self> {
         match &self.needed_by {
             // SAFETY: what is around an attempt waits for it.
             NeededBy::Around(around) => unsafe { around.load(Ordering::Relaxed).as_ref() },
@@ -296,7 +309,7 @@ impl Scope {
     }
 
     #[inline(always)]
-    fn run(&self) -> &Self {
+    pub(super) fn run(&self) -> &Self {
         // SAFETY: the run needs what it has started and waits for it, so it is still there.
         unsafe { self.run.load(Ordering::Relaxed).as_ref() }.unwrap_or(self)
     }
@@ -318,7 +331,7 @@ impl Scope {
         let run = self.run();
         match &run.needed_by {
             // SAFETY: what a body awaits is part of the run, which waits for it.
-            NeededBy::Body(whole) => unsafe { &*whole.load(Ordering::Relaxed) },
+            NeededBy::Body(body) => unsafe { &*body.whole.load(Ordering::Relaxed) },
             _ => run,
         }
     }
@@ -331,60 +344,6 @@ impl Scope {
             return true;
         }
         self.run().stopped.load(Ordering::Relaxed) && !self.is_needed()
-    }
-
-    /// Looks for a run that needs this and is not stopped, since the one that started it is.
-    ///
-    /// What is found out holds until the next stop of a run: for all scopes on the way to such a run that they are
-    /// needed, and if there is none, for all that were looked at that they are not.
-    #[cold]
-    fn is_needed(&self) -> bool {
-        // Acquire, pairs with the Release in `stop`: the stops counted here are visible below.
-        let stops = STOPS.load(Ordering::Acquire);
-        if self.needed_at.load(Ordering::Relaxed) == stops {
-            return true;
-        }
-        // Each scope that was found, and on whose behalf.
-        let mut found = HashMap::from([(ptr::from_ref(self), self)]);
-        let mut to_do = vec![self];
-        while let Some(scope) = to_do.pop() {
-            if scope.stopped.load(Ordering::Relaxed) {
-                continue;
-            }
-            if !scope.run().stopped.load(Ordering::Relaxed) || scope.needed_at.load(Ordering::Relaxed) == stops {
-                let mut needed = scope;
-                loop {
-                    needed.needed_at.store(stops, Ordering::Relaxed);
-                    if ptr::eq(needed, self) {
-                        return true;
-                    }
-                    needed = found[&ptr::from_ref(needed)];
-                }
-            }
-            scope.for_each_needing(|needing| {
-                found.entry(ptr::from_ref(needing)).or_insert_with(|| {
-                    to_do.push(needing);
-                    scope
-                });
-            });
-        }
-        for scope in found.values() {
-            scope.stopped.store(true, Ordering::Relaxed);
-        }
-        self.stopped.store(true, Ordering::Relaxed);
-        false
-    }
-
-    /// The scopes that need this one, whose owner has not settled.
-    fn for_each_needing<'a>(&'a self, mut tell: impl FnMut(&'a Self)) {
-        match &self.needed_by {
-            NeededBy::Run(_) | NeededBy::Body(_) => {}
-            NeededBy::Around(_) => self.around().into_iter().for_each(tell),
-            // SAFETY: the computation has not settled, so who waits for it still does, and so do their scopes.
-            NeededBy::Waiters(shared) => unsafe {
-                Head::waiting(*shared).for_each(|waiter| tell(&*waiter.scope.get().as_ptr()));
-            },
-        }
     }
 
     /// Ends the scope early, without a failure of its own.
@@ -439,36 +398,6 @@ impl Scope {
             }
         }
         self.is_stopped()
-    }
-
-    /// Whether there is a way outwards to a run, or to a handle that somebody keeps, over nothing that is stopped.
-    #[cold]
-    fn is_wanted(&self) -> bool {
-        let mut found = HashSet::from([ptr::from_ref(self)]);
-        let mut to_do = vec![self];
-        while let Some(scope) = to_do.pop() {
-            if scope.stopped.load(Ordering::Relaxed) {
-                continue;
-            }
-            let mut waiting = 0;
-            scope.for_each_needing(|needing| {
-                waiting += 1;
-                if found.insert(needing) {
-                    to_do.push(needing);
-                }
-            });
-            let is_end = match scope.needed_by {
-                NeededBy::Run(_) | NeededBy::Body(_) => true,
-                NeededBy::Around(_) => false,
-                // First those who wait, then all handles: one that comes between is one that somebody keeps.
-                // SAFETY: the computation has not settled.
-                NeededBy::Waiters(shared) => unsafe { Head::has_more_handles_than(shared, waiting) },
-            };
-            if is_end {
-                return true;
-            }
-        }
-        false
     }
 
     /// Keeps the scope's first failure, and stops it.

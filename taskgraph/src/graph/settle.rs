@@ -13,7 +13,7 @@ use super::links::List;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready};
 use super::scope::Home;
 use super::seat::Seat;
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Error, Passed};
 use crate::task::Task;
 
 /// Moves a result into its slot.
@@ -50,6 +50,11 @@ pub(super) unsafe fn arrive(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
 pub(super) fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
     let mut why = Some(why);
     cx.scope().fail(|| {
+        let task = match &why {
+            // Only what it is called by others is told of it.
+            Some(Why::Failed(cause)) if cause.is::<Passed>() => Task { label: None, ..task },
+            _ => task,
+        };
         let mut chain = named(Some(task), to);
         let task = chain.next().expect("the task itself comes first");
         match why.take().expect("a failure is told once") {
@@ -119,13 +124,13 @@ fn named(task: Option<Task>, to: Destination) -> impl Iterator<Item = Task> {
     iter::from_fn(move || {
         let mut task = described.find_map(|described| match described {
             Described::Task(task) => Some(task),
-            Described::Label(_)
+            Described::Label(..)
             | Described::Attempt(_)
             | Described::Drain(_)
             | Described::Plumbing
             | Described::Unseen => None,
         })?;
-        while let Some(Described::Label(label)) = described.next_if(|next| matches!(next, Described::Label(_))) {
+        while let Some(Described::Label(label, _)) = described.next_if(|next| matches!(next, Described::Label(..))) {
             task.label = Some(label);
         }
         Some(task)

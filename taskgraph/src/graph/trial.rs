@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use super::awaited::{self, Bond, Child, Stop};
 use super::delayed::DC;
 use crate::error::Error;
+use crate::unwind;
 
 pub(crate) struct Trial<T: Send + 'static>(State<T>);
 
@@ -64,7 +65,9 @@ impl<T: Send + 'static> Trial<T> {
     pub(crate) fn leave(mut self, is_through: impl FnOnce() + Send + 'static) {
         if let State::Started(child) = mem::replace(&mut self.0, State::Over) {
             child.result.refuse(is_through);
-            child.stop();
+            child.leave();
+            // The result may be there.
+            unwind::drop_values(|| drop(child));
         }
     }
 }
@@ -88,7 +91,7 @@ impl Stopper {
 impl<T: Send + 'static> Drop for Trial<T> {
     fn drop(&mut self) {
         if let State::Started(child) = &self.0 {
-            child.stop();
+            child.leave();
         }
     }
 }

@@ -1,0 +1,145 @@
+//! Whether anybody still needs what a scope computes: the looks outwards, to whoever waits for it.
+
+use std::collections::{HashMap, HashSet};
+use std::ptr;
+
+use super::scope::{NeededBy, STOPS, Scope};
+use super::shared::Head;
+use crate::sync::atomic::Ordering;
+use crate::sync::lock;
+
+/// Who looks over bodies that may leave what they await holds the locks of several scopes.
+static LOOKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+impl Scope {
+    /// Looks for a run that needs this and is not stopped, since the one that started it is.
+    ///
+    /// What is found out holds until the next stop of a run: for all scopes on the way to such a run that they are
+    /// needed, and if there is none, for all that were looked at that they are not.
+    #[cold]
+    pub(super) fn is_needed(&self) -> bool {
+        // Acquire, pairs with the Release in `stop`: the stops counted here are visible below.
+        let stops = STOPS.load(Ordering::Acquire);
+        if self.needed_at.load(Ordering::Relaxed) == stops {
+            return true;
+        }
+        // Each scope that was found, and on whose behalf.
+        let mut found = HashMap::from([(ptr::from_ref(self), self)]);
+        let mut to_do = vec![self];
+        while let Some(scope) = to_do.pop() {
+            if scope.stopped.load(Ordering::Relaxed) {
+                continue;
+            }
+            if !scope.run().stopped.load(Ordering::Relaxed) || scope.needed_at.load(Ordering::Relaxed) == stops {
+                let mut needed = scope;
+                loop {
+                    needed.needed_at.store(stops, Ordering::Relaxed);
+                    if ptr::eq(needed, self) {
+                        return true;
+                    }
+                    needed = found[&ptr::from_ref(needed)];
+                }
+            }
+            scope.for_each_needing(|needing| {
+                found.entry(ptr::from_ref(needing)).or_insert_with(|| {
+                    to_do.push(needing);
+                    scope
+                });
+            });
+        }
+        for scope in found.values() {
+            scope.stopped.store(true, Ordering::Relaxed);
+        }
+        self.stopped.store(true, Ordering::Relaxed);
+        false
+    }
+
+    /// Whether a body of this scope is not wanted any more, though no worker may have come to tell: what awaits it may have
+    /// been stopped, or what awaits that.
+    pub(super) fn is_cancelled(&self) -> bool {
+        if self.is_stopped() {
+            return true;
+        }
+        if let NeededBy::Run(_) = self.needed_by {
+            return false;
+        }
+        // Acquire: as in `is_needed`.
+        let stops = STOPS.load(Ordering::Acquire);
+        self.needed_at.load(Ordering::Relaxed) != stops && !self.is_awaited(stops)
+    }
+
+    /// Whether there is a way outwards to a run, over nothing that is stopped.
+    #[cold]
+    fn is_awaited(&self, stops: u32) -> bool {
+        // Who has left something waits for it no more, so nobody may leave meanwhile. Nobody else holds several of these.
+        let _looking = LOOKING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut kept = Vec::new();
+        let mut found = HashSet::from([ptr::from_ref(self)]);
+        let mut to_do = vec![self];
+        while let Some(scope) = to_do.pop() {
+            if scope.stopped.load(Ordering::Relaxed) {
+                continue;
+            }
+            match &scope.needed_by {
+                NeededBy::Run(_) => {
+                    self.needed_at.store(stops, Ordering::Relaxed);
+                    return true;
+                }
+                NeededBy::Body(body) => {
+                    kept.push(lock(&scope.kept));
+                    // SAFETY: the body has not left, and does not while we have the lock.
+                    let outer = unsafe { body.outer.load(Ordering::Relaxed).as_ref() };
+                    to_do.extend(outer.filter(|outer| found.insert(ptr::from_ref(*outer))));
+                }
+                NeededBy::Around(_) | NeededBy::Waiters(_) => scope.for_each_needing(|needing| {
+                    if found.insert(needing) {
+                        to_do.push(needing);
+                    }
+                }),
+            }
+        }
+        false
+    }
+
+    /// The scopes that need this one, whose owner has not settled.
+    fn for_each_needing<'a>(&'a self, mut tell: impl FnMut(&'a Self)) {
+        match &self.needed_by {
+            NeededBy::Run(_) | NeededBy::Body(_) => {}
+            NeededBy::Around(_) => self.around().into_iter().for_each(tell),
+            // SAFETY: the computation has not settled, so who waits for it still does, and so do their scopes.
+            NeededBy::Waiters(shared) => unsafe {
+                Head::waiting(*shared).for_each(|waiter| tell(&*waiter.scope.get().as_ptr()));
+            },
+        }
+    }
+
+    /// Whether there is a way outwards to a run, or to a handle that somebody keeps, over nothing that is stopped.
+    #[cold]
+    pub(super) fn is_wanted(&self) -> bool {
+        let mut found = HashSet::from([ptr::from_ref(self)]);
+        let mut to_do = vec![self];
+        while let Some(scope) = to_do.pop() {
+            if scope.stopped.load(Ordering::Relaxed) {
+                continue;
+            }
+            let mut waiting = 0;
+            scope.for_each_needing(|needing| {
+                waiting += 1;
+                if found.insert(needing) {
+                    to_do.push(needing);
+                }
+            });
+            let is_end = match scope.needed_by {
+                NeededBy::Run(_) | NeededBy::Body(_) => true,
+                NeededBy::Around(_) => false,
+                // First those who wait, then all handles: one that comes between is one that somebody keeps.
+                // SAFETY: the computation has not settled.
+                NeededBy::Waiters(shared) => unsafe { Head::has_more_handles_than(shared, waiting) },
+            };
+            if is_end {
+                return true;
+            }
+        }
+        false
+    }
+}
