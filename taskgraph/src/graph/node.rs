@@ -75,6 +75,8 @@ pub(super) enum Described {
     Attempt(Task),
     /// Where items go that a generator need not collect: an `Arc` of their outlet.
     Drain(Arc<dyn Any + Send + Sync>),
+    /// The end of what this task awaits, or of a part of a run: the node that waits for it.
+    Awaited(NonNull<Node>),
     /// Nothing that anybody wrote.
     Plumbing,
     /// As if it were not there: what is above and below are next to each other.
@@ -357,7 +359,7 @@ impl Node {
                 let of = of.unwrap_or(Task { name: Cow::Borrowed(""), label: None, origin });
                 Some(Task { label: Some(label), ..of })
             }
-            Described::Drain(_) | Described::Plumbing | Described::Unseen => None,
+            Described::Drain(_) | Described::Awaited(_) | Described::Plumbing | Described::Unseen => None,
         }
     }
 

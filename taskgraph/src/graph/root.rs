@@ -63,8 +63,16 @@ pub(super) fn make<T: Send + 'static, E: Ending<T>>(graph: DC<T>, ending: Arc<E>
 }
 
 impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
-    const TABLE: &'static Table =
-        &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
+    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
+
+    /// # Safety
+    ///
+    /// The node is alive.
+    unsafe fn describe(node: NonNull<Node>) -> Described {
+        // SAFETY: the caller's promise.
+        let parent = unsafe { node.cast::<Self>().as_ref() }.ending.parent();
+        parent.map_or(Described::Plumbing, |parent| Described::Awaited(parent.node))
+    }
 
     /// The first step starts the graph, the second has its result.
     ///

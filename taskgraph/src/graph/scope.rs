@@ -71,6 +71,8 @@ pub(super) struct Awaiting {
     whole: AtomicPtr<Scope>,
     /// That of its task. Null if it has left what it awaited; it does so with the lock on what that scope keeps.
     pub(super) outer: AtomicPtr<Scope>,
+    /// Whether the task waits for it, whatever comes.
+    stays: AtomicBool,
 }
 
 /// The way from a scope to whoever waits for it.
@@ -227,7 +229,7 @@ impl Scope {
     /// Of what an `async` body awaits.
     pub(super) fn of_child() -> Self {
         let unknown = || AtomicPtr::new(ptr::null_mut());
-        Self::new(NeededBy::Body(Awaiting { whole: unknown(), outer: unknown() }))
+        Self::new(NeededBy::Body(Awaiting { whole: unknown(), outer: unknown(), stays: AtomicBool::new(false) }))
     }
 
     fn new(needed_by: NeededBy) -> Self {
@@ -261,6 +263,9 @@ impl Scope {
     /// It belongs to a child whose task is part of `outer`, and waits for it.
     pub(super) fn waits_in(&self, outer: &Self) {
         self.is_in_shared.store(outer.is_in_shared(), Ordering::Relaxed);
+        if let NeededBy::Body(body) = &self.needed_by {
+            body.stays.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The body that awaits this does so no more, and may be gone after this.
@@ -278,18 +283,17 @@ impl Scope {
         self.is_in_shared.load(Ordering::Relaxed)
     }
 
-    /// Who waits for what this scope computes, as far as that may be a shared computation.
+    /// Who waits for what this scope computes, and does not leave it.
     pub(super) fn outwards(&self) -> Outwards<'_> {
         match &self.needed_by {
-            NeededBy::Run(_) => Outwards::Nowhere,
             NeededBy::Around(_) => self.around().map_or(Outwards::Nowhere, Outwards::Scope),
             NeededBy::Waiters(shared) => Outwards::Shared(*shared),
-            NeededBy::Body(body) if self.is_in_shared() => {
+            NeededBy::Body(body) if body.stays.load(Ordering::Relaxed) => {
                 // SAFETY: the task of which it is a child waits for it, in that scope.
                 let outer = unsafe { body.outer.load(Ordering::Relaxed).as_ref() };
                 outer.map_or(Outwards::Nowhere, Outwards::Scope)
             }
-            NeededBy::Body(_) => Outwards::Nowhere,
+            NeededBy::Run(_) | NeededBy::Body(_) => Outwards::Nowhere,
         }
     }
 
@@ -419,7 +423,10 @@ impl Scope {
             if let Some(attempt) = attempt(this) {
                 return Some(attempt);
             }
-            scope = this.around();
+            scope = match this.outwards() {
+                Outwards::Scope(outer) => Some(outer),
+                Outwards::Shared(_) | Outwards::Nowhere => None,
+            };
         }
         None
     }

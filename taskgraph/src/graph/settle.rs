@@ -120,13 +120,36 @@ pub(super) fn needed_by(to: Destination) -> impl Iterator<Item = Task> {
 /// `task`, and those that need what it gives to `to`; each with the name that [`named`](DC::named) gave it, which is a
 /// node of its own, right above.
 fn named(task: Option<Task>, to: Destination) -> impl Iterator<Item = Task> {
-    let mut described = task.map(Described::Task).into_iter().chain(consumers(to)).peekable();
+    tasks(task.map(Described::Task).into_iter().chain(consumers(to)))
+}
+
+/// The tasks that wait for `node`, from itself on: also those that await it, or would catch its failure.
+pub(super) fn waiting(node: NonNull<Node>) -> impl Iterator<Item = Task> {
+    let mut next = Some(node);
+    tasks(iter::from_fn(move || {
+        let node = next?;
+        // SAFETY: as in `consumers`; so does a task for what it awaits.
+        unsafe {
+            let described = Node::describe(node);
+            next = match described {
+                Described::Awaited(task) => Some(task),
+                _ => node.as_ref().destination().consumer,
+            };
+            Some(described)
+        }
+    }))
+}
+
+/// The tasks of what is described, with their names.
+fn tasks(described: impl Iterator<Item = Described>) -> impl Iterator<Item = Task> {
+    let mut described = described.peekable();
     iter::from_fn(move || {
         let mut task = described.find_map(|described| match described {
             Described::Task(task) => Some(task),
             Described::Label(..)
             | Described::Attempt(_)
             | Described::Drain(_)
+            | Described::Awaited(_)
             | Described::Plumbing
             | Described::Unseen => None,
         })?;

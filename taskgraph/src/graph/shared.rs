@@ -70,6 +70,7 @@ pub(super) struct Head {
     waiters: AtomicPtr<Waiter>,
     /// That of the computation, from its start until it is done; it has the failure of one that failed.
     scope: AtomicPtr<Scope>,
+    order: cycle::Place,
 }
 
 #[repr(C)]
@@ -156,6 +157,16 @@ impl Head {
         state.addr() & LOOKED_AT != 0 || !scope.load(Ordering::Acquire).is_null()
     }
 
+    /// Its place among those that wait for each other.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a handle, or it has not settled.
+    pub(super) unsafe fn order<'a>(this: NonNull<Self>) -> &'a cycle::Place {
+        // SAFETY: the caller's promise; as in `state`.
+        unsafe { &(*this.as_ptr()).order }
+    }
+
     /// Whether there are more handles than these; if so, [whoever sleeps for it](scope::look_around) hears when one goes.
     ///
     /// # Safety
@@ -233,11 +244,11 @@ impl Head {
     /// As for `ask`.
     #[cold]
     unsafe fn look_and_ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: &Scope) -> Asked {
-        let _asking = cycle::lock_asking();
+        let mut asking = cycle::lock_asking();
         // SAFETY: the consumer does not wait yet, so it is the caller's; the rest is his promise.
         unsafe {
             let consumer = (*waiter.as_ptr()).consumer;
-            if let Some(path) = cycle::path(consumer, scope, this) {
+            if let Some(path) = asking.path(consumer, scope, this) {
                 let mut chain = settle::needed_by(Destination::signal(consumer));
                 scope.fail(|| Error::cycle(chain.next(), path).needed_by(chain));
                 return Asked::Cycle;
@@ -266,6 +277,7 @@ pub(super) fn shared<T: Send + Sync + 'static>(inner: DC<T>) -> Shared<T> {
         node: Node::new(SharedNode::<T>::TABLE, Location::caller(), 0),
         waiters: AtomicPtr::new(ptr::null_mut()),
         scope: AtomicPtr::new(ptr::null_mut()),
+        order: cycle::Place::new(),
     };
     // SAFETY: the memory is room for a `SharedNode`.
     unsafe { shared.write(SharedNode { head, place: Place { held: ManuallyDrop::new(inner) } }) };
