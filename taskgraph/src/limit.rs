@@ -133,8 +133,16 @@ impl Source {
         let turns = self.turns();
         turns.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(turns);
-        turns.semaphore.acquire().await.expect("a limit is never closed").forget();
-        Turn(self.clone())
+        loop {
+            let permit = turns.semaphore.acquire().await.expect("a limit is never closed");
+            // One that was on its way to somebody who went may be one too many, since the limit became smaller.
+            let mut size = lock(&turns.size);
+            permit.forget();
+            match size.surplus.checked_sub(1) {
+                Some(surplus) => size.surplus = surplus,
+                None => return Turn(self.clone()),
+            }
+        }
     }
 }
 
@@ -164,8 +172,9 @@ impl Limits {
         match named.get(name) {
             Some(turns) => turns.set_size(size),
             None if NAMES_MAX <= named.len() => {
-                let message =
-                    format!("the limit {name} would be one more than the {NAMES_MAX} that a runtime may have");
+                let message = format!(
+                    "the limit {name} would be one more than the {NAMES_MAX} that a runtime may have; set one of those"
+                );
                 return Err(Error::setting(message));
             }
             None => drop(named.insert(name.to_owned(), Arc::new(Turns::new(size)))),

@@ -1,4 +1,4 @@
-//! `limit = n`: no more than so many bodies of a function run at once.
+//! `limit = n` and `limit = "name"`: no more than so many bodies of a function, or of all that name it, run at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,8 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use taskgraph::testing::run_seeded;
-use taskgraph::{DC, delayed};
-use taskgraph_tests::{failing, run};
+use taskgraph::{DC, Runtime, delayed};
+use taskgraph_tests::bodies::{Event, at_any_width, quiet_panic};
+use taskgraph_tests::{failing, log, process, run, runtime, wait as waiting};
 use tokio::time;
 
 #[delayed]
@@ -179,4 +180,232 @@ fn a_simulated_run_has_its_limits_for_itself() {
         })
         .collect();
     alone_elsewhere.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[delayed(limit = "db")]
+async fn query(inside: Inside, until: Event) {
+    let _inside = inside.enter();
+    until.wait().await;
+}
+
+#[delayed(limit = "db")]
+fn write(inside: Inside) {
+    let _inside = inside.enter();
+    thread::yield_now();
+}
+
+fn limited(max_workers: usize, limits: &[(&str, usize)]) -> Runtime {
+    let builder = Runtime::builder().max_workers(max_workers).no_control();
+    limits.iter().fold(builder, |builder, (name, size)| builder.limit(*name, *size)).build().unwrap()
+}
+
+#[test]
+fn functions_that_name_a_limit_have_it_together_and_runtimes_do_not() {
+    at_any_width(|max_workers| {
+        let (inside, elsewhere, never) = (Inside::default(), Inside::default(), Event::default());
+        let (runtime, other) = (limited(max_workers, &[("db", 3)]), limited(1, &[("db", 1)]));
+        let held = other.spawn(query(elsewhere.clone(), never.clone()));
+        waiting::until(|| never.waits() == 1);
+        // The other runtime's only turn is taken; here all go on.
+        let queries = taskgraph::all((0..50).map(|_| asleep_in_db(inside.clone())));
+        let writes = taskgraph::all((0..50).map(|_| write(inside.clone())));
+        runtime.run(DC::new(|_: Vec<()>, _: Vec<()>| (), (queries, writes))).unwrap();
+        assert!(inside.max() <= 3);
+        assert_eq!(elsewhere.max(), 1);
+        drop(held);
+    });
+}
+
+#[delayed(limit = "db")]
+async fn asleep_in_db(inside: Inside) {
+    let _inside = inside.enter();
+    time::sleep(Duration::from_millis(1)).await;
+}
+
+#[test]
+fn a_limit_may_change_while_bodies_run_and_wait() {
+    at_any_width(|max_workers| {
+        let runtime = limited(max_workers, &[("db", 2)]);
+        let (inside, go) = (Inside::default(), Event::default());
+        let now = |inside: &Inside| (inside.0).0.load(Ordering::SeqCst);
+        let run = runtime.spawn(taskgraph::all((0..10).map(|_| query(inside.clone(), go.clone()))));
+        waiting::until(|| now(&inside) == 2);
+        runtime.set_limit("db", 5).unwrap();
+        waiting::until(|| now(&inside) == 5); // those that wait start at once
+        runtime.set_limit("db", 1).unwrap();
+        assert_eq!(now(&inside), 5); // and those that run go on
+        runtime.set_limit("db", 6).unwrap();
+        waiting::until(|| now(&inside) == 6);
+        runtime.set_limit("db", 1).unwrap();
+        go.happen().into_iter().for_each(std::task::Waker::wake);
+        run.join().unwrap();
+        assert_eq!(inside.max(), 6);
+        // The surplus has ended.
+        let after = Inside::default();
+        runtime.run(taskgraph::all((0..20).map(|_| asleep_in_db(after.clone())))).unwrap();
+        assert_eq!(after.max(), 1);
+    });
+}
+
+#[test]
+fn however_a_limit_changes_it_holds_in_the_end_and_nobody_starves() {
+    at_any_width(|max_workers| {
+        let runtime = limited(max_workers, &[("db", 1)]);
+        for round in 0..20 {
+            let all = || taskgraph::all((0..50).map(|_| asleep_in_db(Inside::default())));
+            let runs: Vec<_> = (0..3).map(|_| runtime.spawn(all())).collect();
+            let mut size = round;
+            for (i, run) in runs.into_iter().enumerate() {
+                for _ in 0..20 {
+                    size = (size * 7 + 3) % 11;
+                    runtime.set_limit("db", 1 + size).unwrap();
+                    thread::yield_now();
+                }
+                if i == 1 {
+                    run.cancel(); // with those who wait, and those who have just been given a turn
+                } else {
+                    run.join().unwrap();
+                }
+            }
+            runtime.set_limit("db", 2).unwrap();
+            let inside = Inside::default();
+            runtime.run(taskgraph::all((0..20).map(|_| asleep_in_db(inside.clone())))).unwrap();
+            assert!(inside.max() <= 2, "{} ran at once", inside.max());
+        }
+    });
+}
+
+#[test]
+fn a_body_that_blocks_for_a_run_gives_its_turn_away() {
+    #[delayed(limit = "nested")]
+    fn nested(runtime: Arc<Runtime>, depth: u32) -> u32 {
+        if depth == 0 { 0 } else { runtime.run(nested(Arc::clone(&runtime), depth - 1)).unwrap() + 1 }
+    }
+    #[delayed(limit = 1)]
+    async fn nested_async(runtime: Arc<Runtime>, depth: u32) -> u32 {
+        if depth == 0 {
+            return 0;
+        }
+        let handles = [(); 2].map(|()| runtime.spawn(nested_async(Arc::clone(&runtime), depth - 1)));
+        handles.into_iter().map(|handle| handle.join().unwrap()).max().unwrap() + 1
+    }
+    at_any_width(|max_workers| {
+        let runtime = Arc::new(limited(max_workers, &[("nested", 1)]));
+        assert_eq!(runtime.run(nested(Arc::clone(&runtime), 10)).unwrap(), 10);
+        assert_eq!(runtime.run(nested_async(Arc::clone(&runtime), 4)).unwrap(), 4);
+    });
+}
+
+macro_rules! nests {
+    ($($name:ident $limit:literal)*) => {
+        $(#[delayed(limit = $limit)]
+        async fn $name(way: Vec<u8>, inside: [Inside; 3]) -> Result<u64, taskgraph::Error> {
+            let _inside = [inside[0].clone(), inside[1].clone(), inside[2].clone()];
+            nest(way, inside).await
+        })*
+    };
+}
+nests!(nests_a "nest-a" nests_b "nest-b" nests_c "nest-c");
+
+#[delayed(limit = "nest-a", timeout = "1h", retries = 1)]
+fn returns_nest(way: Vec<u8>, inside: [Inside; 3]) -> Vec<u64> {
+    for _ in 0..2 {
+        yield_!(nest(way.clone(), inside.clone()));
+    }
+}
+
+/// Each byte of the way says what is next.
+fn nest(mut way: Vec<u8>, inside: [Inside; 3]) -> DC<u64> {
+    match way.pop() {
+        None => DC::value(1),
+        Some(next) => match next % 5 {
+            0 => nests_a(way, inside),
+            1 => nests_b(way, inside),
+            2 => nests_c(way, inside),
+            3 => returns_nest(way, inside).map(|all| all.iter().sum()),
+            _ => nests_a(way.clone(), inside.clone()) + nests_b(way, inside),
+        },
+    }
+}
+
+#[test]
+fn limits_nested_in_each_other_in_any_order_come_to_an_end() {
+    let ways = |seed: u64| {
+        let mut state = seed * 2 + 1;
+        let mut next = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u8
+        };
+        (0..4).map(move |_| (0..6).map(|_| next()).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let all =
+        move |seed| taskgraph::all(ways(seed).into_iter().map(|way| nest(way, Default::default())).collect::<Vec<_>>());
+    let expected: Vec<_> = (0..40).map(|seed| run_seeded(all(seed), seed).unwrap()).collect();
+    at_any_width(move |max_workers| {
+        for (seed, expected) in (0..40).zip(&expected) {
+            let runtime = limited(max_workers, &[("nest-a", 1), ("nest-b", 1 + seed as usize % 2), ("nest-c", 1)]);
+            assert_eq!(runtime.run(all(seed)).unwrap(), *expected);
+        }
+    });
+}
+
+#[test]
+fn a_waiter_that_goes_and_a_body_that_panics_keep_no_turn() {
+    #[delayed(limit = "db")]
+    async fn panics() {
+        quiet_panic("by purpose")
+    }
+    at_any_width(|max_workers| {
+        let runtime = limited(max_workers, &[("db", 1)]);
+        for _ in 0..20 {
+            let (inside, go) = (Inside::default(), Event::default());
+            let holds = runtime.spawn(query(inside.clone(), go.clone()));
+            waiting::until(|| go.waits() == 1);
+            let waits: Vec<_> = (0..5).map(|_| runtime.spawn(query(inside.clone(), Event::default()))).collect();
+            go.happen().into_iter().for_each(std::task::Waker::wake);
+            drop(waits);
+            holds.join().unwrap();
+            assert!(runtime.run(panics()).unwrap_err().is_panic());
+            let (ended, now) = (Event::default(), Inside::default());
+            ended.happen();
+            runtime.run(query(now, ended)).unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_is_not_a_limit_is_told_with_what_is() {
+    let runtime = runtime(1);
+    for name in ["", "two words", "new\nline", &"x".repeat(101)] {
+        let error = runtime.set_limit(name, 1).unwrap_err().to_string();
+        assert!(error.starts_with("the name of a limit is one word of at most 100 bytes, not "), "{error}");
+    }
+    for size in [0, usize::MAX, 1 << 32] {
+        let error = runtime.set_limit("db", size).unwrap_err().to_string();
+        assert_eq!(error, format!("the limit db is {size}, and must be from 1 to 4294967295"));
+        assert!(Runtime::builder().no_control().limit("db", size).build().is_err());
+    }
+    runtime.set_limit("db", u32::MAX as usize).unwrap();
+    (1..1024).for_each(|i| runtime.set_limit(&format!("limit-{i}"), 1).unwrap());
+    let error = runtime.set_limit("another", 1).unwrap_err().to_string();
+    assert_eq!(error, "there are 1024 limits, and another would be one more; set one of those");
+    runtime.set_limit("db", 2).unwrap();
+}
+
+/// The log of a process is one.
+#[test]
+fn a_limit_that_nobody_has_set_is_one_and_is_told_once() {
+    process::alone("a_limit_that_nobody_has_set_is_one_and_is_told_once", || {
+        let lines = log::told_by_all();
+        let inside = Inside::default();
+        run(taskgraph::all((0..20).map(|_| asleep_in_db(inside.clone()))), 2).unwrap();
+        assert_eq!(inside.max(), 1);
+        let lines = lines.lock().unwrap();
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert!(
+            line.starts_with("WARN a limit is used and was never set, so one body runs at a time; set it with"),
+            "{line}"
+        );
+        assert!(line.ends_with(" name=\"db\""), "{line}");
+    });
 }
