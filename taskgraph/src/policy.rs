@@ -33,6 +33,7 @@ pub struct Policy {
 
 impl Policy {
     /// None of them.
+    #[expect(clippy::new_without_default, reason = "generated code says `new`, and nobody else does")]
     pub const fn new() -> Self {
         Self {
             timeout: None,
@@ -147,7 +148,7 @@ pub fn governed<N, R, T, I, F, O>(inputs: I, policy: Policy, body: F) -> DC<T>
 where
     N: Task,
     R: Returns<O, Value = T>,
-    T: Send + 'static,
+    T: Send + 'static, // results move between workers: `Arc` for `Rc`, `Mutex` for `RefCell`
     I: Input<Value: Send + 'static>,
     F: FnOnce(I::Value) -> O + Send + 'static,
     O: 'static,
@@ -165,7 +166,7 @@ pub fn retried<N, R, T, I, F, M, B, O>(inputs: I, policy: Policy, body: F) -> DC
 where
     N: Task,
     R: Returns<O, Value = T>,
-    T: Send + 'static,
+    T: Send + 'static, // results move between workers: `Arc` for `Rc`, `Mutex` for `RefCell`
     I: Input<Value: Send + 'static>,
     F: FnOnce(I::Value) -> M + Send + 'static,
     M: FnMut() -> B + Send + 'static,

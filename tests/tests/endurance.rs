@@ -22,8 +22,8 @@ const TASKS_A_RUN: u64 = 10_000;
 const TASKS_A_PART: u64 = TASKS_A_RUN / 8;
 /// Where it starts, and where it is measured.
 const WORKERS: usize = 2;
-/// Besides the workers: that of the control port, and the one that drives timers.
-const OTHER_THREADS: u64 = 2;
+/// Besides the workers: that of the control port, the one that drives timers, and the one that watches for stalls.
+const OTHER_THREADS: u64 = 3;
 /// Less than one byte for each of the tasks, and 10 KiB for each of the runs. What the allocator keeps in the arenas of
 /// threads that come and go differs by as much.
 const GROWTH_MAX: u64 = 8 << 20;

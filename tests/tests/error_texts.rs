@@ -327,7 +327,7 @@ fn settings(page: &mut Page) {
         page.show("Setting", refused(builder().limit(wrong, 1)), expected);
     }
     let full = (0..1024).fold(builder(), |builder, i| builder.limit(format!("limit-{i}"), 1));
-    let expected = "the limit one-more would be one more than the 1024 that a runtime may have";
+    let expected = "the limit one-more would be one more than the 1024 that a runtime may have; set one of those";
     page.show("Setting", refused(full.limit("one-more", 1)), expected);
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -396,8 +396,8 @@ fn port(page: &mut Page) {
     let check = |page: &mut Page, line: &str, expected: &str| {
         page.show("the port", say(&runtime, &format!("{line}\n")).1.join("\n"), expected);
     };
-    let available =
-        "auth, cancel, get_max_workers, help, limits, prompt, quit, runs, set_limit, set_max_workers, status";
+    let available = "auth, cancel, get_max_workers, help, limits, pause, prompt, quit, resume, running, runs, set_limit, \
+                     set_max_workers, status";
     check(page, "frobnicate 1", &format!("unknown command frobnicate, available: {available}"));
     check(page, "help frobnicate", &format!("unknown command frobnicate, available: {available}"));
     let usage = "invalid arguments for command set_max_workers, usage info:\nset_max_workers max_workers: int";
@@ -472,7 +472,7 @@ fn warnings(page: &mut Page) {
     browses();
     let peer = client.as_ref().unwrap().local_addr().unwrap();
     let expected =
-        "closed a control connection that began like an HTTP request; a web page may be trying to give commands";
+        "closed a control connection that began as a browser does; a web page may be trying to give commands";
     check(&mut || {}, &format!("WARN {expected} peer={peer}"));
     drop((client, port));
 
@@ -493,7 +493,8 @@ fn warnings(page: &mut Page) {
     let line = std::mem::take(&mut *told.lock().unwrap()).join("\n");
     let (before, after) = (line.find(" ran for ").unwrap(), line.find(" more after ").unwrap());
     let line = format!("{} ran for 45ms{}", &line[..before], &line[after..]);
-    let expected = format!("WARN \"late\" {at} ran for 45ms more after its timeout of 5ms; its result was dropped");
+    let expected =
+        format!("WARN `closure` \"late\" {at} ran for 45ms more after its timeout of 5ms; its result was dropped");
     page.show("the log", line, expected);
 
     let Ok(taken) = TcpListener::bind("127.0.0.1:8888") else { return println!("skipped: 127.0.0.1:8888 is busy") };

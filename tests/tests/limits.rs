@@ -388,7 +388,7 @@ fn what_is_not_a_limit_is_told_with_what_is() {
     runtime.set_limit("db", u32::MAX as usize).unwrap();
     (1..1024).for_each(|i| runtime.set_limit(&format!("limit-{i}"), 1).unwrap());
     let error = runtime.set_limit("another", 1).unwrap_err().to_string();
-    assert_eq!(error, "there are 1024 limits, and another would be one more; set one of those");
+    assert_eq!(error, "the limit another would be one more than the 1024 that a runtime may have; set one of those");
     runtime.set_limit("db", 2).unwrap();
 }
 

@@ -106,11 +106,9 @@ fn an_error_tells_of_every_try() {
         assert!(error.to_string().ends_with("failed: not yet, 4 (the last of 4 tries)"), "{error}");
         let told = format!("{error:#}");
         let lines: Vec<_> = told.lines().collect();
-        for i in 1..=4 {
-            assert!(
-                lines[i].starts_with(&format!("  try {i}: task `")) && lines[i].ends_with(&format!("not yet, {i}")),
-                "{told}"
-            );
+        for (i, line) in lines.iter().enumerate().skip(1).take(4) {
+            let (start, end) = (format!("  try {i}: task `"), format!("not yet, {i}"));
+            assert!(line.starts_with(&start) && line.ends_with(&end), "{told}");
         }
         assert!(lines.last().unwrap().starts_with("  needed by `map` ("), "{told}");
     }

@@ -5,11 +5,10 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use crate::MAX_WORKERS_LIMIT;
 use crate::control::auth::Verdict;
 use crate::control::echo;
 use crate::control::session::Client;
-use crate::event::{LimitStatus, RunStatus, Running};
+use crate::control::steering;
 
 /// One thing that a client may ask.
 struct Command {
@@ -39,7 +38,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=1,
         summary: "end all runs early, or this one: running steps end, nothing else is started",
         is_for_all: false,
-        answer: cancel,
+        answer: steering::cancel,
     },
     Command {
         name: "get_max_workers",
@@ -47,7 +46,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "how many workers may take steps at a time",
         is_for_all: false,
-        answer: get_max_workers,
+        answer: steering::get_max_workers,
     },
     Command {
         name: "help",
@@ -63,7 +62,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "each named limit: how many bodies may run at once, how many do, and how many wait",
         is_for_all: false,
-        answer: limits,
+        answer: steering::limits,
     },
     Command {
         name: "pause",
@@ -71,7 +70,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "start no step until `resume`; running steps end undisturbed",
         is_for_all: false,
-        answer: pause,
+        answer: steering::pause,
     },
     Command {
         name: "prompt",
@@ -95,7 +94,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "go on after `pause`",
         is_for_all: false,
-        answer: resume,
+        answer: steering::resume,
     },
     Command {
         name: "running",
@@ -103,7 +102,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "for each worker in a body: its number, the task, and for how long at least, if that is known yet",
         is_for_all: false,
-        answer: running,
+        answer: steering::running,
     },
     Command {
         name: "runs",
@@ -111,7 +110,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "each run that has not ended: its number, what is run, and for how many seconds",
         is_for_all: false,
-        answer: runs,
+        answer: steering::runs,
     },
     Command {
         name: "set_limit",
@@ -119,7 +118,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 2..=2,
         summary: "change how many bodies with this limit may run at once; those that run end undisturbed",
         is_for_all: false,
-        answer: set_limit,
+        answer: steering::set_limit,
     },
     Command {
         name: "set_max_workers",
@@ -127,7 +126,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 1..=1,
         summary: "change how many workers may take steps at a time; running steps end undisturbed",
         is_for_all: false,
-        answer: set_max_workers,
+        answer: steering::set_max_workers,
     },
     Command {
         name: "status",
@@ -135,12 +134,9 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "the limit on workers, how many are taking steps now, how many runs have not ended, and if all is paused",
         is_for_all: false,
-        answer: status,
+        answer: steering::status,
     },
 ];
-
-/// So many of a list are told: a few screenfuls.
-const LISTED_MAX: usize = 100;
 
 /// What a client gets to read.
 #[must_use]
@@ -154,7 +150,7 @@ pub(super) enum Answer {
 }
 
 /// The number of arguments fits, but not what they are; the answer is the usage line.
-struct WrongArguments;
+pub(super) struct WrongArguments;
 
 impl Answer {
     pub(super) fn line(line: impl Display) -> Answer {
@@ -209,67 +205,11 @@ fn auth(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArgument
     })
 }
 
-fn cancel(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
-    let steering = client.port.steering();
-    let id = match arguments.first() {
-        None => None,
-        Some(said) => match said.parse() {
-            Ok(id) => Some(id),
-            Err(_) => return Ok(no_run(client, said)),
-        },
-    };
-    let n_runs = steering.cancel(id, client.peer);
-    if 0 < n_runs {
-        tracing::info!(peer = %client.peer, n_runs, "cancelled through the control port");
-    }
-    Ok(match (id, n_runs) {
-        (Some(_), 0) => no_run(client, arguments[0]),
-        (Some(id), _) => Answer::line(format_args!("cancelling run {id}")),
-        (None, 0) => Answer::line("there is no run"),
-        (None, 1) => Answer::line("cancelling 1 run"),
-        (None, n_runs) => Answer::line(format_args!("cancelling {n_runs} runs")),
-    })
-}
-
-fn no_run(client: &Client, said: &str) -> Answer {
-    let runs = client.port.steering().runs();
-    let word = echo::word(said);
-    if runs.is_empty() {
-        return Answer::line(format_args!("there is no run {word}, nor any other"));
-    }
-    let ids: Vec<String> = runs.iter().take(LISTED_MAX).map(|run| run.id.to_string()).collect();
-    let more = if LISTED_MAX < runs.len() { ", .." } else { "" };
-    Answer::line(format_args!("there is no run {word}, only: {}{more}", ids.join(", ")))
-}
-
-fn get_max_workers(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    Ok(Answer::line(client.port.steering().max_workers()))
-}
-
 fn help(_: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
     Ok(match arguments.first() {
         None => Answer::Lines(COMMANDS.iter().map(Command::help).collect()),
         Some(name) => find(name).map_or_else(|| unknown(name), |command| Answer::line(command.help())),
     })
-}
-
-fn limits(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    let limits = client.port.steering().limits();
-    let line = |limit: &LimitStatus| {
-        format!("{} {}, {} running, {} waiting", echo::word(&limit.name), limit.size, limit.running, limit.waiting)
-    };
-    Ok(listed(&limits, line, "there is no limit"))
-}
-
-/// A line for each, as far as people want to read; `none` if there are none.
-fn listed<T>(all: &[T], line: impl Fn(&T) -> String, none: &str) -> Answer {
-    let mut lines: Vec<String> = all.iter().take(LISTED_MAX).map(line).collect();
-    match all.len() {
-        0 => lines.push(none.to_owned()),
-        n if LISTED_MAX < n => lines.push(format!("and {} more", n - LISTED_MAX)),
-        _ => {}
-    }
-    Answer::Lines(lines)
 }
 
 fn prompt(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
@@ -281,88 +221,8 @@ fn prompt(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArgume
     Ok(Answer::line(if client.has_prompt { "prompt is on" } else { "prompt is off" }))
 }
 
-fn pause(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    client.port.steering().pause();
-    tracing::info!("paused through the control port");
-    Ok(Answer::line("pausing, running steps end undisturbed"))
-}
-
 fn quit(_: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
     Ok(Answer::Last(Vec::new()))
-}
-
-fn resume(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    client.port.steering().resume();
-    tracing::info!("resumed through the control port");
-    Ok(Answer::line("resuming"))
-}
-
-fn running(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    let running = client.port.steering().running();
-    if running.is_empty() {
-        return Ok(Answer::line("nothing is running"));
-    }
-    Ok(Answer::Lines(running.iter().map(running_line).collect()))
-}
-
-/// Such as `1  load (src/main.rs:12)  12.3 s`.
-fn running_line(running: &Running) -> String {
-    let task = &running.task;
-    let label = task.label().map(|label| format!(" {label:?}")).unwrap_or_default();
-    let named = format!("{}{label} ({}:{})", task.name(), task.file(), task.line());
-    let lasted = running.at_least.map_or("-".to_owned(), |lasted| format!("{:.1} s", lasted.as_secs_f64()));
-    format!("{}  {}  {lasted}", running.worker, echo::message(&named))
-}
-
-fn runs(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    let runs = client.port.steering().runs();
-    let line = |run: &RunStatus| {
-        let task = run.task.as_ref().map_or_else(|| "-".to_owned(), |task| echo::message(&task.to_string()));
-        format!("{} {:.1} {task}", run.id, run.lasts.as_secs_f64())
-    };
-    Ok(listed(&runs, line, "there is no run"))
-}
-
-fn set_limit(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
-    let (name, said) = (arguments[0], arguments[1]);
-    let Ok(size) = said.parse() else {
-        let line =
-            format!("the limit {} is {}, and must be from 1 to {}", echo::word(name), echo::word(said), u32::MAX);
-        return Ok(Answer::line(line));
-    };
-    Ok(match client.port.steering().set_limit(name, size) {
-        Ok(()) => {
-            tracing::info!(peer = %client.peer, name, size, "limit set through the control port");
-            Answer::line(format_args!("setting limit {} to {size}", echo::word(name)))
-        }
-        Err(error) => Answer::line(echo::message(&error.to_string())),
-    })
-}
-
-fn set_max_workers(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
-    let said = arguments[0];
-    let Ok(max_workers) = said.parse() else {
-        // In the words of the error that the runtime has for a number out of range.
-        let line = format!("max_workers is {}, and must be from 1 to {MAX_WORKERS_LIMIT}", echo::word(said));
-        return Ok(Answer::line(line));
-    };
-    Ok(match client.port.steering().set_max_workers(max_workers) {
-        Ok(()) => {
-            tracing::info!(peer = %client.peer, max_workers, "max workers set through the control port");
-            Answer::line(format_args!("setting max workers to {max_workers}"))
-        }
-        Err(error) => Answer::line(echo::message(&error.to_string())),
-    })
-}
-
-fn status(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    let status = client.port.steering().status();
-    Ok(Answer::Lines(vec![
-        format!("max_workers: {}", status.max_workers),
-        format!("running: {}", status.running),
-        format!("runs: {}", status.runs),
-        format!("paused: {}", if status.is_paused { "yes" } else { "no" }),
-    ]))
 }
 
 #[cfg(test)]

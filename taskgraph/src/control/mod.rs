@@ -21,6 +21,7 @@ mod echo;
 mod http;
 mod auth;
 mod command;
+mod steering;
 mod session;
 mod pace;
 mod connection;

@@ -9,7 +9,7 @@
 //! Few. The *first* to want something closes no cycle, nor does anybody else until it has started: it wants nothing itself
 //! yet. Looking and starting to wait happen under one lock, so of those that close a cycle together the last one sees all
 //! the others. And if somebody starts to wait, without the lock, for what starts just then? Whoever looks leaves a
-//! [mark](super::shared) where he comes by, and who finds one has to look, too.
+//! [mark](super::head) where he comes by, and who finds one has to look, too.
 //!
 //! # How far
 //!
@@ -23,10 +23,10 @@
 use std::collections::{BinaryHeap, HashMap};
 use std::ptr::NonNull;
 
+use super::head::Head;
 use super::node::Node;
-use super::scope::{Outwards, Scope};
+use super::scope::{Outwards, Scope, Waiter};
 use super::settle;
-use super::shared::Head;
 use crate::error::Error;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -112,7 +112,8 @@ impl Asking {
         wanted: NonNull<Head>,
         found: &mut HashMap<NonNull<Head>, Found>,
     ) -> bool {
-        let has_place = |head| unsafe { Head::order(head) }.get() != Place::NONE;
+        // SAFETY: the caller's promise; what waits for `first` has not settled, here and below.
+        let has_place = |head| unsafe { place_of(head) } != Place::NONE;
         if has_place(first) {
             return false;
         }
@@ -124,8 +125,8 @@ impl Asking {
             let Some((waiting, next)) = outer.pop() else {
                 way.pop();
                 self.last += ROOM;
-                // SAFETY: what waits for `first` has not settled, here and below.
-                unsafe { Head::order(inner) }.set(self.last);
+                // SAFETY: as above.
+                unsafe { set_place(inner, self.last) };
                 continue;
             };
             if has_place(next) || found.contains_key(&next) {
@@ -149,7 +150,7 @@ impl Asking {
 /// As for [`Asking::place`], which has placed all of them but `wanted`. The caller has a handle on that.
 unsafe fn reorder(first: NonNull<Head>, wanted: NonNull<Head>, found: &mut HashMap<NonNull<Head>, Found>) -> bool {
     // SAFETY: the caller's promise; what waits for `first` has not settled.
-    let place_of = |head| unsafe { Head::order(head) }.get();
+    let place_of = |head| unsafe { place_of(head) };
     let before = place_of(wanted);
     if before == Place::NONE || place_of(first) < before {
         return false;
@@ -180,9 +181,25 @@ unsafe fn reorder(first: NonNull<Head>, wanted: NonNull<Head>, found: &mut HashM
     }
     for (head, place) in moved {
         // SAFETY: as above.
-        unsafe { Head::order(head) }.set(place);
+        unsafe { set_place(head, place) };
     }
     false
+}
+
+/// # Safety
+///
+/// As for [`Head::place`]: the lock is held.
+unsafe fn place_of(head: NonNull<Head>) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { Head::place(head) }.map_or(Place::NONE, Place::get)
+}
+
+/// # Safety
+///
+/// As above; somebody has come by there, who waits for it.
+unsafe fn set_place(head: NonNull<Head>, place: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { Head::place(head) }.expect("whoever comes by leaves a mark").set(place);
 }
 
 /// The shared computations that wait for this one, each with the node that does.
@@ -191,9 +208,14 @@ unsafe fn reorder(first: NonNull<Head>, wanted: NonNull<Head>, found: &mut HashM
 ///
 /// It has started, and not settled.
 unsafe fn outwards(inner: NonNull<Head>) -> Vec<(NonNull<Node>, NonNull<Head>)> {
-    // SAFETY: the caller's promise. Who waits does so in its scope, which is part of what has not settled.
+    // SAFETY: the caller's promise.
     let waiting = unsafe { Head::look_at_waiting(inner) };
-    waiting.filter_map(|waiter| Some((waiter.consumer, computation(unsafe { waiter.scope.get().as_ref() })?))).collect()
+    let outer = |waiter: &Waiter| {
+        // SAFETY: who waits does so in its scope, which is part of what has not settled.
+        let scope = unsafe { waiter.scope.get().as_ref() };
+        Some((waiter.consumer, computation(scope)?))
+    };
+    waiting.filter_map(outer).collect()
 }
 
 /// The tasks on the way to `wanted`, from the asker outwards.

@@ -24,6 +24,7 @@ mod attempt;
 mod ranked;
 mod tap;
 mod cycle;
+mod head;
 mod shared;
 mod label;
 mod given;

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::ptr;
 
+use super::head::Head;
 use super::scope::{NeededBy, STOPS, Scope};
-use super::shared::Head;
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 
@@ -91,7 +91,7 @@ impl Scope {
                     let outer = unsafe { body.outer.load(Ordering::Relaxed).as_ref() };
                     to_do.extend(outer.filter(|outer| found.insert(ptr::from_ref(*outer))));
                 }
-                NeededBy::Around(_) | NeededBy::Waiters(_) => scope.for_each_needing(|needing| {
+                NeededBy::Around(_) | NeededBy::Waiters(..) => scope.for_each_needing(|needing| {
                     if found.insert(needing) {
                         to_do.push(needing);
                     }
@@ -107,7 +107,7 @@ impl Scope {
             NeededBy::Run(_) | NeededBy::Body(_) => {}
             NeededBy::Around(_) => self.around().into_iter().for_each(tell),
             // SAFETY: the computation has not settled, so who waits for it still does, and so do their scopes.
-            NeededBy::Waiters(shared) => unsafe {
+            NeededBy::Waiters(shared, _) => unsafe {
                 Head::waiting(*shared).for_each(|waiter| tell(&*waiter.scope.get().as_ptr()));
             },
         }
@@ -134,7 +134,7 @@ impl Scope {
                 NeededBy::Around(_) => false,
                 // First those who wait, then all handles: one that comes between is one that somebody keeps.
                 // SAFETY: the computation has not settled.
-                NeededBy::Waiters(shared) => unsafe { Head::has_more_handles_than(shared, waiting) },
+                NeededBy::Waiters(shared, _) => unsafe { Head::has_more_handles_than(shared, waiting) },
             };
             if is_end {
                 return true;

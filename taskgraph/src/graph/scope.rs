@@ -19,9 +19,10 @@ use std::sync::Arc;
 
 use super::alarm::Alarm;
 use super::cx::Queued;
+use super::cycle::Place;
+use super::head::Head;
 use super::node::Node;
 use super::root::Parent;
-use super::shared::Head;
 use crate::error::{CancelledBy, Error};
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -61,8 +62,8 @@ pub(super) enum NeededBy {
     Body(Awaiting),
     /// The scope around an attempt.
     Around(AtomicPtr<Scope>),
-    /// Those who wait for a shared result.
-    Waiters(NonNull<Head>),
+    /// Those who wait for a shared result, which has a place among others.
+    Waiters(NonNull<Head>, Place),
 }
 
 /// Where an `async` body is that awaits something.
@@ -223,7 +224,7 @@ impl Scope {
     /// The scope of a shared computation, which outlives it.
     #[inline(always)]
     pub(super) fn of_shared(shared: NonNull<Head>) -> Self {
-        Self::new(NeededBy::Waiters(shared))
+        Self::new(NeededBy::Waiters(shared, Place::new()))
     }
 
     /// Of what an `async` body awaits.
@@ -235,7 +236,7 @@ impl Scope {
     fn new(needed_by: NeededBy) -> Self {
         Self {
             stopped: AtomicBool::new(false),
-            is_in_shared: AtomicBool::new(matches!(needed_by, NeededBy::Waiters(_))),
+            is_in_shared: AtomicBool::new(matches!(needed_by, NeededBy::Waiters(..))),
             needed_at: AtomicU32::new(0),
             run: AtomicPtr::new(ptr::null_mut()),
             needed_by,
@@ -276,6 +277,14 @@ impl Scope {
         }
     }
 
+    /// That of the shared computation it belongs to.
+    pub(super) fn place(&self) -> Option<&Place> {
+        match &self.needed_by {
+            NeededBy::Waiters(_, place) => Some(place),
+            NeededBy::Run(_) | NeededBy::Body(_) | NeededBy::Around(_) => None,
+        }
+    }
+
     /// Whether who waits here may be part of a cycle.
     #[inline(always)]
     pub(super) fn is_in_shared(&self) -> bool {
@@ -287,7 +296,7 @@ impl Scope {
     pub(super) fn outwards(&self) -> Outwards<'_> {
         match &self.needed_by {
             NeededBy::Around(_) => self.around().map_or(Outwards::Nowhere, Outwards::Scope),
-            NeededBy::Waiters(shared) => Outwards::Shared(*shared),
+            NeededBy::Waiters(shared, _) => Outwards::Shared(*shared),
             NeededBy::Body(body) if body.stays.load(Ordering::Relaxed) => {
                 // SAFETY: the task of which it is a child waits for it, in that scope.
                 let outer = unsafe { body.outer.load(Ordering::Relaxed).as_ref() };
@@ -302,7 +311,7 @@ impl Scope {
         match &self.needed_by {
             // SAFETY: what is around an attempt waits for it.
             NeededBy::Around(around) => unsafe { around.load(Ordering::Relaxed).as_ref() },
-            NeededBy::Run(_) | NeededBy::Body(_) | NeededBy::Waiters(_) => None,
+            NeededBy::Run(_) | NeededBy::Body(_) | NeededBy::Waiters(..) => None,
         }
     }
 
@@ -374,7 +383,7 @@ impl Scope {
         let mut scope = self;
         loop {
             lock(&scope.kept).get_or_insert_default().asleep.add(Arc::downgrade(alarm));
-            if let NeededBy::Waiters(_) = scope.needed_by {
+            if let NeededBy::Waiters(..) = scope.needed_by {
                 with_asleep_here(|here| here.asleep.add(Arc::downgrade(alarm)))
                     .unwrap_or_else(|| asleep_in_shared().asleep.add(Arc::downgrade(alarm)));
             }
@@ -393,7 +402,7 @@ impl Scope {
             }
             base = scope;
         }
-        if let NeededBy::Waiters(_) = base.needed_by {
+        if let NeededBy::Waiters(..) = base.needed_by {
             // Before the look: what changes after this will be looked at again.
             let changes = with_asleep_here(|here| here.changes).or_else(|| Some(asleep_in_shared().changes));
             if mem::replace(seen, changes) != changes && !base.is_wanted() {

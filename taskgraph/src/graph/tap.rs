@@ -12,12 +12,13 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use super::cx::Cx;
+use super::head::{Asked, DONE, Head};
 use super::input::{FailedSlots, Input, Placing};
 use super::links::List;
 use super::node::{Arrival, Node, Ready};
 use super::scope::{ScopePtr, Waiter};
 use super::settle;
-use super::shared::{Asked, DONE, Head, Shared};
+use super::shared::Shared;
 
 /// A shared result in a slot: a handle on it, and a place in the list of those who wait for it.
 #[repr(transparent)]

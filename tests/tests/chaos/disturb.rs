@@ -15,7 +15,7 @@ pub(crate) fn disturb(world: &World, thread: &str, random: &mut Random) {
     let Some(runtime) = world.runtime(random.next()) else { return };
     let workers = |random: &mut Random| 1 + random.below(WORKERS_MAX) as usize;
     let rescale = |max_workers| runtime.set_max_workers(max_workers).expect("the system has threads left");
-    match random.below(40) {
+    match random.below(42) {
         0..10 => {
             world.now(thread, "rescales");
             rescale(workers(random));
@@ -49,6 +49,13 @@ pub(crate) fn disturb(world: &World, thread: &str, random: &mut Random) {
             drop(runtime);
             drop(world.replace_runtime(random.next(), workers(random)));
         }
+        37 | 38 => {
+            world.now(thread, "pauses");
+            runtime.pause();
+            thread::sleep(random.up_to(Duration::from_millis(5)));
+            // Somebody else may have done so.
+            runtime.resume();
+        }
         36 => {
             world.now(thread, "cancels all runs through the port");
             let _ = world.ask(&runtime, "cancel\n");
@@ -72,7 +79,7 @@ fn command(world: &World, runtime: &Runtime, random: &mut Random) {
         }
         1 => (format!("set_limit one {limit}\n"), vec![format!("setting limit one to {limit}")]),
         2 => ("prompt off\nfrobnicate\n".into(), vec!["prompt is off".into(), "unknown command frobnicate".into()]),
-        3 => ("status\n".into(), vec!["max_workers: ".into(), "running: ".into(), "runs: ".into()]),
+        3 => ("status\n".into(), ["max_workers: ", "running: ", "runs: ", "paused: "].map(Into::into).into()),
         _ => {
             ("cancel 0\nset_limit one x\nquit\n".into(), vec!["there is no run 0".into(), "the limit one is x".into()])
         }
