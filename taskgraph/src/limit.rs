@@ -20,7 +20,7 @@ use crate::block_on::block_on;
 use crate::error::Error;
 use crate::event::LimitStatus;
 use crate::graph;
-use crate::sync::{Mutex, lock};
+use crate::sync::unmodelled::{Mutex, lock};
 use crate::timeout;
 
 /// A named limit has this size until somebody sets it: it is safe, and its waiting line shows.

@@ -12,3 +12,13 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
+
+/// The standard library's, in every build: for what no model looks at.
+pub(crate) mod unmodelled {
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+
+    /// As [`lock`](super::lock).
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -678,6 +678,7 @@ mod idle {
     fn threads_of_old_sizes_end_while_the_runtime_lives() {
         process::alone("idle::threads_of_old_sizes_end_while_the_runtime_lives", || {
             let runtime = runtime(2);
+            runtime.run(DC::value(1)).unwrap();
             let before = process::threads();
             for i in 0..500 {
                 runtime.set_max_workers(1 + i % 16).unwrap();

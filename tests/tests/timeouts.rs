@@ -465,7 +465,7 @@ fn a_result_and_its_timeout_race_and_nothing_is_lost() {
             let census = census.clone();
             let body = move || {
                 let until = Instant::now() + Duration::from_micros(1000 + i % 200 * 10);
-                while Instant::now() < until && (i % 3 == 0 || !is_cancelled()) {}
+                while Instant::now() < until && (i.is_multiple_of(3) || !is_cancelled()) {}
                 census.counted()
             };
             DC::new(body, ()).timeout(Duration::from_millis(1)).attempt()

@@ -166,15 +166,11 @@ impl<T> SharedNode<T> {
         }
         if state == DONE {
             cx.leave();
-            // SAFETY: as above. Whoever looks for a cycle may have given it a place, and others may look at that.
+            // SAFETY: as above.
             unsafe {
-                let head = &(*shared.as_ptr()).head;
-                // Relaxed: who looks has a part in the computation, so the mark was left before.
-                let asking = (head.waiters.load(Ordering::Relaxed).addr() & LOOKED_AT != 0).then(cycle::lock_asking);
-                if asking.is_some() {
-                    head.scope.store(ptr::null_mut(), Ordering::Relaxed);
-                }
-                end_scope(scope);
+                // Relaxed: who looks for a cycle has a part in the computation, so the mark was left before.
+                let state = (*shared.as_ptr()).head.waiters.load(Ordering::Relaxed);
+                if state.addr() & LOOKED_AT == 0 { end_scope(scope) } else { Self::end_looked_at(shared, scope) }
             }
         } else {
             // SAFETY: as above; the first who asked belongs to the run, and has not been told.
@@ -221,6 +217,21 @@ impl<T> SharedNode<T> {
         let (ready, scope) = ready?;
         cx.enter(scope);
         Some(ready)
+    }
+
+    /// Ends a scope that may have a place, at which others may look.
+    ///
+    /// # Safety
+    ///
+    /// As for `end_scope`; it is that of this computation.
+    #[cold]
+    unsafe fn end_looked_at(shared: NonNull<Self>, scope: ScopePtr) {
+        let _asking = cycle::lock_asking();
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*shared.as_ptr()).head.scope.store(ptr::null_mut(), Ordering::Relaxed);
+            end_scope(scope);
+        }
     }
 
     /// One user less.

@@ -9,12 +9,13 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar};
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use crate::event::Running;
 use crate::graph::Seat;
+use crate::sync::unmodelled::{Mutex, MutexGuard, lock};
 use crate::task::Task;
 use crate::unwind;
 
@@ -194,8 +195,4 @@ fn tell(bodies: &[(Task, Duration)], lasted: Duration, waiting: usize) {
         "every worker has been in one body for {:.1} s at least, so nothing else gets on: {named}",
         lasted.as_secs_f64()
     );
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
