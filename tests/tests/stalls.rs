@@ -50,7 +50,8 @@ fn a_stall_is_told_with_names_and_again_after_twice_the_time() {
         wait::until(|| 2 <= told_of("stuck_first").len());
         assert!(2 * STALL_AFTER <= start.elapsed());
         stages.signal(1);
-        (first.join().unwrap(), second.join().unwrap(), waiting.join().unwrap());
+        [first, second].map(|stuck| stuck.join().unwrap());
+        waiting.join().unwrap();
         let lines = told_of("stuck_first");
         for line in &lines {
             assert!(line.starts_with("WARN every worker has been in one body for 0."), "{line}");

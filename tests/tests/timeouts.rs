@@ -409,18 +409,16 @@ fn a_body_may_await_what_has_a_timeout() {
     }
 }
 
-fn awaited_in_tokio() -> impl Future<Output = ()> {
-    async {
-        let runtime = runtime(2);
-        let error = runtime.run_async(pending().timeout(SOON)).await.unwrap_err();
-        assert!(error.is_timeout());
-        let both = add(pending().timeout(SOON).attempt().map(|result| u64::from(result.is_err())), 1);
-        assert_eq!(taskgraph::run_async(both, 1).await.unwrap(), 2);
-        // The body keeps its thread, not that of whoever awaits.
-        let late = busy().timeout(SOON);
-        assert!(runtime.run_async(late).await.unwrap_err().is_timeout());
-        assert!(runtime.spawn(pending()).deadline(Instant::now() + SOON).await.unwrap_err().is_timeout());
-    }
+async fn awaited_in_tokio() {
+    let runtime = runtime(2);
+    let error = runtime.run_async(pending().timeout(SOON)).await.unwrap_err();
+    assert!(error.is_timeout());
+    let both = add(pending().timeout(SOON).attempt().map(|result| u64::from(result.is_err())), 1);
+    assert_eq!(taskgraph::run_async(both, 1).await.unwrap(), 2);
+    // The body keeps its thread, not that of whoever awaits.
+    let late = busy().timeout(SOON);
+    assert!(runtime.run_async(late).await.unwrap_err().is_timeout());
+    assert!(runtime.spawn(pending()).deadline(Instant::now() + SOON).await.unwrap_err().is_timeout());
 }
 
 #[test]
