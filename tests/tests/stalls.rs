@@ -50,7 +50,7 @@ fn a_stall_is_told_with_names_and_again_after_twice_the_time() {
         wait::until(|| 2 <= told_of("stuck_first").len());
         assert!(2 * STALL_AFTER <= start.elapsed());
         stages.signal(1);
-        [first, second].map(|stuck| stuck.join().unwrap());
+        [first, second].into_iter().for_each(|stuck| stuck.join().unwrap());
         waiting.join().unwrap();
         let lines = told_of("stuck_first");
         for line in &lines {
