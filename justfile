@@ -1,4 +1,4 @@
-# What can be run by name. `.ci/run` runs all of it.
+# What can be run by name. `.ci/run` runs most of it.
 
 default:
     @just --list

@@ -193,7 +193,7 @@ mod tests {
             ("limit = 0", "`limit` takes a number from 1, or the name of a limit that several functions share"),
             ("limit", "`limit` takes a number from 1"),
             ("limit = db", "`limit` takes a number from 1"),
-            ("limit = \" \"", "a limit that functions share needs a name"),
+            ("limit = \" \"", "the name of a limit is one word of at most 100 bytes"),
             ("limit = 1, limit = \"db\"", "`limit` is given twice"),
             ("timeout = 30", "`timeout` takes a duration, as a text"),
             ("timeout = \"0s\"", "`0s` is no time at all"),

@@ -69,7 +69,7 @@ use crate::complaints::Complaints;
 /// |---|---|
 /// | `limit = 4` | no more than so many of its bodies run at once, in all runs of the process; the others wait, and need no worker for that. One that awaits computations gives its turn to others meanwhile |
 /// | `limit = "db"` | the same for several functions: all that name it have their turns of one limit |
-/// | `timeout = "30s"` | a call that takes longer has failed. Time counts from when its arguments are there, and it has its turn of a limit |
+/// | `timeout = "30s"` | a call that takes longer has failed. Time counts from when its body starts: not what its arguments take, nor the wait for a worker or a turn |
 /// | `retries = 3` | a call that fails is made again, up to so many times. What the body owns is cloned for each try, what it borrows is not; a method that takes `self` cannot be tried again |
 /// | `backoff = "100ms..10s"` | with `retries`: the longest wait before the second try, and the longest that it grows to, twofold with each try. A wait is drawn at random, up to that. This is what it is if nothing is said |
 /// | `retry_if = path` | with `retries`: a function `fn(&E) -> bool`, which says whether a failure is worth another try. `E` is `taskgraph::Error`, or the type of the cause: then no other cause is |

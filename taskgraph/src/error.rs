@@ -48,8 +48,10 @@ struct Inner {
     trace: Vec<Task>,
     /// Whether more tasks needed it than `trace` holds.
     cut: bool,
-    /// How each try failed, of a task that was tried again.
+    /// How each try failed, of a task that was tried again: the first and the last of them.
     attempts: Vec<Error>,
+    /// How many tries there were.
+    tries: u32,
 }
 
 /// An error that a task hands on as it is, since that task is not to be seen.
@@ -117,7 +119,7 @@ const CAUSES_MAX: usize = 16;
 
 impl Inner {
     fn new(kind: Kind, task: Option<Task>) -> Self {
-        Self { kind, task, trace: Vec::new(), cut: false, attempts: Vec::new() }
+        Self { kind, task, trace: Vec::new(), cut: false, attempts: Vec::new(), tries: 0 }
     }
 }
 
@@ -159,6 +161,8 @@ impl Error {
     ///
     /// Chains can be millions long, and nobody reads more than a screenful.
     pub(crate) const TRACE_LEN_MAX: usize = 64;
+    /// How many failed tries an error keeps: half of them are the first, half the last.
+    pub(crate) const ATTEMPTS_LEN_MAX: usize = 64;
 
     #[cold]
     pub(crate) fn failed(cause: Cause, task: Task) -> Self {
@@ -251,8 +255,9 @@ impl Error {
     }
 
     /// The last of several tries, which failed in these ways.
-    pub(crate) fn after(mut self, attempts: Vec<Error>) -> Self {
-        Arc::make_mut(&mut self.0).attempts = attempts;
+    pub(crate) fn after(mut self, attempts: Vec<Error>, tries: u32) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        (inner.attempts, inner.tries) = (attempts, tries);
         self
     }
 
@@ -267,7 +272,8 @@ impl Error {
         self
     }
 
-    /// The task that failed; `None` for a cancelled run and for a runtime that could not be set up.
+    /// The task that failed. `None` if none has: for a run that was cancelled, is past its deadline or cannot go on, and for a
+    /// runtime that could not be set up.
     ///
     /// ```
     /// let failing = taskgraph::DC::<()>::new(|| -> Result<(), &str> { Err("no") }, ()).named("step 1");
@@ -298,7 +304,7 @@ impl Error {
     }
 
     /// How each try failed, the first one first, of a task that was tried again; else nothing. The error itself is that of
-    /// the last one.
+    /// the last one. Of more than 64 the first 32 and the last 32 are kept.
     ///
     /// ```
     /// # use taskgraph::{attempt, delayed};
@@ -329,7 +335,8 @@ impl Error {
         matches!(self.0.kind, Kind::Panicked(_))
     }
 
-    /// Whether somebody cancelled the run. The text says who.
+    /// Whether somebody cancelled the run. The text says who. ([`is_cancelled()`](crate::is_cancelled) in a body is true for
+    /// other reasons, too.)
     ///
     /// ```
     /// let runtime = taskgraph::Runtime::builder().max_workers(1).no_control().build()?;
@@ -400,7 +407,7 @@ impl fmt::Display for Error {
         write!(f, "{}", self.0.kind)?;
         let attempts = &self.0.attempts;
         if 1 < attempts.len() {
-            write!(f, " (the last of {} tries)", attempts.len())?;
+            write!(f, " (the last of {} tries)", self.0.tries)?;
         }
         if f.alternate() {
             let cause = self.0.kind.cause();
@@ -413,8 +420,11 @@ impl fmt::Display for Error {
                 }
                 told = cause;
             }
+            let left_out = self.0.tries as usize - attempts.len();
             for (i, attempt) in attempts.iter().enumerate().take_while(|_| 1 < attempts.len()) {
-                write!(f, "\n  try {}: {}", i + 1, indented(&attempt.to_string()))?;
+                let is_after = left_out != 0 && Self::ATTEMPTS_LEN_MAX / 2 <= i;
+                let number = if is_after { left_out + i + 1 } else { i + 1 };
+                write!(f, "\n  try {number}: {}", indented(&attempt.to_string()))?;
             }
             for task in &self.0.trace {
                 write!(f, "\n  needed by {task}")?;

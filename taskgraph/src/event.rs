@@ -18,8 +18,8 @@ pub(crate) trait Steering: Send + Sync + 'static {
     fn status(&self) -> Status;
     /// What workers are in.
     fn running(&self) -> Vec<Running>;
-    /// Those that have not settled, by their number.
-    fn runs(&self) -> Vec<RunStatus>;
+    /// The first of those that have not settled, by their number.
+    fn runs(&self, at_most: usize) -> Vec<RunStatus>;
     /// Ends the run of this number early, or all of them, on behalf of a client; how many there were.
     fn cancel(&self, run: Option<u64>, client: SocketAddr) -> usize;
     /// Those that have been set or used, by their name.

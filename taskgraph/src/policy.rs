@@ -117,8 +117,9 @@ impl Policy {
     {
         let mut delays = self.delays();
         let mut attempts = Vec::new();
+        let mut attempt: u32 = 0;
         loop {
-            let attempt = u32::try_from(attempts.len() + 1).unwrap_or(u32::MAX);
+            attempt = attempt.saturating_add(1);
             let time = self.timeout.map(Countdown::new);
             let bond = if time.is_some() { Bond::Run } else { Bond::Task };
             let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), bond, attempt);
@@ -130,10 +131,13 @@ impl Policy {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
+            if attempts.len() == Error::ATTEMPTS_LEN_MAX {
+                attempts.remove(Error::ATTEMPTS_LEN_MAX / 2);
+            }
             attempts.push(failure.clone());
             if self.retries < attempt || failure.is_cancelled() || !(self.retry_if)(&failure) {
                 // One that was not tried again may be that of something in it that was.
-                return Err(Passed(if attempt == 1 { failure } else { failure.after(attempts) }));
+                return Err(Passed(if attempt == 1 { failure } else { failure.after(attempts, attempt) }));
             }
             let delay = delays.next().unwrap_or(self.backoff.1);
             tracing::debug!("{failure}; tries again in {delay:.1?}");

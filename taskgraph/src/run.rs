@@ -14,8 +14,8 @@ use crate::runtime::Runtime;
 ///
 /// # Errors
 ///
-/// If `max_workers` is 0 or above [`MAX_WORKERS_LIMIT`](crate::MAX_WORKERS_LIMIT); otherwise the first failure of the
-/// run. What was running then has ended, and nothing else was started.
+/// As for [`Builder::build`](crate::Builder::build), if `max_workers` is out of range for one; otherwise the first failure
+/// of the run. What was running then has ended, and nothing else was started.
 ///
 /// ```
 /// let answer = taskgraph::DC::new(|a: u32, b: u32| a * b, (6, 7));

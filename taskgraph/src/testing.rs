@@ -43,6 +43,8 @@ const WORKERS_MAX: u64 = 8;
 ///
 /// Of what is ready one of the highest [priority](DC::priority) is drawn.
 ///
+/// Limits are those of this run alone; one that has a name is 1.
+///
 /// Time only passes when nothing else is left to do. So a body that looks again and again whether a timer is through, with
 /// `yield_now` in between, never finds out; one that awaits it does.
 ///

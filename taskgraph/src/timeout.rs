@@ -156,7 +156,7 @@ impl Countdown {
             let late_by = late_so_far + over_at.elapsed();
             if LATE_MIN <= late_by {
                 tracing::warn!(
-                    "{late} ran for {late_by:.1?} more after its timeout of {limit:?}; its result was dropped"
+                    "{late} was not through until {late_by:.1?} after its timeout of {limit:?}; its result was dropped"
                 );
             }
         });

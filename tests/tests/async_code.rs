@@ -151,6 +151,18 @@ mod async_code {
     }
 
     #[test]
+    fn that_polls_a_run_first_when_its_runtime_is_gone_hears_of_that() {
+        wait::ends(|| {
+            let runtime = runtime(1);
+            let run = runtime.run_async(later(1));
+            drop(runtime);
+            let tokio = Builder::new_current_thread().build().unwrap();
+            let error = tokio.block_on(run).unwrap_err();
+            assert_eq!(error.to_string(), "the run was cancelled: its runtime was dropped");
+        });
+    }
+
+    #[test]
     fn leaves_no_thread_behind() {
         process::alone("async_code::leaves_no_thread_behind", || {
             wait::ends(|| {

@@ -491,10 +491,11 @@ fn warnings(page: &mut Page) {
     assert!(handle.join().unwrap());
     wait::until(|| !told.lock().unwrap().is_empty());
     let line = std::mem::take(&mut *told.lock().unwrap()).join("\n");
-    let (before, after) = (line.find(" ran for ").unwrap(), line.find(" more after ").unwrap());
-    let line = format!("{} ran for 45ms{}", &line[..before], &line[after..]);
-    let expected =
-        format!("WARN `closure` \"late\" {at} ran for 45ms more after its timeout of 5ms; its result was dropped");
+    let (before, after) = (line.find(" until ").unwrap(), line.find(" after its ").unwrap());
+    let line = format!("{} until 45ms{}", &line[..before], &line[after..]);
+    let expected = format!(
+        "WARN `closure` \"late\" {at} was not through until 45ms after its timeout of 5ms; its result was dropped"
+    );
     page.show("the log", line, expected);
 
     let Ok(taken) = TcpListener::bind("127.0.0.1:8888") else { return println!("skipped: 127.0.0.1:8888 is busy") };

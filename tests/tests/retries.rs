@@ -1,5 +1,6 @@
 //! Retries: how often, with what, after how long, and what is told of them.
 
+use std::error::Error as _;
 use std::io;
 use std::num::ParseIntError;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -304,5 +305,22 @@ fn shared_and_attempted_ones_are_tried_again_once_for_all() {
         for error in run_seeded(errors, seed).unwrap() {
             assert_eq!(error.unwrap_err().attempts().len(), 4);
         }
+    }
+}
+
+#[test]
+fn of_very_many_tries_the_first_and_the_last_are_told() {
+    #[delayed(retries = 99, backoff = "1ns..1ns")]
+    fn hopeless() -> Result<(), String> {
+        Err(format!("no. {}", attempt()))
+    }
+    let error = run(hopeless(), 1).unwrap_err();
+    assert!(error.to_string().ends_with("failed: no. 100 (the last of 100 tries)"), "{error}");
+    let causes: Vec<_> = error.attempts().iter().map(|error| error.source().unwrap().to_string()).collect();
+    let expected: Vec<_> = (1..=32).chain(69..=100).map(|i| format!("no. {i}")).collect();
+    assert_eq!(causes, expected);
+    let told = format!("{error:#}");
+    for (number, is_told) in [(1, true), (32, true), (33, false), (68, false), (69, true), (100, true)] {
+        assert_eq!(told.contains(&format!("\n  try {number}: ")), is_told, "{number}: {told}");
     }
 }

@@ -124,11 +124,19 @@ fn flag(option: &Written, complaints: &mut Complaints) -> Ident {
     key.clone()
 }
 
+/// What `set_limit` of the runtime takes.
+const NAME_BYTES_MAX: usize = 100;
+
 /// `limit = 4`, `limit = "db"`
 fn limit(option: &Written, complaints: &mut Complaints) -> Option<Limit> {
     if let Some(name) = option.value::<LitStr>() {
-        if name.value().trim().is_empty() {
-            complaints.about(&name, "a limit that functions share needs a name", "write `limit = \"db\"`");
+        let value = name.value();
+        if value.is_empty()
+            || NAME_BYTES_MAX < value.len()
+            || value.contains(|c: char| c.is_whitespace() || c.is_control())
+        {
+            let text = format!("the name of a limit is one word of at most {NAME_BYTES_MAX} bytes");
+            complaints.about(&name, text, "write `limit = \"db\"`");
         }
         return Some(Limit::Shared(name));
     }

@@ -81,7 +81,7 @@ impl Steering for Fake {
         Vec::new()
     }
 
-    fn runs(&self) -> Vec<RunStatus> {
+    fn runs(&self, _: usize) -> Vec<RunStatus> {
         let run = RunStatus { id: 1, task: None, lasts: Duration::from_millis(2_500) };
         if self.has_run.load(Ordering::Relaxed) { vec![run] } else { vec![] }
     }

@@ -32,7 +32,7 @@ pub(super) fn cancel(client: &mut Client, arguments: &[&str]) -> Result<Answer, 
 }
 
 fn no_run(client: &Client, said: &str) -> Answer {
-    let runs = client.port.steering().runs();
+    let runs = client.port.steering().runs(LISTED_MAX + 1);
     let word = echo::word(said);
     if runs.is_empty() {
         return Answer::line(format_args!("there is no run {word}, nor any other"));
@@ -51,16 +51,16 @@ pub(super) fn limits(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArg
     let line = |limit: &LimitStatus| {
         format!("{} {}, {} running, {} waiting", echo::word(&limit.name), limit.size, limit.running, limit.waiting)
     };
-    Ok(listed(&limits, line, "there is no limit"))
+    Ok(listed(&limits, limits.len(), line, "no named limit has been set or used"))
 }
 
-/// A line for each, as far as people want to read; `none` if there are none.
-fn listed<T>(all: &[T], line: impl Fn(&T) -> String, none: &str) -> Answer {
-    let mut lines: Vec<String> = all.iter().take(LISTED_MAX).map(line).collect();
-    match all.len() {
-        0 => lines.push(none.to_owned()),
-        n if LISTED_MAX < n => lines.push(format!("and {} more", n - LISTED_MAX)),
-        _ => {}
+/// A line for each of the first of `n`, as far as people want to read; `none` if there are none.
+fn listed<T>(first: &[T], n: usize, line: impl Fn(&T) -> String, none: &str) -> Answer {
+    let mut lines: Vec<String> = first.iter().take(LISTED_MAX).map(line).collect();
+    if lines.is_empty() {
+        lines.push(none.to_owned());
+    } else if lines.len() < n {
+        lines.push(format!("and {} more", n - lines.len()));
     }
     Answer::Lines(lines)
 }
@@ -95,12 +95,13 @@ fn running_line(running: &Running) -> String {
 }
 
 pub(super) fn runs(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    let runs = client.port.steering().runs();
+    let runs = client.port.steering().runs(LISTED_MAX);
+    let n_runs = client.port.steering().status().runs;
     let line = |run: &RunStatus| {
         let task = run.task.as_ref().map_or_else(|| "-".to_owned(), |task| echo::message(&task.to_string()));
         format!("{} {:.1} {task}", run.id, run.lasts.as_secs_f64())
     };
-    Ok(listed(&runs, line, "there is no run"))
+    Ok(listed(&runs, n_runs, line, "there is no run"))
 }
 
 pub(super) fn set_limit(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {

@@ -11,7 +11,7 @@ use super::node::{Destination, Node, WATCHED};
 use super::scope::{Scope, Waiter};
 use super::settle;
 use crate::error::Error;
-use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicPtr, Ordering, fence};
 
 /// What of a shared node does not depend on its type.
 #[repr(C)]
@@ -86,11 +86,17 @@ impl Head {
     /// Whether somebody who is about to wait, having seen this state, may be the last one of a [cycle].
     ///
     /// A computation that has not started wants nothing yet. If it starts before he has put himself there, and what it wants
-    /// closes a cycle, then whoever is the last one of that has been here.
+    /// closes a cycle, then whoever is the last one of that has been here. And of two that have just started, and want each
+    /// other, one at least sees that the other has.
     unsafe fn may_close_cycle(this: NonNull<Self>, state: *mut Waiter) -> bool {
         // SAFETY: as in `state`.
         let scope = unsafe { &(*this.as_ptr()).scope };
-        state.addr() & LOOKED_AT != 0 || !scope.load(Ordering::Acquire).is_null()
+        if state.addr() & LOOKED_AT != 0 || !scope.load(Ordering::Relaxed).is_null() {
+            return true;
+        }
+        // SeqCst, pairs with that of the other one: our own computation has started before this.
+        fence(Ordering::SeqCst);
+        !scope.load(Ordering::Acquire).is_null()
     }
 
     /// Its place among those that wait for each other, if it may have one.
@@ -102,8 +108,11 @@ impl Head {
         // SAFETY: the caller's promise; as in `state`.
         let (state, scope) = unsafe { (Self::state(this), (*this.as_ptr()).scope.load(Ordering::Acquire)) };
         let has_place = state != DONE && state != FAILED && state.addr() & LOOKED_AT != 0;
-        // SAFETY: a scope in which somebody was looked at goes while the lock of those who ask is held, and is not here then.
-        unsafe { scope.as_ref() }.filter(|_| has_place)?.place()
+        if !has_place {
+            return None;
+        }
+        // SAFETY: the scope of one that was looked at goes under the lock of those who ask, and is not here after that.
+        unsafe { scope.as_ref() }?.place()
     }
 
     /// Whether there are more handles than these; if so, [whoever sleeps for it](scope::look_around) hears when one goes.

@@ -38,8 +38,8 @@ fn with_scope<R>(ask: impl FnOnce(&Scope) -> R) -> Option<R> {
 /// A body cannot be stopped from outside, so one that takes long should look now and then. It costs a few nanoseconds.
 /// An `async` body is ended at its next `.await` anyway.
 ///
-/// Outside of a body it is false. So it may be in what a body gives to rayon, which runs on any thread: look before, and
-/// pass it on in a variable.
+/// Outside of a body it is false. In what a body gives to rayon it says nothing, since that runs on any thread, which may be
+/// in another body: look before, and pass it on in a variable.
 ///
 /// ```
 /// use taskgraph::{DC, Error, Runtime, is_cancelled};

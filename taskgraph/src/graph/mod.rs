@@ -83,6 +83,7 @@ pub use inside::{attempt, is_cancelled};
 pub use map_chunks::map_chunks;
 pub use race::{first_of, race, select_ok};
 pub use reduce::reduce;
+pub(crate) use settle::drop_given_up;
 pub use shared::Shared;
 pub(crate) use stream::Items;
 pub use stream::{Stream, stream};

@@ -296,6 +296,22 @@ fn a_cycle_is_found_by_whoever_closes_it() {
     );
 }
 
+/// The same, by two who are started at once, of whom one knows the other from the beginning.
+#[test]
+fn two_that_start_at_once_and_want_each_other_do_not_miss_that() {
+    check(
+        |_| {
+            let slot = std::sync::Arc::new(OnceLock::<super::Shared<u32>>::new());
+            let other = std::sync::Arc::clone(&slot);
+            let b = DC::new(move || other.get().expect("it is there before anything runs").dc(), ()).shared();
+            let a = b.dc().map(|x| x).shared();
+            assert!(slot.set(a.clone()).is_ok(), "it is set once");
+            DC::new(|a: u32, b: u32| a + b, (a.dc().map(|x| x), b.dc().map(|x| x)))
+        },
+        Err("waits for itself"),
+    );
+}
+
 #[test]
 fn an_attempt_catches_while_its_sibling_goes_on() {
     check(

@@ -124,7 +124,7 @@ unsafe impl Send for Scope {}
 // SAFETY: as above.
 unsafe impl Sync for Scope {}
 
-/// How often a run was stopped. While it does not change, who is needed stays needed.
+/// How often a scope was stopped. While it does not change, who is needed stays needed.
 #[cfg(not(taskgraph_loom))]
 pub(super) static STOPS: AtomicU32 = AtomicU32::new(0);
 #[cfg(taskgraph_loom)]
@@ -269,10 +269,12 @@ impl Scope {
         }
     }
 
-    /// The body that awaits this does so no more, and may be gone after this.
+    /// The body that awaits this does so no more. Unless its task waits all the same, that may be gone after this.
     pub(super) fn leave(&self) {
         let _kept = lock(&self.kept);
-        if let NeededBy::Body(body) = &self.needed_by {
+        if let NeededBy::Body(body) = &self.needed_by
+            && !body.stays.load(Ordering::Relaxed)
+        {
             body.outer.store(ptr::null_mut(), Ordering::Relaxed);
         }
     }
@@ -365,10 +367,8 @@ impl Scope {
         if was_stopped {
             return;
         }
-        if matches!(self.needed_by, NeededBy::Run(_) | NeededBy::Body(_)) {
-            // Release, pairs with the Acquire in `is_needed`.
-            STOPS.fetch_add(1, Ordering::Release);
-        }
+        // Release, pairs with the Acquire in `is_needed`.
+        STOPS.fetch_add(1, Ordering::Release);
         // Whoever adds himself after this finds the scope stopped, for he has the lock after us.
         let asleep = lock(&self.kept).as_mut().map(|kept| mem::take(&mut kept.asleep));
         asleep.iter().flat_map(WeakList::live).for_each(|alarm| alarm.ring());

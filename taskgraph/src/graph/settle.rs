@@ -184,7 +184,7 @@ thread_local! {
 }
 
 /// Drops the values of a node that is given up; delayed computations among them are not told as forgotten.
-pub(super) fn drop_given_up(drop: impl FnOnce()) {
+pub(crate) fn drop_given_up(drop: impl FnOnce()) {
     let before = GIVING_UP.try_with(|giving_up| giving_up.replace(true)).unwrap_or(true);
     crate::unwind::drop_values(drop);
     let _ = GIVING_UP.try_with(|giving_up| giving_up.set(before));

@@ -134,7 +134,7 @@ impl Builder {
     ///
     /// A `tracing` warning names the bodies, each with how long it has run at least, once, and again when twice the time
     /// has passed, and so on. It may come by half of the time later than that. Who watches is a thread that starts with the
-    /// first run, and sleeps.
+    /// first run, and sleeps. Without it `running` on the control port tells no times.
     ///
     /// ```
     /// use std::time::Duration;
@@ -152,8 +152,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If `max_workers` or a limit is out of range, the system has no threads left, or a control port that was asked for cannot
-    /// be opened.
+    /// If `max_workers` or a limit is out of range, a limit's name or the token is not one word, an environment variable cannot
+    /// be understood, the system has no threads left, or a control port that was asked for cannot be opened.
     ///
     /// ```
     /// let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -98,7 +98,8 @@ impl<T: Send + 'static> Handle<T> {
         self.run.cancel(CancelledBy::Call("Handle::cancel", Location::caller()));
     }
 
-    /// Something that can cancel the run from elsewhere: from a signal handler, a window, another thread.
+    /// Something that can cancel the run from elsewhere: a window, another thread, one that hears of signals (as that of the
+    /// `ctrlc` crate does; in a bare signal handler it must not be used).
     ///
     /// ```
     /// # use taskgraph::delayed;

@@ -62,6 +62,7 @@ struct Core {
 struct Live {
     runs: BTreeMap<u64, Arc<dyn Cancel>>,
     last_id: u64,
+    takes_no_more: bool,
 }
 
 impl Runtime {
@@ -208,7 +209,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// If `size` is 0 or above 4,294,967,295, or if `name` is not one word. Nothing has changed then.
+    /// If `size` is 0 or above 4,294,967,295, if `name` is not one word of at most 100 bytes, or if it is one more than 1024
+    /// names. Nothing has changed then.
     ///
     /// ```
     /// use taskgraph::{Runtime, delayed};
@@ -230,8 +232,9 @@ impl Runtime {
 
     /// Has all runs pause: no step starts until [`resume`](Self::resume).
     ///
-    /// The bodies that run go on to their end, and a task that waits in [`run`](Self::run) or [`join`](Handle::join) goes on
-    /// when the pause is over. Timers and sockets do not stop: what they wake up waits. Workers may be
+    /// Steps that are running end; an `async` body stops at its next wait. A task that waits in [`run`](Self::run) or
+    /// [`join`](Handle::join) goes on, and so can end, only when the pause is over, even if its run is cancelled. Timers and
+    /// sockets do not stop, nor do timeouts and deadlines: what they wake up waits. Workers may be
     /// [more or fewer](Self::set_max_workers) meanwhile, runs may be started, and one that is cancelled or has failed ends at
     /// once, as soon as its running bodies do. A runtime that is dropped does not wait for the end of its pause.
     ///
@@ -294,7 +297,7 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         // Nobody rescales a runtime that ends.
         self.control = None;
-        let runs = self.core.live_runs(None);
+        let runs = self.core.take_no_more_runs();
         runs.iter().for_each(|run| run.cancel(CancelledBy::DroppedRuntime));
         // A task may wait for that, and all that is left is to be given up.
         self.core.scheduler.resume();
@@ -320,7 +323,13 @@ impl Drop for Runtime {
 impl Core {
     #[track_caller]
     fn start<T: Send + 'static>(self: &Arc<Self>, delayed: DC<T>, reactor: Arc<dyn Reactor>) -> Handle<T> {
-        let run = Run::start(self, reactor, delayed.task());
+        let run = Run::new(self, reactor, delayed.task());
+        if !run.is_taken_by(self) {
+            // The future of a run may be polled first when the runtime is gone.
+            graph::drop_given_up(|| drop(delayed));
+            run.result.put(Err(Error::cancelled(CancelledBy::DroppedRuntime)));
+            return Handle::new(run);
+        }
         let priority = delayed.priority_at_start();
         let root = graph::root(delayed, Arc::clone(&run));
         if priority == 0 {
@@ -331,16 +340,25 @@ impl Core {
         Handle::new(run)
     }
 
-    /// Adds a run; gives its key.
-    fn add(&self, run: Arc<dyn Cancel>) -> u64 {
+    /// Adds a run; gives its key, unless the runtime takes no more.
+    fn add(&self, run: Arc<dyn Cancel>) -> Option<u64> {
         let mut live = lock(&self.live);
+        if live.takes_no_more {
+            return None;
+        }
         live.last_id += 1;
         let id = live.last_id;
         live.runs.insert(id, run);
         if live.runs.len() == 1 {
             self.scheduler.set_has_runs(true);
         }
-        id
+        Some(id)
+    }
+
+    /// The runtime ends with the runs that it has.
+    fn take_no_more_runs(&self) -> Vec<Arc<dyn Cancel>> {
+        lock(&self.live).takes_no_more = true;
+        self.live_runs(None)
     }
 
     /// A run has settled.
@@ -403,9 +421,9 @@ impl Steering for Core {
         }
     }
 
-    fn runs(&self) -> Vec<RunStatus> {
+    fn runs(&self, at_most: usize) -> Vec<RunStatus> {
         let live = lock(&self.live);
-        live.runs.iter().map(|(&id, run)| run.status(id)).collect()
+        live.runs.iter().take(at_most).map(|(&id, run)| run.status(id)).collect()
     }
 
     fn cancel(&self, run: Option<u64>, client: SocketAddr) -> usize {

@@ -31,9 +31,9 @@ pub(super) trait Cancel: Send + Sync {
 }
 
 impl<T: Send + 'static> Run<T> {
-    /// A run of a runtime, which knows of it from now on.
-    pub(super) fn start(core: &Arc<Core>, reactor: Arc<dyn Reactor>, task: Option<Task>) -> Arc<Self> {
-        let run = Arc::new(Self {
+    /// A run of a runtime.
+    pub(super) fn new(core: &Arc<Core>, reactor: Arc<dyn Reactor>, task: Option<Task>) -> Arc<Self> {
+        Arc::new(Self {
             scope: Scope::of_run(Surroundings { home: Arc::clone(&core.scheduler) as _, reactor }),
             result: Mailbox::new(),
             core: Arc::downgrade(core),
@@ -41,10 +41,14 @@ impl<T: Send + 'static> Run<T> {
             task,
             started: Instant::now(),
             timer: Mutex::new(None),
-        });
-        let id = core.add(Arc::clone(&run) as Arc<dyn Cancel>);
-        run.id.set(id).expect("a run is started once");
-        run
+        })
+    }
+
+    /// Whether the runtime takes the run, and knows of it from now on.
+    pub(super) fn is_taken_by(self: &Arc<Self>, core: &Core) -> bool {
+        let Some(id) = core.add(Arc::clone(self) as Arc<dyn Cancel>) else { return false };
+        self.id.set(id).expect("a run is started once");
+        true
     }
 
     pub(super) fn set_deadline(self: &Arc<Self>, at: Instant) {

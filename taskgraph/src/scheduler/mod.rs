@@ -174,7 +174,7 @@ impl Scheduler {
         let is_started = self.pool.start_thread("taskgraph-call", move || {
             std::thread::sleep(CALL_AGAIN_AFTER);
             scheduler.later.begin();
-            if scheduler.queues.any() {
+            if scheduler.queues.any() || scheduler.aside.has_changed() {
                 scheduler.call_worker();
             }
         });
