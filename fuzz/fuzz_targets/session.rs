@@ -17,7 +17,7 @@ use crate::answers::{Answers, TOKEN, lines};
 const KEPT_BYTES_MAX: usize = 2 * 4096 + 512;
 
 /// The longest answer is that of `help`.
-const ANSWER_BYTES_MAX: usize = 1024;
+const ANSWER_BYTES_MAX: usize = 2048;
 
 /// What those may hear who have yet to say the token.
 const FOR_ALL: [&str; 9] = [
