@@ -17,7 +17,8 @@
 //! other machines on the same hardware), and never speeds them up. So attacked phases alternate with quiet ones, and it
 //! is the upper quartiles of their steps for each second that are compared. In the quiet phases the attackers do the
 //! same to somebody else, so that what processors share is as contended as under attack. Each phase is a run with a port
-//! of its own: a port is still busy with what its attackers have left behind when they are gone.
+//! of its own: a port is still busy with what its attackers have left behind when they are gone. And as nothing can make a
+//! port look better than it is, one measurement out of three that shows the speed is enough.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -56,11 +57,26 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// More than 64 connections of some ten KiB can hold, and less than a thousand could.
 const MEMORY_MAX: u64 = 32 << 20;
 
+/// So often the speed is measured, if something else disturbs that.
+const MEASUREMENTS_MAX: usize = 3;
+
 #[test]
 fn a_run_under_fire_keeps_its_speed_its_answer_and_its_belongings() {
     if !is_installed("taskset") {
         return;
     }
+    let mut speeds = Vec::new();
+    while speeds.len() < MEASUREMENTS_MAX {
+        speeds.push(speed_under_fire());
+        if cfg!(debug_assertions) || SPEED_MIN <= speeds[speeds.len() - 1] {
+            return;
+        }
+    }
+    panic!("the run keeps {speeds:.3?} of its speed");
+}
+
+/// The part of a run's speed that is left under attack; all else that has to be true then is asserted.
+fn speed_under_fire() -> f64 {
     let processors = process::processors();
     let mut run = Program::start("run", processors.first());
     let mut attackers: Vec<_> = (0..ATTACKERS).map(|_| Program::start("attack", processors.last())).collect();
@@ -85,7 +101,7 @@ fn a_run_under_fire_keeps_its_speed_its_answer_and_its_belongings() {
         "measured: {speed:.3} of the speed is kept: {before:.0} and {under_attack:.0} rounds for each second, and the port \
          takes {share:.4} of the processor"
     );
-    assert!(cfg!(debug_assertions) || SPEED_MIN <= speed, "the run keeps {speed:.3} of its speed");
+    speed
 }
 
 /// So much of the values are not above the result.
