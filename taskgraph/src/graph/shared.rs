@@ -10,6 +10,7 @@
 //! The state is that one word. It says what is there: the graph, a computation that runs, the value, or the failure.
 //! Whoever does not find one of the last two puts itself there and will be told: the node's settling takes the whole
 //! list with one swap. While the computation runs somebody waits for it, with a handle.
+//! A list may bear a mark, that somebody has looked for a [cycle] there.
 //!
 //! Handles are counted. The last one drops the value, or takes it: then nobody else can reach it.
 
