@@ -41,6 +41,14 @@ fn let_workers_look(runtime: &Runtime) {
     assert!(handle.join().unwrap_err().is_cancelled());
 }
 
+/// The steps that run now have ended.
+fn let_steps_end(runtime: &Runtime) {
+    let workers = runtime.max_workers();
+    runtime.set_max_workers(1).unwrap();
+    runtime.run(DC::new(|| (), ())).unwrap();
+    runtime.set_max_workers(workers).unwrap();
+}
+
 #[test]
 fn nothing_starts_while_it_is_paused_and_everything_after_it() {
     wait::ends(|| {
@@ -240,6 +248,7 @@ fn what_is_woken_up_meanwhile_waits() {
             })
             .unzip();
         polled.wait_for(100);
+        let_steps_end(&runtime);
         runtime.pause();
         senders.into_iter().enumerate().for_each(|(i, sender)| sender.send(i).expect("somebody listens"));
         let_workers_look(&runtime);

@@ -9,21 +9,26 @@ use std::sync::Arc;
 
 use super::scope::{Reactor, Scope, ScopePtr};
 
+#[cfg(not(taskgraph_loom))]
 thread_local! {
     /// Of the step that is under way; null between steps.
     static SCOPE: Cell<*const Scope> = const { Cell::new(ptr::null()) };
+}
+#[cfg(taskgraph_loom)]
+loom::thread_local! {
+    static SCOPE: Cell<*const Scope> = Cell::new(ptr::null());
 }
 
 /// What follows on this thread are steps of `scope`, until it says otherwise.
 #[inline(always)]
 pub(super) fn enter(scope: ScopePtr) {
-    SCOPE.set(scope.as_ptr());
+    SCOPE.with(|current| current.set(scope.as_ptr()));
 }
 
 /// No step is under way on this thread.
 #[inline(always)]
 pub(super) fn leave() {
-    SCOPE.set(ptr::null());
+    SCOPE.with(|current| current.set(ptr::null()));
 }
 
 fn with_scope<R>(ask: impl FnOnce(&Scope) -> R) -> Option<R> {

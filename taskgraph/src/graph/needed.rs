@@ -6,10 +6,15 @@ use std::ptr;
 use super::head::Head;
 use super::scope::{NeededBy, STOPS, Scope};
 use crate::sync::atomic::Ordering;
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// Who looks over bodies that may leave what they await holds the locks of several scopes.
-static LOOKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+#[cfg(not(taskgraph_loom))]
+static LOOKING: Mutex<()> = Mutex::new(());
+#[cfg(taskgraph_loom)]
+loom::lazy_static! {
+    static ref LOOKING: Mutex<()> = Mutex::new(());
+}
 
 impl Scope {
     /// Looks for a run that needs this and is not stopped, since the one that started it is.
@@ -72,7 +77,7 @@ impl Scope {
     #[cold]
     fn is_awaited(&self, stops: u32) -> bool {
         // Who has left something waits for it no more, so nobody may leave meanwhile. Nobody else holds several of these.
-        let _looking = LOOKING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _looking = lock(&LOOKING);
         let mut kept = Vec::new();
         let mut found = HashSet::from([ptr::from_ref(self)]);
         let mut to_do = vec![self];

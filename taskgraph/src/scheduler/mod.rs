@@ -21,6 +21,7 @@
 //! still not be lost: the worker that queued it takes it after its current step.
 
 mod gate;
+mod nap;
 mod queues;
 mod pause;
 mod ranks;
@@ -39,14 +40,14 @@ use crate::sync::{Mutex, lock};
 use gate::{Gate, Permit, Suspended};
 use pause::Aside;
 use pool::Pool;
-use queues::Queues;
+use queues::{Found, Queues};
 use watch::Watch;
 
 pub(crate) struct Scheduler {
     gate: Gate,
     queues: Queues,
     /// What waits for the end of a pause.
-    aside: Aside,
+    aside: Aside<Found>,
     watch: Watch,
     pool: Pool,
     /// The permit of a worker that is called but has not started, with the epoch of the pool whose job it is. One at

@@ -1,10 +1,15 @@
-//! What loom checks of the scheduler: the gate, going idle against a push, and what is urgent against the bit for it.
+//! What loom checks of the scheduler: the gate, going idle against a push, what is urgent against the bit for it, pauses, and
+//! the sleep of the watch.
+
+use std::time::Duration;
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 use loom::thread;
 
 use super::gate::Gate;
+use super::nap::Nap;
+use super::pause::Aside;
 use super::ranks::Ranks;
 use super::{CallDue, heavy_barrier, light_barrier};
 
@@ -180,5 +185,75 @@ fn a_call_that_is_left_to_another_is_made_after_it() {
         let called = 0 < queued.load(Ordering::Relaxed);
         let sees_to_it = caller.join().unwrap();
         assert!(called || sees_to_it, "a node lies in a queue, and nobody will look");
+    });
+}
+
+/// A pause ends while somebody puts a node aside.
+#[test]
+fn nothing_lies_aside_after_a_pause() {
+    loom::model(|| {
+        let shared = Arc::new((Gate::new(1), Aside::new()));
+        shared.1.begin(&shared.0, || {});
+        let other = Arc::clone(&shared);
+        let worker = thread::spawn(move || other.1.put((), &other.0, |()| false).is_some());
+        let resumed = shared.1.end(&shared.0).len();
+        let came_back = worker.join().unwrap();
+        assert_eq!(resumed + usize::from(came_back), 1, "the node goes on, and once");
+    });
+}
+
+/// Two runs stop while a worker puts a node of one of them aside: whoever looks for more finds out.
+#[test]
+fn what_stops_while_it_is_put_aside_is_given_up() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let shared = Arc::new((Gate::new(1), Aside::new(), AtomicUsize::new(0)));
+        shared.1.begin(&shared.0, || {});
+        let mut permit = shared.0.try_enter().unwrap();
+        permit.found_work();
+        let permit = permit.suspend();
+        let stop = |stopped: usize| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (gate, aside, stops) = &*shared;
+                stops.fetch_add(stopped, Ordering::Relaxed);
+                aside.change();
+                fence(Ordering::SeqCst);
+                gate.state().wants_worker() && gate.try_call().map(std::mem::forget).is_some()
+            })
+        };
+        let stoppers = [stop(1), stop(0)];
+        let (gate, aside, stops) = &*shared;
+        let put = |node| aside.put(node, gate, |()| 0 < stops.load(Ordering::Relaxed)).is_some();
+        let look_through = || aside.take_changed().is_some_and(|nodes| nodes.into_iter().any(put));
+        let mut is_given_up = put(());
+        drop(gate.resume(permit));
+        heavy_barrier();
+        if !is_given_up && aside.has_changed() {
+            is_given_up = look_through();
+        }
+        let called = stoppers.map(|stopper| stopper.join().unwrap()).contains(&true);
+        assert!(is_given_up || called || aside.has_changed(), "a node lies aside, and nobody looks again");
+        assert!(is_given_up || look_through(), "who looked again did not see that it has stopped");
+    });
+}
+
+/// A run ends and another one starts while the watch is about to sleep for long.
+#[test]
+fn the_watch_sleeps_through_no_run() {
+    loom::model(|| {
+        let nap = Arc::new(Nap::new(true));
+        let watch = std::cell::Cell::new(None);
+        let start = || {
+            let nap = Arc::clone(&nap);
+            // It looks at once, and the model fails if it never does.
+            watch.set(Some(thread::spawn(move || assert!(nap.sleep(Duration::ZERO)))));
+            true
+        };
+        nap.set_has_runs(true, start);
+        nap.set_has_runs(false, || unreachable!("nothing starts when runs end"));
+        nap.set_has_runs(true, || unreachable!("there is one watch"));
+        watch.take().expect("the first run has started it").join().unwrap();
     });
 }

@@ -13,28 +13,73 @@ use std::mem;
 use std::sync::Arc;
 
 use super::Scheduler;
+use super::gate::Gate;
 use super::queues::Found;
 use crate::graph::{self, Home};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, lock};
 
-pub(super) struct Aside {
-    nodes: Mutex<VecDeque<Found>>,
+pub(super) struct Aside<N> {
+    lying: Mutex<Lying<N>>,
     /// Whether something may have stopped since somebody looked through them.
     has_changed: AtomicBool,
-    /// Whether the scheduler hears of what stops.
-    is_told: AtomicBool,
 }
 
-impl Aside {
+struct Lying<N> {
+    nodes: VecDeque<N>,
+    /// Whether whoever pauses has seen to it that we hear of what stops.
+    is_told: bool,
+}
+
+impl<N> Aside<N> {
     pub(super) fn new() -> Self {
-        let nodes = Mutex::new(VecDeque::new());
-        Self { nodes, has_changed: AtomicBool::new(false), is_told: AtomicBool::new(false) }
+        let lying = Mutex::new(Lying { nodes: VecDeque::new(), is_told: false });
+        Self { lying, has_changed: AtomicBool::new(false) }
+    }
+
+    /// A pause begins; before the first one `tell` has us told of what stops.
+    pub(super) fn begin(&self, gate: &Gate, tell: impl FnOnce()) {
+        let mut lying = lock(&self.lying);
+        if !mem::replace(&mut lying.is_told, true) {
+            tell();
+        }
+        gate.set_paused(true);
+    }
+
+    /// It is over, and all of these may go on.
+    pub(super) fn end(&self, gate: &Gate) -> VecDeque<N> {
+        let mut lying = lock(&self.lying);
+        gate.set_paused(false);
+        mem::take(&mut lying.nodes)
+    }
+
+    /// Puts a node aside, unless it is to be given up or the pause is over: then it comes back.
+    pub(super) fn put(&self, node: N, gate: &Gate, is_stopped: impl FnOnce(&N) -> bool) -> Option<N> {
+        let mut lying = lock(&self.lying);
+        if !gate.state().is_paused() || is_stopped(&node) {
+            return Some(node);
+        }
+        lying.nodes.push_back(node);
+        None
+    }
+
+    /// Something has stopped, perhaps of what lies here.
+    pub(super) fn change(&self) {
+        // Release, pairs with the Acquire of whoever looks through it. An exchange, not a store, so that he knows of all who
+        // came here since the last one looked.
+        self.has_changed.swap(true, Ordering::Release);
     }
 
     /// Whether somebody has to look through it.
     pub(super) fn has_changed(&self) -> bool {
         self.has_changed.load(Ordering::Relaxed)
+    }
+
+    /// All of it, if something has stopped.
+    pub(super) fn take_changed(&self) -> Option<VecDeque<N>> {
+        let mut lying = lock(&self.lying);
+        // Under the lock: who puts something here after this knows of what had stopped.
+        self.has_changed.swap(false, Ordering::Acquire).then(|| mem::take(&mut lying.nodes))
     }
 }
 
@@ -45,29 +90,22 @@ impl Scheduler {
 
     /// From now on no step starts, but of what is stopped; those that are running end.
     pub(crate) fn pause(self: &Arc<Self>) {
-        if !self.aside.is_told.swap(true, Ordering::Relaxed) {
+        self.aside.begin(&self.gate, || {
             let scheduler: Arc<dyn Home> = Arc::clone(self) as _;
             graph::tell_of_stops(&scheduler);
-        }
-        let _aside = lock(&self.aside.nodes);
-        self.gate.set_paused(true);
+        });
     }
 
     /// The end of [`pause`](Self::pause).
     pub(crate) fn resume(self: &Arc<Self>) {
-        let nodes = {
-            let mut aside = lock(&self.aside.nodes);
-            self.gate.set_paused(false);
-            mem::take(&mut *aside)
-        };
-        self.queue_again(nodes);
+        self.queue_again(self.aside.end(&self.gate));
         self.call_for_injected();
     }
 
     /// Something has stopped, perhaps of what lies aside.
     pub(super) fn look_through_aside(self: &Arc<Self>) {
+        self.aside.change();
         if self.is_paused() {
-            self.aside.has_changed.store(true, Ordering::Relaxed);
             self.call_for_injected();
         }
     }
@@ -75,19 +113,10 @@ impl Scheduler {
     /// Queues what lies aside once more if something has stopped; whether it has.
     #[cold]
     pub(super) fn bring_back(&self) -> bool {
-        if !self.aside.has_changed() {
-            return false;
-        }
-        let nodes = {
-            let mut aside = lock(&self.aside.nodes);
-            // Acquire under the lock: who looks at the nodes after this knows what had stopped.
-            if !self.aside.has_changed.swap(false, Ordering::AcqRel) {
-                return false;
-            }
-            mem::take(&mut *aside)
-        };
-        self.queue_again(nodes);
-        true
+        let changed = if self.aside.has_changed() { self.aside.take_changed() } else { None };
+        let has_changed = changed.is_some();
+        self.queue_again(changed.unwrap_or_default());
+        has_changed
     }
 
     fn queue_again(&self, nodes: VecDeque<Found>) {
@@ -102,11 +131,6 @@ impl Scheduler {
     /// Puts a node aside, unless it is to be given up or the pause is over: then it comes back.
     #[cold]
     pub(super) fn put_aside(&self, found: Found) -> Option<Found> {
-        let mut aside = lock(&self.aside.nodes);
-        if !self.is_paused() || found.node.is_stopped() {
-            return Some(found);
-        }
-        aside.push_back(found);
-        None
+        self.aside.put(found, &self.gate, |found| found.node.is_stopped())
     }
 }

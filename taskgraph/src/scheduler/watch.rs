@@ -5,17 +5,17 @@
 //! its step, notes that it has heard. So who has not heard the last ping has been in one body since then.
 //!
 //! The watch is a thread that starts with the first run. It wakes up a few times in the time after which it tells, and not
-//! at all once it has found that no run lives, until the next one starts.
+//! at all [while no run lives](super::nap).
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
+use super::nap::Nap;
 use crate::event::Running;
 use crate::graph::Seat;
-use crate::sync::unmodelled::{Mutex, MutexGuard, lock};
+use crate::sync::unmodelled::{Mutex, lock};
 use crate::task::Task;
 use crate::unwind;
 
@@ -27,98 +27,34 @@ const NAMED_MAX: usize = 16;
 
 pub(super) struct Watch {
     stall_after: Duration,
-    has_runs: AtomicBool,
-    /// It sleeps until somebody wakes it up, or has not started.
-    is_dormant: AtomicBool,
-    told: Mutex<Told>,
-    news: Condvar,
+    nap: Nap,
     /// By seat: since when at least its worker has been in the same body, if it is.
     in_body_since: Mutex<Vec<Option<Instant>>>,
 }
 
-#[derive(Default)]
-struct Told {
-    is_started: bool,
-    is_over: bool,
-}
-
 impl Watch {
     pub(super) fn new(stall_after: Duration) -> Self {
-        Self {
-            stall_after,
-            has_runs: AtomicBool::new(false),
-            is_dormant: AtomicBool::new(stall_after != Duration::MAX),
-            told: Mutex::default(),
-            news: Condvar::new(),
-            in_body_since: Mutex::default(),
-        }
+        Self { stall_after, nap: Nap::new(stall_after != Duration::MAX), in_body_since: Mutex::default() }
     }
 
     pub(super) fn end(&self) {
-        lock(&self.told).is_over = true;
-        self.news.notify_all();
-    }
-
-    /// Sleeps until it is time to look; false if there will be nothing to see any more.
-    fn sleep(&self) -> bool {
-        let interval = (self.stall_after / LOOKS).max(INTERVAL_MIN);
-        let mut told = lock(&self.told);
-        let mut until = Instant::now() + interval;
-        while !told.is_over {
-            let left = until.saturating_duration_since(Instant::now());
-            if !left.is_zero() {
-                told = self.news.wait_timeout(told, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0;
-            } else if self.has_runs.load(Ordering::SeqCst) {
-                return true;
-            } else {
-                told = self.be_dormant(told);
-                until = Instant::now() + interval;
-            }
-        }
-        false
-    }
-
-    /// Sleeps until a run starts.
-    fn be_dormant<'a>(&self, mut told: MutexGuard<'a, Told>) -> MutexGuard<'a, Told> {
-        // SeqCst, as in `set_has_runs`: either we see the run, or whoever starts it sees us asleep.
-        self.is_dormant.store(true, Ordering::SeqCst);
-        if self.has_runs.load(Ordering::SeqCst) {
-            self.is_dormant.store(false, Ordering::SeqCst);
-        }
-        while self.is_dormant.load(Ordering::SeqCst) && !told.is_over {
-            told = self.news.wait(told).unwrap_or_else(|poisoned| poisoned.into_inner());
-        }
-        told
+        self.nap.end();
     }
 }
 
 impl Scheduler {
     /// Whether there are runs that have not settled. Told in order.
     pub(crate) fn set_has_runs(self: &Arc<Self>, has_runs: bool) {
-        self.watch.has_runs.store(has_runs, Ordering::SeqCst);
-        if has_runs && self.watch.is_dormant.load(Ordering::SeqCst) {
-            self.wake_watch();
-        }
-    }
-
-    #[cold]
-    fn wake_watch(self: &Arc<Self>) {
-        let mut told = lock(&self.watch.told);
-        if told.is_over {
-            return;
-        }
-        if !told.is_started {
+        self.watch.nap.set_has_runs(has_runs, || {
             let scheduler = Arc::clone(self);
-            // If it could not start, the next run tries again.
-            told.is_started = self.pool.start_thread("taskgraph-watch", move || scheduler.keep_watch());
-        }
-        self.watch.is_dormant.store(!told.is_started, Ordering::SeqCst);
-        self.watch.news.notify_all();
+            self.pool.start_thread("taskgraph-watch", move || scheduler.keep_watch())
+        });
     }
 
     fn keep_watch(&self) {
         let mut rounds = Rounds { last_ping: None, tell_after: self.watch.stall_after };
-        while self.watch.sleep() {
+        let interval = (self.watch.stall_after / LOOKS).max(INTERVAL_MIN);
+        while self.watch.nap.sleep(interval) {
             let seats = self.queues.seats();
             rounds.look(self, &seats);
             rounds.last_ping = Some((self.gate.change_ping(), Instant::now()));

@@ -1,10 +1,15 @@
 //! What loom checks of stopping: what nobody needs any more ends, and what somebody needs does not.
 
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::task::Poll;
+
 use loom::thread;
 
-use super::super::call::Value;
+use super::super::call::{Fallible, Value};
 use super::super::delayed::DC;
 use super::super::future::{future, sent};
+use super::super::inside::is_cancelled;
 use super::{Named, Outcome, Ready, start, take_steps, work};
 use crate::error::Error;
 
@@ -79,5 +84,36 @@ fn a_body_is_woken_when_nobody_can_need_it_any_more() {
         dropper.join().unwrap();
         work(&ready);
         assert_eq!(result(&run).unwrap(), 1);
+    });
+}
+
+/// Two tasks of what a body awaits, one further inside than the other, look whether they are wanted while the body leaves.
+#[test]
+fn who_looks_outwards_and_who_leaves_meanwhile_do_not_wait_for_each_other() {
+    fn looking() -> DC<u32> {
+        DC::new(|| u32::from(is_cancelled()), ())
+    }
+    model(|| {
+        let ready = std::sync::Arc::new(Ready::default());
+        let inner = future::<Named, Fallible, _, _>(sent(async { looking().await }));
+        let child = DC::new(|a: u32, b: u32| a + b, (looking(), inner));
+        let run = start(
+            future::<Named, Value, _, _>(sent(async move {
+                let mut child = child.into_future();
+                std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut child).poll(context).is_ready())).await;
+                7
+            })),
+            &ready,
+        );
+        // Somebody looks only if something has been stopped.
+        start(DC::new(|| 0, ()), &ready).scope.stop();
+        let worker = {
+            let ready = std::sync::Arc::clone(&ready);
+            thread::spawn(move || work(&ready))
+        };
+        work(&ready);
+        worker.join().unwrap();
+        work(&ready);
+        assert_eq!(result(&run).unwrap(), 7);
     });
 }
