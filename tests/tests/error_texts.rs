@@ -319,6 +319,8 @@ fn settings(page: &mut Page) {
         page.show("MaxWorkers", refused(builder().max_workers(wrong)), &expected);
         page.show("MaxWorkers", runtime(1).set_max_workers(wrong).unwrap_err(), &expected);
     }
+    let expected = "stall_after must be longer than nothing; `Duration::MAX` turns it off";
+    page.show("Setting", refused(builder().stall_after(Duration::ZERO)), expected);
     let expected = "the limit db is 0, and must be from 1 to 4294967295";
     page.show("Setting", refused(builder().limit("db", 0)), expected);
     page.show("Setting", runtime(1).set_limit("db", 0).unwrap_err(), expected);

@@ -134,7 +134,8 @@ impl Builder {
     ///
     /// A `tracing` warning names the bodies, each with how long it has run at least, once, and again when twice the time
     /// has passed, and so on. It may come by half of the time later than that. Who watches is a thread that starts with the
-    /// first run, and sleeps. Without it `running` on the control port tells no times.
+    /// first run, and sleeps. Without it `running` on the control port tells no times. No time at all is an error of
+    /// [`build`](Self::build).
     ///
     /// ```
     /// use std::time::Duration;
@@ -164,6 +165,9 @@ impl Builder {
         let cores = || thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS_LIMIT);
         let max_workers = self.max_workers.unwrap_or_else(cores);
         check_max_workers(max_workers)?;
+        if self.stall_after.is_zero() {
+            return Err(Error::setting("stall_after must be longer than nothing; `Duration::MAX` turns it off".into()));
+        }
         let (listen, token) = (self.control.or_from_environment()?, self.token.or_else(|| variable(TOKEN_VARIABLE)));
         let limits = Arc::new(Limits::default());
         for (name, size) in &self.limits {

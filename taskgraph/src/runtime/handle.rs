@@ -137,6 +137,10 @@ impl<T: Send + 'static> Handle<T> {
     ///
     /// To limit the time of a part of a run, see [`DC::timeout`](crate::DC::timeout).
     ///
+    /// # Panics
+    ///
+    /// If it is the first timer of its runtime, and the system has no thread for it.
+    ///
     /// ```
     /// # use taskgraph::delayed;
     /// # #[delayed]
