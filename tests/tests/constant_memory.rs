@@ -185,8 +185,8 @@ fn a_pending_shared_result_costs_little_beyond_its_computation() {
 fn a_pending_call_of_shared_results_costs_little_beyond_their_places() {
     process::alone("a_pending_call_of_shared_results_costs_little_beyond_their_places", || {
         // The place of a shared argument counts as an argument: it is a handle on the result and what it takes to
-        // wait for it, which is who else waits, the node, and its scope.
-        const PLACE_BYTES: usize = 4 * size_of::<usize>();
+        // wait for it, which is who else waits, and the node.
+        const PLACE_BYTES: usize = 3 * size_of::<usize>();
         let (a, b) = (DC::value(2).shared(), DC::new(|| 3, ()).shared());
         let calls = || total((0..PENDING).map(|_| lent(a.clone(), b.clone())).collect());
         check_pending("a call of two shared results", 2 * PLACE_BYTES, HANDLE_BYTES, calls, 5 * PENDING);

@@ -74,8 +74,7 @@ impl<A: Send + 'static, B: Send + 'static> DC<(A, B)> {
     #[track_caller]
     pub fn unzip(self) -> (DC<A>, DC<B>) {
         let part = |((a, b),)| -> Halves<A, B> { (Mutex::new(Some(a)), Mutex::new(Some(b))) };
-        let halves = shared::shared(call::call::<Unzip, Value, _, _, _>((self,), part));
-        let (for_a, for_b) = (Lent::new(halves.clone()), Lent::new(halves));
+        let [for_a, for_b] = shared::tee(call::call::<Unzip, Value, _, _, _>((self,), part)).map(Lent::new);
         (
             call::call::<Unzip, Value, _, _, _>((for_a,), |(halves,)| take(&halves.0)),
             call::call::<Unzip, Value, _, _, _>((for_b,), |(halves,)| take(&halves.1)),

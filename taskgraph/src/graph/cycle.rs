@@ -6,20 +6,28 @@
 //!
 //! # Who has to look
 //!
-//! Few. The *first* to want something closes no cycle, nor does anybody else until it has started: it wants nothing itself
-//! yet. Looking and starting to wait happen under one lock, so of those that close a cycle together the last one sees all
-//! the others. And if somebody starts to wait, without the lock, for what starts just then? Whoever looks leaves a
-//! [mark](super::head) where he comes by, and who finds one has to look, too.
+//! Few. Each shared computation has a *place*, which is a number, and who waits as part of one has a lower place than the one
+//! that he waits for. As long as that is so there is no cycle. So whoever comes to wait compares two numbers, and only if his
+//! own is not the lower one he looks.
 //!
-//! # How far
+//! A new computation has a lower place than those that are there, of the same thread: what is built bottom up is in order from
+//! the start. What starts has nothing that it waits for yet, so the first to want it moves it behind himself: what is built
+//! top down, each by the body of the one that needs it, is in order as well.
 //!
-//! Those that somebody came by have *places*: who waits as part of one is before the one that he waits for. Whoever has none
-//! gets one behind all others when somebody comes by, after those who wait for it. So whoever wants one that has none, or one
-//! behind his own, is through: everybody is looked at once. Whoever wants one before his own looks at those between the two,
-//! and if he does not come to the one he wants, they are put before it. That needs room between places.
+//! # What he does
+//!
+//! He looks outwards, at all up to the place of the one that he wants. If he does not come to that, all that he has seen is
+//! moved before it, and he waits. (That is Pearce and Kelly's way to keep an order under insertions: *A dynamic topological
+//! sort algorithm for directed acyclic graphs*, ACM Journal of Experimental Algorithmics 11, 2006.)
+//!
+//! One looks at a time, under a lock; who need not look has none. Whoever looks leaves a [mark](super::head) among those who
+//! wait for what he moves, before he looks at them: who comes to wait there before that is seen, and who comes after that
+//! finds the mark, and has to look, too. For everybody else places may change as they like: they only become lower, except
+//! for what has not started.
 //!
 //! What is seen stays while we look: it waits for us.
 
+use std::cell::Cell;
 use std::collections::{BinaryHeap, HashMap};
 use std::ptr::NonNull;
 
@@ -28,50 +36,80 @@ use super::node::Node;
 use super::scope::{Outwards, Scope, Waiter};
 use super::settle;
 use crate::error::Error;
-use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::task::Task;
 
-/// Between two places that are given one after the other.
-const ROOM: u64 = 1 << 20;
-/// As many can be put before the first as come after it.
-const FIRST: u64 = u64::MAX / 2;
+/// Between two places, so that others can be moved there without moving more.
+const ROOM: usize = 1 << (usize::BITS / 3);
+/// Places of a thread, one after the other.
+const BLOCK: usize = ROOM << 10;
+/// Half of all come after it, for what is moved behind others.
+const FIRST: usize = 1 << (usize::BITS - 1);
 
-/// What there is of all cycles: the last place. Who has it may start to wait although that may close a cycle.
-pub(super) struct Asking {
-    last: u64,
-}
+/// Whoever has it may start to wait although that may close a cycle.
+pub(super) struct Asking(());
 
 #[cfg(not(taskgraph_loom))]
-static ASKING: Mutex<Asking> = Mutex::new(Asking { last: FIRST });
+static ASKING: Mutex<Asking> = Mutex::new(Asking(()));
 #[cfg(taskgraph_loom)]
 loom::lazy_static! {
-    static ref ASKING: Mutex<Asking> = Mutex::new(Asking { last: FIRST });
+    static ref ASKING: Mutex<Asking> = Mutex::new(Asking(()));
 }
 
-/// The place of a shared computation. It changes under the lock.
-pub(super) struct Place(AtomicU64);
-
-impl Place {
-    const NONE: u64 = 0;
-
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(Self::NONE))
+/// The place of a new shared computation.
+#[inline(always)]
+pub(super) fn next_place() -> usize {
+    thread_local! {
+        static NEXT: Cell<usize> = const { Cell::new(0) };
     }
-
-    fn get(&self) -> u64 {
-        // Relaxed, here and below: the lock orders them.
-        self.0.load(Ordering::Relaxed)
+    let mut place = NEXT.get();
+    if place.is_multiple_of(BLOCK) {
+        place = next_block();
     }
+    NEXT.set(place - ROOM);
+    place
+}
 
-    fn set(&self, place: u64) {
-        self.0.store(place, Ordering::Relaxed);
-    }
+#[cold]
+fn next_block() -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static BLOCKS: AtomicUsize = AtomicUsize::new(0);
+    // Where they are used up, which takes a 32-bit machine, they begin anew: any order is right, and some are fast.
+    let block = BLOCKS.fetch_add(1, Ordering::Relaxed) % (FIRST / BLOCK / 2);
+    FIRST - block * BLOCK - ROOM
 }
 
 /// While it is held nobody else starts to wait who may close a cycle.
 pub(super) fn lock_asking() -> MutexGuard<'static, Asking> {
     lock(&ASKING)
+}
+
+/// Whether who waits for `wanted` as part of `scope` keeps the order.
+///
+/// # Safety
+///
+/// The caller is part of `scope`, and has a handle on `wanted`.
+#[inline(always)]
+pub(super) unsafe fn is_in_order(scope: &Scope, wanted: NonNull<Head>) -> bool {
+    // SAFETY: the caller's promise; what he is part of has not settled.
+    computation(scope).is_none_or(|first| unsafe { Head::place(first) < Head::place(wanted) })
+}
+
+/// Moves what has not started behind the one that a part of `scope` is the first to want it for.
+///
+/// # Safety
+///
+/// As for `is_in_order`, and `wanted` is the caller's to start.
+#[inline(always)]
+pub(super) unsafe fn put_in_order(scope: &Scope, wanted: NonNull<Head>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if let Some(first) = computation(scope)
+            && Head::place(wanted) <= Head::place(first)
+        {
+            Head::set_place(wanted, Head::place(first).saturating_add(ROOM));
+        }
+    }
 }
 
 /// How a shared computation was found: `waiting` is a part of it, and waits for `inside`, or is the asker.
@@ -96,50 +134,8 @@ impl Asking {
         let first = computation(scope)?;
         let mut found = HashMap::from([(first, Found { waiting: asker, inside: None })]);
         // SAFETY: the asker is a part of `first`.
-        let meets = first == wanted || unsafe { self.place(first, wanted, &mut found) };
-        // SAFETY: as above.
-        (meets || unsafe { reorder(first, wanted, &mut found) }).then(|| told(&found, wanted))
-    }
-
-    /// Gives a place to `first` and to all outwards of it that have none; whether one of those is `wanted`.
-    ///
-    /// # Safety
-    ///
-    /// `first` has started, and not settled.
-    unsafe fn place(
-        &mut self,
-        first: NonNull<Head>,
-        wanted: NonNull<Head>,
-        found: &mut HashMap<NonNull<Head>, Found>,
-    ) -> bool {
-        // SAFETY: the caller's promise; what waits for `first` has not settled, here and below.
-        let has_place = |head| unsafe { place_of(head) } != Place::NONE;
-        if has_place(first) {
-            return false;
-        }
-        // Each with those outwards of it that are still to be looked at.
-        // SAFETY: the caller's promise.
-        let mut way = vec![(first, unsafe { outwards(first) })];
-        while let Some((inner, outer)) = way.last_mut() {
-            let inner = *inner;
-            let Some((waiting, next)) = outer.pop() else {
-                way.pop();
-                self.last += ROOM;
-                // SAFETY: as above.
-                unsafe { set_place(inner, self.last) };
-                continue;
-            };
-            if has_place(next) || found.contains_key(&next) {
-                continue;
-            }
-            found.insert(next, Found { waiting, inside: Some(inner) });
-            if next == wanted {
-                return true;
-            }
-            // SAFETY: as above.
-            way.push((next, unsafe { outwards(next) }));
-        }
-        false
+        let meets = first == wanted || unsafe { reorder(first, wanted, &mut found) };
+        meets.then(|| told(&found, wanted))
     }
 }
 
@@ -147,16 +143,15 @@ impl Asking {
 ///
 /// # Safety
 ///
-/// As for [`Asking::place`], which has placed all of them but `wanted`. The caller has a handle on that.
+/// `first` has started, and not settled; the caller has a handle on `wanted`, and the lock.
 unsafe fn reorder(first: NonNull<Head>, wanted: NonNull<Head>, found: &mut HashMap<NonNull<Head>, Found>) -> bool {
     // SAFETY: the caller's promise; what waits for `first` has not settled.
-    let place_of = |head| unsafe { place_of(head) };
+    let place_of = |head| unsafe { Head::place(head) };
     let before = place_of(wanted);
-    if before == Place::NONE || place_of(first) < before {
+    if place_of(first) < before {
         return false;
     }
-    found.retain(|head, _| *head == first);
-    let mut places = HashMap::from([(first, before - 1)]);
+    let mut places = HashMap::from([(first, before.saturating_sub(1))]);
     // The last in the order first: then all whom another one waits for have been looked at before it.
     let mut to_do = BinaryHeap::from([(place_of(first), first)]);
     let mut moved = Vec::new();
@@ -175,31 +170,15 @@ unsafe fn reorder(first: NonNull<Head>, wanted: NonNull<Head>, found: &mut HashM
                 to_do.push((place_of(outer), outer));
                 Found { waiting, inside: Some(inner) }
             });
-            let last = places.entry(outer).or_insert(place - 1);
-            *last = (*last).min(place - 1);
+            let last = places.entry(outer).or_insert(place.saturating_sub(1));
+            *last = (*last).min(place.saturating_sub(1));
         }
     }
     for (head, place) in moved {
         // SAFETY: as above.
-        unsafe { set_place(head, place) };
+        unsafe { Head::set_place(head, place) };
     }
     false
-}
-
-/// # Safety
-///
-/// As for [`Head::place`]: the lock is held.
-unsafe fn place_of(head: NonNull<Head>) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe { Head::place(head) }.map_or(Place::NONE, Place::get)
-}
-
-/// # Safety
-///
-/// As above; somebody has come by there, who waits for it.
-unsafe fn set_place(head: NonNull<Head>, place: u64) {
-    // SAFETY: the caller's promise.
-    unsafe { Head::place(head) }.expect("whoever comes by leaves a mark").set(place);
 }
 
 /// The shared computations that wait for this one, each with the node that does.
@@ -212,7 +191,7 @@ unsafe fn outwards(inner: NonNull<Head>) -> Vec<(NonNull<Node>, NonNull<Head>)> 
     let waiting = unsafe { Head::look_at_waiting(inner) };
     let outer = |waiter: &Waiter| {
         // SAFETY: who waits does so in its scope, which is part of what has not settled.
-        let scope = unsafe { waiter.scope.get().as_ref() };
+        let scope = unsafe { waiter.scope().as_ref() };
         Some((waiter.consumer, computation(scope)?))
     };
     waiting.filter_map(outer).collect()

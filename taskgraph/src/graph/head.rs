@@ -1,25 +1,24 @@
 //! The head of a shared node: who waits for its result, whatever type that has.
 //!
 //! The state is one word, `waiters`: see [`shared`](super::shared). Whoever asks puts himself there, unless he would close a
-//! [cycle].
+//! [cycle]. The other word is the place of the computation among those that may wait for each other. A shared node has no
+//! consumer of its own, so the two are where other nodes have that.
 
 use std::iter;
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 
-use super::cycle::{self, Place};
-use super::node::{Destination, Node, WATCHED};
+use super::cycle;
+use super::node::{Destination, Node, Table, WATCHED};
 use super::scope::{Scope, Waiter};
 use super::settle;
 use crate::error::Error;
-use crate::sync::atomic::{AtomicPtr, Ordering, fence};
+use crate::sync::atomic::{AtomicPtr, Ordering};
 
 /// What of a shared node does not depend on its type.
-#[repr(C)]
+#[repr(transparent)]
 pub(super) struct Head {
     pub(super) node: Node,
-    pub(super) waiters: AtomicPtr<Waiter>,
-    /// That of the computation, from its start until it is done; it has the failure of one that failed.
-    pub(super) scope: AtomicPtr<Scope>,
 }
 
 /// `waiters` once the result is there. Addresses that no waiter has: they are aligned.
@@ -51,6 +50,56 @@ pub(super) enum Asked {
 }
 
 impl Head {
+    /// Nobody waits.
+    #[inline(always)]
+    pub(super) fn new(table: &'static Table, origin: &'static Location<'static>) -> Self {
+        let node = Node::new(table, origin, 0);
+        let place = ptr::without_provenance_mut(cycle::next_place());
+        node.attach(Destination { consumer: None, slot: place });
+        Self { node }
+    }
+
+    /// A [`Waiter`], or what else the state is.
+    ///
+    /// # Safety
+    ///
+    /// The node is alive as long as this is used.
+    #[inline(always)]
+    pub(super) unsafe fn waiters<'a>(this: NonNull<Self>) -> &'a AtomicPtr<()> {
+        // SAFETY: the caller's promise.
+        unsafe { (*this.as_ptr()).node.instead_of_destination() }.0
+    }
+
+    /// The place of the computation: see [`cycle`]. If there will be no result: its [`Scope`], which has the failure.
+    ///
+    /// # Safety
+    ///
+    /// As for `waiters`.
+    #[inline(always)]
+    pub(super) unsafe fn place_or_scope<'a>(this: NonNull<Self>) -> &'a AtomicPtr<()> {
+        // SAFETY: the caller's promise.
+        unsafe { (*this.as_ptr()).node.instead_of_destination() }.1
+    }
+
+    /// Its place, or any number if it has failed.
+    ///
+    /// # Safety
+    ///
+    /// As for `waiters`.
+    #[inline(always)]
+    pub(super) unsafe fn place(this: NonNull<Self>) -> usize {
+        // SAFETY: the caller's promise. Relaxed: see `cycle`.
+        unsafe { Self::place_or_scope(this) }.load(Ordering::Relaxed).addr()
+    }
+
+    /// # Safety
+    ///
+    /// It has not settled.
+    pub(super) unsafe fn set_place(this: NonNull<Self>, place: usize) {
+        // SAFETY: the caller's promise. Relaxed: see `cycle`.
+        unsafe { Self::place_or_scope(this) }.store(ptr::without_provenance_mut(place), Ordering::Relaxed);
+    }
+
     /// Those who wait, one after the other.
     ///
     /// # Safety
@@ -74,45 +123,16 @@ impl Head {
     /// As for `waiting`.
     pub(super) unsafe fn look_at_waiting<'a>(this: NonNull<Self>) -> impl Iterator<Item = &'a Waiter> {
         // SAFETY: as in `state`.
-        let waiters = unsafe { &(*this.as_ptr()).waiters };
-        let looked_at = |first: *mut Waiter| Some(first.map_addr(|addr| addr | LOOKED_AT));
+        let waiters = unsafe { Self::waiters(this) };
+        let looked_at = |first: *mut ()| Some(first.map_addr(|addr| addr | LOOKED_AT));
         // AcqRel: whoever puts himself there before this is seen, and whoever does so after this sees it.
         let before = waiters.fetch_update(Ordering::AcqRel, Ordering::Acquire, looked_at);
-        debug_assert!(before.is_ok_and(|first| first != DONE && first != FAILED), "who looks waits for it to settle");
+        debug_assert!(
+            before.is_ok_and(|first| first != DONE.cast() && first != FAILED.cast()),
+            "who looks waits for it to settle"
+        );
         // SAFETY: the caller's promise.
         unsafe { Self::waiting(this) }
-    }
-
-    /// Whether somebody who is about to wait, having seen this state, may be the last one of a [cycle].
-    ///
-    /// A computation that has not started wants nothing yet. If it starts before he has put himself there, and what it wants
-    /// closes a cycle, then whoever is the last one of that has been here. And of two that have just started, and want each
-    /// other, one at least sees that the other has.
-    unsafe fn may_close_cycle(this: NonNull<Self>, state: *mut Waiter) -> bool {
-        // SAFETY: as in `state`.
-        let scope = unsafe { &(*this.as_ptr()).scope };
-        if state.addr() & LOOKED_AT != 0 || !scope.load(Ordering::Relaxed).is_null() {
-            return true;
-        }
-        // SeqCst, pairs with that of the other one: our own computation has started before this.
-        fence(Ordering::SeqCst);
-        !scope.load(Ordering::Acquire).is_null()
-    }
-
-    /// Its place among those that wait for each other, if it may have one.
-    ///
-    /// # Safety
-    ///
-    /// The caller has a handle, or it has not settled; and nobody else may start to wait, or settle it, who could close a cycle.
-    pub(super) unsafe fn place<'a>(this: NonNull<Self>) -> Option<&'a Place> {
-        // SAFETY: the caller's promise; as in `state`.
-        let (state, scope) = unsafe { (Self::state(this), (*this.as_ptr()).scope.load(Ordering::Acquire)) };
-        let has_place = state != DONE && state != FAILED && state.addr() & LOOKED_AT != 0;
-        if !has_place {
-            return None;
-        }
-        // SAFETY: the scope of one that was looked at goes under the lock of those who ask, and is not here after that.
-        unsafe { scope.as_ref() }?.place()
     }
 
     /// Whether there are more handles than these; if so, [whoever sleeps for it](scope::look_around) hears when one goes.
@@ -133,9 +153,9 @@ impl Head {
     /// The caller has a handle.
     #[inline(always)]
     pub(super) unsafe fn state(this: NonNull<Self>) -> *mut Waiter {
-        // SAFETY: the handle keeps the node. Only the field that is shared is borrowed: others write the rest.
+        // SAFETY: the handle keeps the node.
         // Acquire, pairs with the Release in `settle`.
-        unsafe { &(*this.as_ptr()).waiters }.load(Ordering::Acquire)
+        unsafe { Self::waiters(this) }.load(Ordering::Acquire).cast()
     }
 
     /// Puts `waiter` among those who will be told, if they have not been; its link is the state as it was seen before.
@@ -146,9 +166,18 @@ impl Head {
     #[inline(always)]
     pub(super) unsafe fn ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: &Scope) -> Asked {
         // SAFETY: the caller's promise, here and below.
-        let has_to_look = |first| scope.is_in_shared() && unsafe { Self::may_close_cycle(this, first) };
+        let is_in_order = || unsafe { cycle::is_in_order(scope, this) };
+        let has_to_look =
+            |first: *mut Waiter| scope.is_in_shared() && (first.addr() & LOOKED_AT != 0 || !is_in_order());
         // SAFETY: as above.
         match unsafe { Self::put(this, waiter, has_to_look) } {
+            Some(Asked::First(node)) => {
+                if scope.is_in_shared() {
+                    // SAFETY: as above; it has not started.
+                    unsafe { cycle::put_in_order(scope, this) };
+                }
+                Asked::First(node)
+            }
             Some(asked) => asked,
             // SAFETY: as above.
             None => unsafe { Self::look_and_ask(this, waiter, scope) },
@@ -163,7 +192,7 @@ impl Head {
     #[inline(always)]
     unsafe fn put(this: NonNull<Self>, waiter: NonNull<Waiter>, stops: impl Fn(*mut Waiter) -> bool) -> Option<Asked> {
         // SAFETY: as in `state`; the waiter is not in the list yet.
-        let (waiters, next) = unsafe { (&(*this.as_ptr()).waiters, &(*waiter.as_ptr()).next) };
+        let (waiters, next) = unsafe { (Self::waiters(this), &(*waiter.as_ptr()).next) };
         loop {
             let first = next.get();
             if first == DONE {
@@ -177,10 +206,10 @@ impl Head {
             }
             let now_first = waiter.as_ptr().map_addr(|addr| addr | first.addr() & LOOKED_AT);
             // Release, pairs with the Acquire in `settle`, which reads the waiter. Acquire: as in `state`.
-            match waiters.compare_exchange(first, now_first, Ordering::Release, Ordering::Acquire) {
+            match waiters.compare_exchange(first.cast(), now_first.cast(), Ordering::Release, Ordering::Acquire) {
                 Ok(_) if first.is_null() => return Some(Asked::First(this.cast())),
                 Ok(_) => return Some(Asked::Waits),
-                Err(now) => next.set(now),
+                Err(now) => next.set(now.cast()),
             }
         }
     }
@@ -213,7 +242,7 @@ impl Head {
     #[cold]
     pub(super) unsafe fn blame(this: NonNull<Self>, consumer: NonNull<Node>, scope: &Scope) {
         // SAFETY: the handle keeps the node, which keeps the scope of what has failed.
-        let failed = unsafe { &*(*this.as_ptr()).scope.load(Ordering::Relaxed) };
+        let failed = unsafe { &*Self::place_or_scope(this).load(Ordering::Relaxed).cast::<Scope>() };
         scope.fail(|| failed.failure().needed_by(settle::needed_by(Destination::signal(consumer))));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The values are cells that loom watches: reading one without having been told of the write is an error.
 
+mod cycles;
 mod stops;
 
 use std::any::Any;
@@ -274,41 +275,6 @@ fn a_shared_failure_reaches_both() {
             DC::new(|a: u32, b: u32| a + b, (shared.dc(), shared.dc().map(|x| x + 1)))
         },
         Err("failed: no"),
-    );
-}
-
-/// Two shared computations get hold of each other, and close the cycle together.
-#[test]
-fn a_cycle_is_found_by_whoever_closes_it() {
-    check(
-        |_| {
-            let slots: [std::sync::Arc<OnceLock<super::Shared<u32>>>; 2] = Default::default();
-            let needs = |other: usize| {
-                let other = std::sync::Arc::clone(&slots[other]);
-                DC::new(move || other.get().expect("both are there before they run").dc(), ()).shared()
-            };
-            let both = [needs(1), needs(0)];
-            let [a, b] = both.clone();
-            slots.iter().zip(both).for_each(|(slot, shared)| assert!(slot.set(shared).is_ok(), "they are set once"));
-            DC::new(|a: u32, b: u32| a + b, (a, b))
-        },
-        Err("waits for itself"),
-    );
-}
-
-/// The same, by two who are started at once, of whom one knows the other from the beginning.
-#[test]
-fn two_that_start_at_once_and_want_each_other_do_not_miss_that() {
-    check(
-        |_| {
-            let slot = std::sync::Arc::new(OnceLock::<super::Shared<u32>>::new());
-            let other = std::sync::Arc::clone(&slot);
-            let b = DC::new(move || other.get().expect("it is there before anything runs").dc(), ()).shared();
-            let a = b.dc().map(|x| x).shared();
-            assert!(slot.set(a.clone()).is_ok(), "it is set once");
-            DC::new(|a: u32, b: u32| a + b, (a.dc().map(|x| x), b.dc().map(|x| x)))
-        },
-        Err("waits for itself"),
     );
 }
 

@@ -112,8 +112,8 @@ impl Scope {
             NeededBy::Run(_) | NeededBy::Body(_) => {}
             NeededBy::Around(_) => self.around().into_iter().for_each(tell),
             // SAFETY: the computation has not settled, so who waits for it still does, and so do their scopes.
-            NeededBy::Waiters(shared, _) => unsafe {
-                Head::waiting(*shared).for_each(|waiter| tell(&*waiter.scope.get().as_ptr()));
+            NeededBy::Waiters(shared) => unsafe {
+                Head::waiting(*shared).for_each(|waiter| tell(&*waiter.scope().as_ptr()));
             },
         }
     }
@@ -139,7 +139,7 @@ impl Scope {
                 NeededBy::Around(_) => false,
                 // First those who wait, then all handles: one that comes between is one that somebody keeps.
                 // SAFETY: the computation has not settled.
-                NeededBy::Waiters(shared, _) => unsafe { Head::has_more_handles_than(shared, waiting) },
+                NeededBy::Waiters(shared) => unsafe { Head::has_more_handles_than(shared, waiting) },
             };
             if is_end {
                 return true;

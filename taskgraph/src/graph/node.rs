@@ -15,7 +15,8 @@
 //! |---|---|---|
 //! | `table` | the constructor | everybody |
 //! | `origin`, `consumer`, `slot` | the constructor; whoever attaches the node, before anything below it can run | the one that settles it; an error's trace |
-//! | `link` | the owner of the list that the node is in; while it waits, its failing inputs (atomically) | the same |
+//! | the last two, of a shared node | see [`head`](super::head) | |
+//! | `link` | the owner of the list that the node is in; while it waits, its failing inputs (atomically) | the same; who looks for its scope |
 //! | `missing` | the constructor; its owner while no input is out; its inputs, once each (atomically) | its inputs |
 //! | `users` | whoever has a handle on a shared node (atomically); the constructor of a starter | the same; workers |
 //!
@@ -36,7 +37,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use super::cx::Cx;
-use super::scope::ScopePtr;
+use super::scope::{Scope, ScopePtr};
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::task::Task;
 
@@ -45,9 +46,10 @@ pub(crate) struct Node {
     table: &'static Table,
     /// The call that made it.
     origin: Cell<&'static Location<'static>>,
-    consumer: Cell<Option<NonNull<Node>>>,
-    slot: Cell<*mut ()>,
-    /// In a list: the next node. In a queue: its scope. While it waits: its failed inputs.
+    consumer: AtomicPtr<()>,
+    slot: AtomicPtr<()>,
+    /// In a list: the next node. In a queue: its scope. While it waits: its failed inputs, and at their end its scope if it
+    /// waits for shared results.
     link: AtomicPtr<()>,
     /// How many inputs have not arrived, and [`FAILED`].
     missing: AtomicU32,
@@ -77,6 +79,8 @@ pub(super) enum Described {
     Drain(Arc<dyn Any + Send + Sync>),
     /// The end of what this task awaits, or of a part of a run: the node that waits for it.
     Awaited(NonNull<Node>),
+    /// The end of a shared computation: who waits for that is not above it.
+    Shared,
     /// Nothing that anybody wrote.
     Plumbing,
     /// As if it were not there: what is above and below are next to each other.
@@ -121,6 +125,11 @@ pub(super) const TO_ASK: u32 = 1 << 30;
 pub(super) const RANKED: u32 = 1 << 29;
 /// Set in `users` of a node whose steps only make other nodes ready. Elsewhere it may be set by chance.
 const STARTER: u32 = 1 << 28;
+/// Set in a `link` that is a scope and not a failed input.
+const IS_SCOPE: usize = 1;
+
+const _: () =
+    assert!(IS_SCOPE < align_of::<Scope>() && IS_SCOPE < align_of::<FailedInput>(), "the bit is not one of an address");
 
 impl Node {
     pub(super) fn new(table: &'static Table, origin: &'static Location<'static>, missing: u32) -> Self {
@@ -128,8 +137,8 @@ impl Node {
         Self {
             table,
             origin: Cell::new(origin),
-            consumer: Cell::new(None),
-            slot: Cell::new(ptr::null_mut()),
+            consumer: AtomicPtr::new(ptr::null_mut()),
+            slot: AtomicPtr::new(ptr::null_mut()),
             link: AtomicPtr::new(ptr::null_mut()),
             missing: AtomicU32::new(missing),
             users: AtomicU32::new(1),
@@ -179,13 +188,22 @@ impl Node {
     /// Says where the result goes. Before anything below the node can run.
     #[inline(always)]
     pub(super) fn attach(&self, to: Destination) {
-        self.consumer.set(to.consumer);
-        self.slot.set(to.slot);
+        // Relaxed, here and below: before anything of the node can run.
+        self.consumer
+            .store(to.consumer.map_or(ptr::null_mut(), |consumer| consumer.as_ptr().cast()), Ordering::Relaxed);
+        self.slot.store(to.slot, Ordering::Relaxed);
     }
 
     #[inline(always)]
     pub(super) fn destination(&self) -> Destination {
-        Destination { consumer: self.consumer.get(), slot: self.slot.get() }
+        let consumer = NonNull::new(self.consumer.load(Ordering::Relaxed).cast());
+        Destination { consumer, slot: self.slot.load(Ordering::Relaxed) }
+    }
+
+    /// The words of the destination, for a node that has none.
+    #[inline(always)]
+    pub(super) fn instead_of_destination(&self) -> (&AtomicPtr<()>, &AtomicPtr<()>) {
+        (&self.consumer, &self.slot)
     }
 
     /// A node that was ready waits again, for this many inputs. Only while it is ours.
@@ -200,6 +218,26 @@ impl Node {
     pub(super) fn wait_again(&self) {
         // Where its queue left the scope, its failed inputs will be.
         self.link.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// As [`wait_for`](Self::wait_for), for a node that waits for shared results: its scope can be asked for.
+    #[inline(always)]
+    pub(super) fn wait_in(&self, scope: ScopePtr, inputs: u32) {
+        self.missing.store(inputs, Ordering::Relaxed);
+        // Relaxed: who asks has found the node among those who wait, where it puts itself after this.
+        self.link.store(scope.as_ptr().cast::<()>().map_addr(|addr| addr | IS_SCOPE), Ordering::Relaxed);
+    }
+
+    /// The scope of a node that [waits in](Self::wait_in) one, behind its failed inputs.
+    #[inline(always)]
+    pub(super) fn waits_in(&self) -> ScopePtr {
+        // Acquire, pairs with the Release of a failed input.
+        let mut last = self.link.load(Ordering::Acquire);
+        while last.addr() & IS_SCOPE == 0 {
+            // SAFETY: the failed inputs of a node stay as long as it waits.
+            last = unsafe { (*last.cast::<FailedInput>()).next };
+        }
+        NonNull::new(last.map_addr(|addr| addr & !IS_SCOPE).cast()).expect("a scope has an address")
     }
 
     /// One more input than said so far. Only while another input is still out.
@@ -291,6 +329,13 @@ impl Node {
         self.wait_for(inputs | FAILED);
     }
 
+    /// Whether a node that was made without inputs has [waited](Self::wait_for) for one since, which is in.
+    #[inline(always)]
+    pub(super) fn has_waited(&self) -> bool {
+        // The last to arrive leaves what it has found.
+        self.missing.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether an input has failed. Only for the owner.
     #[inline(always)]
     pub(super) fn has_failed(&self) -> bool {
@@ -302,7 +347,7 @@ impl Node {
         let mut first = self.link.load(Ordering::Relaxed);
         loop {
             // SAFETY: the entry is ours until it is in the list.
-            unsafe { (*input).next = first.cast() };
+            unsafe { (*input).next = first };
             // Release, pairs with the Acquire through which the last arrival comes to own the node.
             match self.link.compare_exchange_weak(first, input.cast(), Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
@@ -316,10 +361,10 @@ impl Node {
     pub(super) fn take_failed(&self) -> FailedInputs {
         let mut slots = Vec::new();
         if self.has_failed() {
-            let mut next: *mut FailedInput = self.link.swap(ptr::null_mut(), Ordering::Relaxed).cast();
-            while !next.is_null() {
+            let mut next = self.link.swap(ptr::null_mut(), Ordering::Relaxed);
+            while !next.is_null() && next.addr() & IS_SCOPE == 0 {
                 // SAFETY: the list's entries come from boxes, and the list is ours.
-                let input = unsafe { Box::from_raw(next) };
+                let input = unsafe { Box::from_raw(next.cast::<FailedInput>()) };
                 slots.push(input.slot);
                 next = input.next;
             }
@@ -359,7 +404,11 @@ impl Node {
                 let of = of.unwrap_or(Task { name: Cow::Borrowed(""), label: None, origin });
                 Some(Task { label: Some(label), ..of })
             }
-            Described::Drain(_) | Described::Awaited(_) | Described::Plumbing | Described::Unseen => None,
+            Described::Drain(_)
+            | Described::Awaited(_)
+            | Described::Shared
+            | Described::Plumbing
+            | Described::Unseen => None,
         }
     }
 
@@ -403,7 +452,7 @@ impl Destination {
 /// An input that failed. Failures are rare, so only they pay for being remembered.
 struct FailedInput {
     slot: *mut (),
-    next: *mut FailedInput,
+    next: *mut (),
 }
 
 /// Which slots of a node that is given up stayed empty, in order.

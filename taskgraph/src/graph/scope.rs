@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use super::alarm::Alarm;
 use super::cx::Queued;
-use super::cycle::Place;
 use super::head::Head;
 use super::node::Node;
 use super::root::Parent;
@@ -62,8 +61,8 @@ pub(super) enum NeededBy {
     Body(Awaiting),
     /// The scope around an attempt.
     Around(AtomicPtr<Scope>),
-    /// Those who wait for a shared result, which has a place among others.
-    Waiters(NonNull<Head>, Place),
+    /// Those who wait for a shared result.
+    Waiters(NonNull<Head>),
 }
 
 /// Where an `async` body is that awaits something.
@@ -94,8 +93,19 @@ pub(super) struct Whole {
 pub(super) struct Waiter {
     pub(super) next: Cell<*mut Waiter>,
     pub(super) consumer: NonNull<Node>,
+}
+
+impl Waiter {
     /// Where the consumer belongs.
-    pub(super) scope: Cell<ScopePtr>,
+    ///
+    /// # Safety
+    ///
+    /// It waits.
+    #[inline(always)]
+    pub(super) unsafe fn scope(&self) -> ScopePtr {
+        // SAFETY: the caller's promise.
+        unsafe { self.consumer.as_ref() }.waits_in()
+    }
 }
 
 /// What a run lives in.
@@ -224,7 +234,7 @@ impl Scope {
     /// The scope of a shared computation, which outlives it.
     #[inline(always)]
     pub(super) fn of_shared(shared: NonNull<Head>) -> Self {
-        Self::new(NeededBy::Waiters(shared, Place::new()))
+        Self::new(NeededBy::Waiters(shared))
     }
 
     /// Of what an `async` body awaits.
@@ -279,14 +289,6 @@ impl Scope {
         }
     }
 
-    /// That of the shared computation it belongs to.
-    pub(super) fn place(&self) -> Option<&Place> {
-        match &self.needed_by {
-            NeededBy::Waiters(_, place) => Some(place),
-            NeededBy::Run(_) | NeededBy::Body(_) | NeededBy::Around(_) => None,
-        }
-    }
-
     /// Whether who waits here may be part of a cycle.
     #[inline(always)]
     pub(super) fn is_in_shared(&self) -> bool {
@@ -298,7 +300,7 @@ impl Scope {
     pub(super) fn outwards(&self) -> Outwards<'_> {
         match &self.needed_by {
             NeededBy::Around(_) => self.around().map_or(Outwards::Nowhere, Outwards::Scope),
-            NeededBy::Waiters(shared, _) => Outwards::Shared(*shared),
+            NeededBy::Waiters(shared) => Outwards::Shared(*shared),
             NeededBy::Body(body) if body.stays.load(Ordering::Relaxed) => {
                 // SAFETY: the task of which it is a child waits for it, in that scope.
                 let outer = unsafe { body.outer.load(Ordering::Relaxed).as_ref() };

@@ -129,15 +129,25 @@ pub(super) fn waiting(node: NonNull<Node>) -> impl Iterator<Item = Task> {
     tasks(iter::from_fn(move || {
         let node = next?;
         // SAFETY: as in `consumers`; so does a task for what it awaits.
-        unsafe {
-            let described = Node::describe(node);
-            next = match described {
-                Described::Awaited(task) => Some(task),
-                _ => node.as_ref().destination().consumer,
-            };
-            Some(described)
-        }
+        let (described, above) = unsafe { look_up(node) };
+        next = match described {
+            Described::Awaited(task) => Some(task),
+            _ => above,
+        };
+        Some(described)
     }))
+}
+
+/// What a node is to users, and the node that its result goes to.
+///
+/// # Safety
+///
+/// It is alive.
+unsafe fn look_up(node: NonNull<Node>) -> (Described, Option<NonNull<Node>>) {
+    // SAFETY: the caller's promise.
+    let (described, to) = unsafe { (Node::describe(node), node.as_ref().destination()) };
+    let above = if let Described::Shared = described { None } else { to.consumer };
+    (described, above)
 }
 
 /// The tasks of what is described, with their names.
@@ -150,6 +160,7 @@ fn tasks(described: impl Iterator<Item = Described>) -> impl Iterator<Item = Tas
             | Described::Attempt(_)
             | Described::Drain(_)
             | Described::Awaited(_)
+            | Described::Shared
             | Described::Plumbing
             | Described::Unseen => None,
         })?;
@@ -166,10 +177,9 @@ pub(super) fn consumers(to: Destination) -> impl Iterator<Item = Described> {
     let nodes = iter::from_fn(move || {
         let node = next?;
         // SAFETY: consumers wait for what is below them, so all of them are alive.
-        unsafe {
-            next = node.as_ref().destination().consumer;
-            Some(Node::describe(node))
-        }
+        let (described, above) = unsafe { look_up(node) };
+        next = above;
+        Some(described)
     });
     // A chain of nothing but plumbing could be millions long.
     let nodes = nodes.take(16 * Error::TRACE_LEN_MAX).filter(|described| !matches!(described, Described::Unseen));

@@ -21,16 +21,15 @@ use std::sync::Arc;
 
 use super::call::{self, Value, task};
 use super::cx::{Cx, Queued};
-use super::cycle;
 use super::delayed::DC;
 use super::doomed::doomed;
-use super::head::{DONE, FAILED, Head, LOOKED_AT, first_waiter};
+use super::head::{DONE, FAILED, Head, first_waiter};
 use super::links::List;
 use super::memory;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table, WATCHED};
 use super::scope::{self, Scope, ScopePtr, Waiter};
 use super::tap::{Owned, Tapped};
-use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// A delayed computation whose result many may need: it runs once, when the first of them does.
 ///
@@ -62,6 +61,8 @@ unsafe impl<T: Send + Sync> Send for Shared<T> {}
 // SAFETY: as above; `&Shared` can be cloned.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 
+const HANDLES_MAX: u32 = WATCHED >> 1;
+
 #[repr(C)]
 struct SharedNode<T> {
     head: Head,
@@ -75,22 +76,22 @@ union Place<T> {
     result: ManuallyDrop<T>,
 }
 
+/// So many handles on one result.
+#[inline(always)]
 #[track_caller]
-pub(super) fn shared<T: Send + Sync + 'static>(inner: DC<T>) -> Shared<T> {
+pub(super) fn tee<T: Send + Sync + 'static, const N: usize>(inner: DC<T>) -> [Shared<T>; N] {
+    const { assert!(0 < N && N < HANDLES_MAX as usize, "a result has at least one handle, and fewer than 2^30") };
     let shared = memory::allocate::<SharedNode<T>>();
-    let head = Head {
-        node: Node::new(SharedNode::<T>::TABLE, Location::caller(), 0),
-        waiters: AtomicPtr::new(ptr::null_mut()),
-        scope: AtomicPtr::new(ptr::null_mut()),
-    };
+    let head = Head::new(SharedNode::<T>::TABLE, Location::caller());
     // SAFETY: the memory is room for a `SharedNode`.
     unsafe { shared.write(SharedNode { head, place: Place { held: ManuallyDrop::new(inner) } }) };
-    Shared(shared)
+    // SAFETY: it was just written. Relaxed: nobody else knows of it.
+    unsafe { shared.as_ref() }.head.node.users().store(N as u32, Ordering::Relaxed);
+    [(); N].map(|()| Shared(shared))
 }
 
 impl<T> SharedNode<T> {
-    const TABLE: &'static Table =
-        &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
+    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Shared };
 
     /// The first step starts the computation, the second has its result.
     ///
@@ -100,12 +101,7 @@ impl<T> SharedNode<T> {
     unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
         let shared = node.cast::<Self>();
         // SAFETY: the caller's promise.
-        unsafe {
-            match NonNull::new((*shared.as_ptr()).head.scope.load(Ordering::Relaxed)) {
-                None => Self::start(shared, cx),
-                Some(scope) => Self::settle(shared, DONE, scope, cx),
-            }
-        }
+        unsafe { if node.as_ref().has_waited() { Self::settle(shared, DONE, cx) } else { Self::start(shared, cx) } }
     }
 
     /// The computation failed, or its result came after its scope had stopped; that result stands nevertheless. Or it
@@ -117,16 +113,13 @@ impl<T> SharedNode<T> {
     #[cold]
     unsafe fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Abandoned {
         let shared = node.cast::<Self>();
-        let at = shared.as_ptr();
         // SAFETY: the only input is in or there is none yet, so nobody but us writes here; readers wait for `waiters`.
         Abandoned::Caught(unsafe {
-            match NonNull::new((*at).head.scope.load(Ordering::Relaxed)) {
-                None => Self::start(shared, cx),
-                Some(scope) if node.as_ref().has_failed() => {
-                    drop(node.as_ref().take_failed());
-                    Self::settle(shared, FAILED, scope, cx)
-                }
-                Some(scope) => Self::settle(shared, DONE, scope, cx),
+            if node.as_ref().has_failed() {
+                drop(node.as_ref().take_failed());
+                Self::settle(shared, FAILED, cx)
+            } else {
+                Self::step(node, cx)
             }
         })
     }
@@ -141,8 +134,6 @@ impl<T> SharedNode<T> {
             let scope = memory::allocate::<Scope>();
             scope.write(Scope::of_shared(NonNull::new_unchecked(&raw mut (*at).head)));
             scope.as_ref().start_in(cx.scope());
-            // Release, pairs with the Acquire in `may_close_cycle`.
-            (*at).head.scope.store(scope.as_ptr(), Ordering::Release);
             cx.enter(scope);
             (*at).head.node.wait_for(1);
             let held = (&raw mut (*at).place.held).read();
@@ -155,8 +146,9 @@ impl<T> SharedNode<T> {
     ///
     /// # Safety
     ///
-    /// The node is started and settled as `state` says, and `state` was not set yet.
-    unsafe fn settle(shared: NonNull<Self>, state: *mut Waiter, scope: ScopePtr, cx: &mut Cx<'_>) -> Option<Ready> {
+    /// The node is started and settled as `state` says, and `state` was not set yet; we are in the scope of its computation.
+    unsafe fn settle(shared: NonNull<Self>, state: *mut Waiter, cx: &mut Cx<'_>) -> Option<Ready> {
+        let scope = cx.scope_ptr();
         // SAFETY: nothing of the computation is left, so its scope is ours.
         let run = unsafe { scope.as_ref() }.run_ptr();
         // SAFETY: somebody waits, and so has a handle.
@@ -168,22 +160,23 @@ impl<T> SharedNode<T> {
         if state == DONE {
             cx.leave();
             // SAFETY: as above.
-            unsafe {
-                // Relaxed: who looks for a cycle has a part in the computation, so the mark was left before.
-                let state = (*shared.as_ptr()).head.waiters.load(Ordering::Relaxed);
-                if state.addr() & LOOKED_AT == 0 { end_scope(scope) } else { Self::end_looked_at(shared, scope) }
-            }
+            unsafe { end_scope(scope) };
         } else {
             // SAFETY: as above; the first who asked belongs to the run, and has not been told.
-            unsafe { scope.as_ref() }.inherit_failure();
+            unsafe {
+                scope.as_ref().inherit_failure();
+                // Relaxed: who reads it finds the state before.
+                Head::place_or_scope(shared.cast()).store(scope.as_ptr().cast(), Ordering::Relaxed);
+            }
         }
         // AcqRel: Release hands the result to whoever finds the state, Acquire takes the waiters that were put there.
         // SAFETY: somebody waits, and so has a handle. From here on each who has not been told keeps the node alive.
-        let mut next = unsafe { &(*shared.as_ptr()).head.waiters }.swap(state, Ordering::AcqRel);
+        let mut next: *mut Waiter = unsafe { Head::waiters(shared.cast()) }.swap(state.cast(), Ordering::AcqRel).cast();
         let mut ready: Option<(Ready, ScopePtr)> = None;
         // SAFETY: a waiter that was not told is part of a node that waits.
         while let Some(waiter) = unsafe { first_waiter(next).as_ref() } {
-            let (consumer, scope) = (waiter.consumer, waiter.scope.get());
+            // SAFETY: as above.
+            let (consumer, scope) = (waiter.consumer, unsafe { waiter.scope() });
             next = waiter.next.get();
             // SAFETY: the consumer waits, so its scope does.
             let waiting = unsafe { scope.as_ref() };
@@ -220,21 +213,6 @@ impl<T> SharedNode<T> {
         Some(ready)
     }
 
-    /// Ends a scope that may have a place, at which others may look.
-    ///
-    /// # Safety
-    ///
-    /// As for `end_scope`; it is that of this computation.
-    #[cold]
-    unsafe fn end_looked_at(shared: NonNull<Self>, scope: ScopePtr) {
-        let _asking = cycle::lock_asking();
-        // SAFETY: the caller's promise.
-        unsafe {
-            (*shared.as_ptr()).head.scope.store(ptr::null_mut(), Ordering::Relaxed);
-            end_scope(scope);
-        }
-    }
-
     /// One user less.
     ///
     /// # Safety
@@ -269,10 +247,12 @@ impl<T> SharedNode<T> {
         let at = shared.as_ptr();
         // SAFETY: the caller's promise; the state says what is there.
         unsafe {
-            let state = (*at).head.waiters.load(Ordering::Relaxed);
+            let state: *mut Waiter = Head::waiters(shared.cast()).load(Ordering::Relaxed).cast();
             crate::unwind::drop_values(|| match state {
                 DONE => ManuallyDrop::drop(&mut (*at).place.result),
-                FAILED => end_scope(NonNull::new_unchecked((*at).head.scope.load(Ordering::Relaxed))),
+                FAILED => end_scope(NonNull::new_unchecked(
+                    Head::place_or_scope(shared.cast()).load(Ordering::Relaxed).cast(),
+                )),
                 _ => ManuallyDrop::drop(&mut (*at).place.held),
             });
             memory::free(shared);
@@ -298,7 +278,7 @@ impl<T> Clone for Shared<T> {
         // Relaxed: a handle can only be cloned by somebody who has one.
         let before = self.users().fetch_add(1, Ordering::Relaxed);
         // Watched or not.
-        assert!(before << 1 < WATCHED, "too many handles on one shared result");
+        assert!(before & !WATCHED < HANDLES_MAX, "too many handles on one shared result");
         Self(self.0)
     }
 }

@@ -16,7 +16,7 @@ use super::head::{Asked, DONE, Head};
 use super::input::{FailedSlots, Input, Placing};
 use super::links::List;
 use super::node::{Arrival, Node, Ready};
-use super::scope::{ScopePtr, Waiter};
+use super::scope::Waiter;
 use super::settle;
 use super::shared::Shared;
 
@@ -79,12 +79,11 @@ pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx:
     // SAFETY: the slots are filled, and the node has not asked.
     unsafe { I::for_each_tap(slots, &mut |tap: NonNull<AnyTap>| missing -= u32::from(tap.as_ref().look(cx))) };
     // SAFETY: the node is ours.
-    unsafe { node.as_ref() }.wait_for(missing);
+    unsafe { node.as_ref() }.wait_in(cx.scope_ptr(), missing);
     if missing == 0 {
         return None;
     }
-    let scope = cx.scope_ptr();
-    let mut asking = Asking { node, cx, scope, first: None, arrival: Arrival::StillWaiting, missing };
+    let mut asking = Asking { node, cx, first: None, arrival: Arrival::StillWaiting, missing };
     // SAFETY: as above; the node is left alone once all that is missing has been asked for.
     unsafe { I::for_each_tap(slots, &mut asking) };
     let Asking { cx, first, arrival, .. } = asking;
@@ -113,7 +112,6 @@ impl<F: FnMut(NonNull<AnyTap>)> Visit for F {
 struct Asking<'a, 'h> {
     node: NonNull<Node>,
     cx: &'a mut Cx<'h>,
-    scope: ScopePtr,
     /// The first shared computation to be started; the others are queued.
     first: Option<NonNull<Node>>,
     /// The last that was found to be there after all.
@@ -136,7 +134,6 @@ impl Visit for Asking<'_, '_> {
             return;
         }
         self.missing -= 1;
-        waiter.scope.set(self.scope);
         // SAFETY: the tap holds a handle until the node's inputs have all arrived.
         match unsafe { Head::ask(*head, NonNull::from(waiter), self.cx.scope()) } {
             Asked::Waits => {}
@@ -199,7 +196,7 @@ impl<T> Tap<T> {
     #[inline(always)]
     unsafe fn place(shared: Shared<T>, slot: *mut Self, placing: &mut Placing) {
         let next = Cell::new(ptr::null_mut());
-        let waiter = Waiter { next, consumer: placing.node(), scope: Cell::new(NonNull::dangling()) };
+        let waiter = Waiter { next, consumer: placing.node() };
         // SAFETY: the caller's promise.
         unsafe {
             slot.write(Self { any: AnyTap { waiter, head: shared.into_head() }, handle: PhantomData });

@@ -1,0 +1,68 @@
+//! What loom checks of cycles: that whoever closes one finds it, and that nobody looks for one where there cannot be any.
+
+use std::sync::OnceLock;
+
+use loom::thread;
+
+use super::super::cycle;
+use super::super::{DC, Shared};
+use super::{Ready, check, start, work};
+
+/// Two shared computations get hold of each other, and close the cycle together.
+#[test]
+fn a_cycle_is_found_by_whoever_closes_it() {
+    check(
+        |_| {
+            let slots: [std::sync::Arc<OnceLock<Shared<u32>>>; 2] = Default::default();
+            let needs = |other: usize| {
+                let other = std::sync::Arc::clone(&slots[other]);
+                DC::new(move || other.get().expect("both are there before they run").dc(), ()).shared()
+            };
+            let both = [needs(1), needs(0)];
+            let [a, b] = both.clone();
+            slots.iter().zip(both).for_each(|(slot, shared)| assert!(slot.set(shared).is_ok(), "they are set once"));
+            DC::new(|a: u32, b: u32| a + b, (a, b))
+        },
+        Err("waits for itself"),
+    );
+}
+
+/// The same, by two who are started at once, of whom one knows the other from the beginning.
+#[test]
+fn two_that_start_at_once_and_want_each_other_do_not_miss_that() {
+    check(
+        |_| {
+            let slot = std::sync::Arc::new(OnceLock::<Shared<u32>>::new());
+            let other = std::sync::Arc::clone(&slot);
+            let b = DC::new(move || other.get().expect("it is there before anything runs").dc(), ()).shared();
+            let a = b.dc().map(|x| x).shared();
+            assert!(slot.set(a.clone()).is_ok(), "it is set once");
+            DC::new(|a: u32, b: u32| a + b, (a.dc().map(|x| x), b.dc().map(|x| x)))
+        },
+        Err("waits for itself"),
+    );
+}
+
+/// Two need a result as parts of two others, all built before it runs: nobody has to look for a cycle.
+#[test]
+fn what_is_built_bottom_up_waits_without_a_lock() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let ready = std::sync::Arc::new(Ready::default());
+        let below = DC::new(|| 1, ()).shared();
+        let [left, right] = [below.clone(), below].map(|below| below.dc().map(|x| x + 1).shared());
+        let outcome = start(DC::new(|a: u32, b: u32| a + b, (left, right)), &ready);
+        // Whoever wants it waits for ever, and loom says so.
+        let asking = cycle::lock_asking();
+        let thread = {
+            let ready = std::sync::Arc::clone(&ready);
+            thread::spawn(move || work(&ready))
+        };
+        work(&ready);
+        thread.join().unwrap();
+        work(&ready);
+        drop(asking);
+        assert_eq!(outcome.result.lock().unwrap().take().expect("the run has settled").unwrap(), 4);
+    });
+}
