@@ -94,19 +94,20 @@ fn total(last: Vec<u64>) -> u64 {
 }
 
 fn graph<const WIDTH: usize>(n_steps: u64, length: u64) -> DC<u64> {
-    let mut last: Vec<Shared<u64>> = (0..WIDTH as u64).map(|i| source(i, length).shared()).collect();
+    // Each result is for the tasks on its left, below it, and on its right.
+    let for_three = |task: DC<u64>| task.tee().map(Some);
+    let mut last: Vec<[Option<Shared<u64>>; 3]> = (0..WIDTH as u64).map(|i| for_three(source(i, length))).collect();
     for _ in 1..n_steps {
-        let near = |i: usize| last[i].clone();
-        last = (0..WIDTH)
-            .map(|i| match i {
-                0 => border(near(0), near(1), length),
-                i if i == WIDTH - 1 => border(near(i - 1), near(i), length),
-                i => inner(near(i - 1), near(i), near(i + 1), length),
-            })
-            .map(DC::shared)
-            .collect();
+        let mut take = |i: usize, side: usize| last[i][side].take().expect("each handle is used once");
+        let step = (0..WIDTH).map(|i| match i {
+            0 => border(take(0, 1), take(1, 0), length),
+            i if i == WIDTH - 1 => border(take(i - 1, 2), take(i, 1), length),
+            i => inner(take(i - 1, 2), take(i, 1), take(i + 1, 0), length),
+        });
+        last = step.map(for_three).collect();
     }
-    total(last)
+    let below = last.into_iter().map(|[_, below, _]| below.expect("the last step has not been used"));
+    total(below.collect::<Vec<_>>())
 }
 
 /// Tasks in steps, one after the other.

@@ -69,19 +69,21 @@ fn cell(up: u64, left: u64) -> u64 {
 }
 
 fn wave(side: u64) -> DC<u64> {
-    let side = side as usize;
     let mut above: Vec<Shared<u64>> = vec![];
     for _ in 0..side {
-        let mut row: Vec<Shared<u64>> = Vec::with_capacity(side);
-        for column in 0..side {
-            let cell = match (above.get(column), row.last()) {
+        let mut up = above.into_iter();
+        let mut left = None;
+        let row = (0..side).map(|_| {
+            let cell = match (up.next(), left.take()) {
                 (None, None) => corner(),
-                (Some(neighbour), None) | (None, Some(neighbour)) => edge(neighbour.clone()),
-                (Some(up), Some(left)) => cell(up.clone(), left.clone()),
+                (Some(neighbour), None) | (None, Some(neighbour)) => edge(neighbour),
+                (Some(up), Some(left)) => cell(up, left),
             };
-            row.push(cell.shared());
-        }
-        above = row;
+            let [right, down] = cell.tee();
+            left = Some(right);
+            down
+        });
+        above = row.collect();
     }
     let last = above.pop().expect("there is a row, and a cell in it");
     DC::new(|last: u64| last, (last,))
