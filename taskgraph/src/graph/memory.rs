@@ -13,7 +13,7 @@
 //! * It starts at [`OPEN`], far above what a slab can hold, and cannot reach zero while the slab is open. What its owner
 //!   allocates shows in how far the bump pointer went, and what it frees there it counts in a plain variable; both are
 //!   settled when it closes the slab. Most nodes die young, so most are freed this way.
-//! * What a thread frees in slabs that are not its open one it collects, for the last two of them, and settles when it
+//! * What a thread frees in slabs that are not its open one it collects, for the last few of them, and settles when it
 //!   comes to another one, or [when it goes idle](settle).
 //!
 //! Free slabs stay with the thread that freed them, a few at a time, and move through a common pool beyond that;
@@ -90,6 +90,9 @@ mod slab {
     const BYTES: usize = 32 << 10;
     /// What the count of an open slab starts at: more bytes than it has.
     const OPEN: u32 = 1 << 30;
+    /// In so many slabs a thread frees before it settles. A grid of shared results is freed in three at a time: that of a task,
+    /// that of what it needed from the row before, and that of the scopes of a row.
+    const OTHERS: usize = 4;
     /// How many free slabs a thread keeps before it shares them.
     const KEPT_MAX: u32 = 16;
     const LAYOUT: Layout = match Layout::from_size_align(BYTES, BYTES) {
@@ -114,8 +117,8 @@ mod slab {
         end: Cell<*mut u8>,
         /// Bytes freed in the open slab.
         freed: Cell<u32>,
-        /// Two other slabs, and bytes freed there that their counts do not know of.
-        others: [Unsettled; 2],
+        /// Other slabs, the newest first, and bytes freed there that their counts do not know of.
+        others: [Unsettled; OTHERS],
         kept: Cell<*mut Slab>,
         kept_len: Cell<u32>,
     }
@@ -133,7 +136,7 @@ mod slab {
                 at: Cell::new(ptr::null_mut()),
                 end: Cell::new(ptr::null_mut()),
                 freed: Cell::new(0),
-                others: [const { Unsettled { slab: Cell::new(ptr::null_mut()), freed: Cell::new(0) } }; 2],
+                others: [const { Unsettled { slab: Cell::new(ptr::null_mut()), freed: Cell::new(0) } }; OTHERS],
                 kept: Cell::new(ptr::null_mut()),
                 kept_len: Cell::new(0),
             }
@@ -232,10 +235,12 @@ mod slab {
         #[cold]
         #[inline(never)]
         fn free_in_another(&self, slab: *mut Slab, bytes: u32) {
-            let [newest, oldest] = &self.others;
-            oldest.settle();
-            oldest.slab.set(newest.slab.replace(slab));
-            oldest.freed.set(newest.freed.replace(bytes));
+            let (mut slab, mut bytes) = (slab, bytes);
+            for other in &self.others {
+                (slab, bytes) = (other.slab.replace(slab), other.freed.replace(bytes));
+            }
+            // SAFETY: what was freed there has kept the slab alive until here.
+            unsafe { settle_in(slab, bytes) };
             if AT_END.try_with(|_| ()).is_err() {
                 self.settle();
             }
@@ -256,12 +261,18 @@ mod slab {
 
     impl Unsettled {
         fn settle(&self) {
-            let slab = self.slab.replace(ptr::null_mut());
-            let freed = self.freed.replace(0);
-            if !slab.is_null() {
-                // SAFETY: what was freed there has kept the slab alive until here.
-                unsafe { take_off(slab, freed) }
-            }
+            // SAFETY: what was freed there has kept the slab alive until here.
+            unsafe { settle_in(self.slab.replace(ptr::null_mut()), self.freed.replace(0)) }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for `take_off`, unless there is no slab.
+    unsafe fn settle_in(slab: *mut Slab, freed: u32) {
+        if !slab.is_null() {
+            // SAFETY: the caller's promise.
+            unsafe { take_off(slab, freed) }
         }
     }
 

@@ -442,6 +442,13 @@ impl Scope {
         None
     }
 
+    /// Whether there is anything to drop in the scope of a shared computation: mostly nothing has happened there.
+    #[inline(always)]
+    pub(super) fn holds_anything(&mut self) -> bool {
+        // On some systems a lock has memory of its own.
+        mem::needs_drop::<Mutex<()>>() || self.kept.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).is_some()
+    }
+
     /// Why the scope has no result.
     #[cold]
     pub(super) fn failure(&self) -> Error {

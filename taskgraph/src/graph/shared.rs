@@ -267,7 +267,9 @@ impl<T> SharedNode<T> {
 unsafe fn end_scope(scope: ScopePtr) {
     // SAFETY: the caller's promise; it was allocated for this.
     unsafe {
-        scope.drop_in_place();
+        if (*scope.as_ptr()).holds_anything() {
+            scope.drop_in_place();
+        }
         memory::free(scope);
     }
 }
