@@ -8,7 +8,11 @@ pub mod process;
 pub mod size;
 pub mod wait;
 
+use std::sync::Arc;
+
 use taskgraph::{DC, Error, Runtime};
+
+use crate::wait::Stages;
 
 /// A runtime of so many workers, without a control port.
 #[track_caller]
@@ -29,4 +33,16 @@ pub fn failing<T: Send + 'static>(cause: &'static str) -> DC<T> {
         Err(cause.to_owned())
     }
     DC::<T>::new(fail::<T>, (cause,))
+}
+
+/// A task that holds its worker: it signals stage 1, and ends with stage 2.
+pub fn blocker(stages: &Arc<Stages>) -> DC<()> {
+    let stages = Arc::clone(stages);
+    DC::new(
+        move || {
+            stages.signal(1);
+            stages.wait_for(2);
+        },
+        (),
+    )
 }

@@ -7,7 +7,7 @@ use std::thread;
 use taskgraph::{DC, Runtime, Shared, all, delayed, each};
 use taskgraph_tests::census::Census;
 use taskgraph_tests::wait::{self, Stages};
-use taskgraph_tests::{failing, process, runtime};
+use taskgraph_tests::{blocker, failing, process, runtime};
 use tokio::sync::oneshot;
 
 /// Counts the bodies that have started.
@@ -20,18 +20,6 @@ fn started(counter: &Started) -> usize {
 #[delayed]
 fn start(counter: Started) -> usize {
     counter.fetch_add(1, Ordering::SeqCst)
-}
-
-/// A body that says that it runs, and ends when it may.
-fn blocker(stages: &Arc<Stages>) -> DC<()> {
-    let stages = Arc::clone(stages);
-    DC::new(
-        move || {
-            stages.signal(1);
-            stages.wait_for(2);
-        },
-        (),
-    )
 }
 
 /// Workers have seen all that was queued before this: they take what comes from outside in its order.

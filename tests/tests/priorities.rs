@@ -9,7 +9,7 @@ use taskgraph::testing::run_seeded;
 use taskgraph::{DC, Runtime, all, delayed, each};
 use taskgraph_tests::census::Census;
 use taskgraph_tests::wait::{self, Stages};
-use taskgraph_tests::{failing, runtime};
+use taskgraph_tests::{blocker, failing, runtime};
 
 /// Who ran, in order.
 type Log = Arc<Mutex<Vec<i32>>>;
@@ -40,18 +40,6 @@ fn highest_first(numbers: impl Iterator<Item = i32>) -> Vec<i32> {
     let mut numbers: Vec<_> = numbers.collect();
     numbers.sort_by_key(|x| -x);
     numbers
-}
-
-/// A task that holds its worker until it is let go.
-fn blocker(stages: &Arc<Stages>) -> DC<()> {
-    let stages = Arc::clone(stages);
-    DC::new(
-        move || {
-            stages.signal(1);
-            stages.wait_for(2);
-        },
-        (),
-    )
 }
 
 #[test]
