@@ -455,8 +455,10 @@ mod panics {
             }
         }
         impl std::error::Error for Bomb {}
+        static DROPPED: AtomicU32 = AtomicU32::new(0);
         impl Drop for Bomb {
             fn drop(&mut self) {
+                DROPPED.fetch_add(1, Ordering::SeqCst);
                 quiet_panic::<()>("in drop");
             }
         }
@@ -475,8 +477,9 @@ mod panics {
             let runtime = runtime(2);
             let error = runtime.run(DC::new(|(): (), (): ()| (), (a, b))).unwrap_err();
             assert_eq!(error.downcast_ref::<Bomb>().map(ToString::to_string).as_deref(), Some("bomb"));
-            // Its drop panics, here or where the run was dropped, whichever comes last.
+            // Its drop panics, here or where the run is dropped, whichever comes last.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(error)));
+            wait::until(|| DROPPED.load(Ordering::SeqCst) == 2);
             assert_eq!(runtime.run(DC::value(7)).unwrap(), 7, "the workers live on");
         });
     }

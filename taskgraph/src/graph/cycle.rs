@@ -22,8 +22,9 @@
 //!
 //! One looks at a time, under a lock; who need not look has none. Whoever looks leaves a [mark](super::head) among those who
 //! wait for what he moves, before he looks at them: who comes to wait there before that is seen, and who comes after that
-//! finds the mark, and has to look, too. For everybody else places may change as they like: they only become lower, except
-//! for what has not started.
+//! finds the mark, and has to look, too. For everybody else places may change as they like: those of what has started only
+//! become lower, which keeps it before what it waits for, and those of what has not only higher, which keeps it behind those
+//! who wait for it.
 //!
 //! What is seen stays while we look: it waits for us.
 
@@ -40,7 +41,7 @@ use crate::sync::{Mutex, MutexGuard, lock};
 use crate::task::Task;
 
 /// Between two places, so that others can be moved there without moving more.
-const ROOM: usize = 1 << (usize::BITS / 3);
+const ROOM: usize = 1 << 12;
 /// Places of a thread, one after the other.
 const BLOCK: usize = ROOM << 10;
 /// Half of all come after it, for what is moved behind others.
@@ -74,7 +75,7 @@ pub(super) fn next_place() -> usize {
 fn next_block() -> usize {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static BLOCKS: AtomicUsize = AtomicUsize::new(0);
-    // Where they are used up, which takes a 32-bit machine, they begin anew: any order is right, and some are fast.
+    // If they are ever used up they begin anew: any order is right, and some are fast.
     let block = BLOCKS.fetch_add(1, Ordering::Relaxed) % (FIRST / BLOCK / 2);
     FIRST - block * BLOCK - ROOM
 }
@@ -104,10 +105,11 @@ pub(super) unsafe fn is_in_order(scope: &Scope, wanted: NonNull<Head>) -> bool {
 pub(super) unsafe fn put_in_order(scope: &Scope, wanted: NonNull<Head>) {
     // SAFETY: the caller's promise.
     unsafe {
-        if let Some(first) = computation(scope)
-            && Head::place(wanted) <= Head::place(first)
+        // Read once: it may become lower meanwhile, and what others have compared with must not.
+        if let Some(first) = computation(scope).map(|first| Head::place(first))
+            && Head::place(wanted) <= first
         {
-            Head::set_place(wanted, Head::place(first).saturating_add(ROOM));
+            Head::set_place(wanted, first.saturating_add(ROOM));
         }
     }
 }

@@ -70,18 +70,7 @@ impl Head {
         unsafe { (*this.as_ptr()).node.instead_of_destination() }.0
     }
 
-    /// The place of the computation: see [`cycle`]. If there will be no result: its [`Scope`], which has the failure.
-    ///
-    /// # Safety
-    ///
-    /// As for `waiters`.
-    #[inline(always)]
-    pub(super) unsafe fn place_or_scope<'a>(this: NonNull<Self>) -> &'a AtomicPtr<()> {
-        // SAFETY: the caller's promise.
-        unsafe { (*this.as_ptr()).node.instead_of_destination() }.1
-    }
-
-    /// Its place, or any number if it has failed.
+    /// The place of the computation: see [`cycle`].
     ///
     /// # Safety
     ///
@@ -89,15 +78,27 @@ impl Head {
     #[inline(always)]
     pub(super) unsafe fn place(this: NonNull<Self>) -> usize {
         // SAFETY: the caller's promise. Relaxed: see `cycle`.
-        unsafe { Self::place_or_scope(this) }.load(Ordering::Relaxed).addr()
+        unsafe { (*this.as_ptr()).node.instead_of_destination() }.1.load(Ordering::Relaxed).addr()
     }
 
     /// # Safety
     ///
-    /// It has not settled.
+    /// As for `waiters`.
     pub(super) unsafe fn set_place(this: NonNull<Self>, place: usize) {
         // SAFETY: the caller's promise. Relaxed: see `cycle`.
-        unsafe { Self::place_or_scope(this) }.store(ptr::without_provenance_mut(place), Ordering::Relaxed);
+        let (_, word) = unsafe { (*this.as_ptr()).node.instead_of_destination() };
+        word.store(ptr::without_provenance_mut(place), Ordering::Relaxed);
+    }
+
+    /// If there will be no result: the scope, which has the failure. It is where the node is linked to others otherwise, which
+    /// it will not be any more.
+    ///
+    /// # Safety
+    ///
+    /// As for `waiters`.
+    pub(super) unsafe fn failed_scope<'a>(this: NonNull<Self>) -> &'a AtomicPtr<()> {
+        // SAFETY: the caller's promise.
+        unsafe { (*this.as_ptr()).node.link() }
     }
 
     /// Those who wait, one after the other.
@@ -116,7 +117,7 @@ impl Head {
         })
     }
 
-    /// Those who wait; whoever comes later [has to look for a cycle](Self::may_close_cycle).
+    /// Those who wait; whoever comes later has to look for a cycle, too.
     ///
     /// # Safety
     ///
@@ -225,7 +226,11 @@ impl Head {
         // SAFETY: the consumer does not wait yet, so it is the caller's; the rest is his promise.
         unsafe {
             let consumer = (*waiter.as_ptr()).consumer;
-            if let Some(path) = asking.path(consumer, scope, this) {
+            let state = Self::state(this);
+            if state != DONE
+                && state != FAILED
+                && let Some(path) = asking.path(consumer, scope, this)
+            {
                 let mut chain = settle::needed_by(Destination::signal(consumer));
                 scope.fail(|| Error::cycle(chain.next(), path).needed_by(chain));
                 return Asked::Cycle;
@@ -242,7 +247,7 @@ impl Head {
     #[cold]
     pub(super) unsafe fn blame(this: NonNull<Self>, consumer: NonNull<Node>, scope: &Scope) {
         // SAFETY: the handle keeps the node, which keeps the scope of what has failed.
-        let failed = unsafe { &*Self::place_or_scope(this).load(Ordering::Relaxed).cast::<Scope>() };
+        let failed = unsafe { &*Self::failed_scope(this).load(Ordering::Relaxed).cast::<Scope>() };
         scope.fail(|| failed.failure().needed_by(settle::needed_by(Destination::signal(consumer))));
     }
 }

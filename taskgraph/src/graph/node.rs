@@ -49,7 +49,7 @@ pub(crate) struct Node {
     consumer: AtomicPtr<()>,
     slot: AtomicPtr<()>,
     /// In a list: the next node. In a queue: its scope. While it waits: its failed inputs, and at their end its scope if it
-    /// waits for shared results.
+    /// waits for shared results. Of a shared node that has failed: the scope of its computation.
     link: AtomicPtr<()>,
     /// How many inputs have not arrived, and [`FAILED`].
     missing: AtomicU32,
@@ -233,6 +233,7 @@ impl Node {
     pub(super) fn waits_in(&self) -> ScopePtr {
         // Acquire, pairs with the Release of a failed input.
         let mut last = self.link.load(Ordering::Acquire);
+        debug_assert!(!last.is_null(), "a node that waits for a shared result waits in a scope");
         while last.addr() & IS_SCOPE == 0 {
             // SAFETY: the failed inputs of a node stay as long as it waits.
             last = unsafe { (*last.cast::<FailedInput>()).next };
@@ -332,7 +333,7 @@ impl Node {
     /// Whether a node that was made without inputs has [waited](Self::wait_for) for one since, which is in.
     #[inline(always)]
     pub(super) fn has_waited(&self) -> bool {
-        // The last to arrive leaves what it has found.
+        // An only input leaves what it has found, and a failed one leaves its mark.
         self.missing.load(Ordering::Relaxed) != 0
     }
 

@@ -10,7 +10,7 @@
 //! The state is that one word. It says what is there: the graph, a computation that runs, the value, or the failure.
 //! Whoever does not find one of the last two puts itself there and will be told: the node's settling takes the whole
 //! list with one swap. While the computation runs somebody waits for it, with a handle.
-//! A list may bear a mark, that somebody has looked for a [cycle] there.
+//! A list may bear a mark, that somebody has looked for a [cycle](super::cycle) there.
 //!
 //! Handles are counted. The last one drops the value, or takes it: then nobody else can reach it.
 
@@ -166,7 +166,7 @@ impl<T> SharedNode<T> {
             unsafe {
                 scope.as_ref().inherit_failure();
                 // Relaxed: who reads it finds the state before.
-                Head::place_or_scope(shared.cast()).store(scope.as_ptr().cast(), Ordering::Relaxed);
+                Head::failed_scope(shared.cast()).store(scope.as_ptr().cast(), Ordering::Relaxed);
             }
         }
         // AcqRel: Release hands the result to whoever finds the state, Acquire takes the waiters that were put there.
@@ -250,9 +250,9 @@ impl<T> SharedNode<T> {
             let state: *mut Waiter = Head::waiters(shared.cast()).load(Ordering::Relaxed).cast();
             crate::unwind::drop_values(|| match state {
                 DONE => ManuallyDrop::drop(&mut (*at).place.result),
-                FAILED => end_scope(NonNull::new_unchecked(
-                    Head::place_or_scope(shared.cast()).load(Ordering::Relaxed).cast(),
-                )),
+                FAILED => {
+                    end_scope(NonNull::new_unchecked(Head::failed_scope(shared.cast()).load(Ordering::Relaxed).cast()))
+                }
                 _ => ManuallyDrop::drop(&mut (*at).place.held),
             });
             memory::free(shared);

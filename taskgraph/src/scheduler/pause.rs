@@ -16,7 +16,7 @@ use super::Scheduler;
 use super::gate::Gate;
 use super::queues::Found;
 use crate::graph::{self, Home};
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Mutex, lock};
 
 pub(super) struct Aside<N> {
@@ -68,6 +68,8 @@ impl<N> Aside<N> {
         // Release, pairs with the Acquire of whoever looks through it. An exchange, not a store, so that he knows of all who
         // came here since the last one looked.
         self.has_changed.swap(true, Ordering::Release);
+        // Before the look at the gate: see "Why no work is overlooked".
+        fence(Ordering::SeqCst);
     }
 
     /// Whether somebody has to look through it.

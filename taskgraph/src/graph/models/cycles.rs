@@ -1,10 +1,13 @@
 //! What loom checks of cycles: that whoever closes one finds it, and that nobody looks for one where there cannot be any.
 
+use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use loom::thread;
 
 use super::super::cycle;
+use super::super::head::Head;
+use super::super::scope::Scope;
 use super::super::{DC, Shared};
 use super::{Ready, check, start, work};
 
@@ -66,3 +69,32 @@ fn what_is_built_bottom_up_waits_without_a_lock() {
         assert_eq!(outcome.result.lock().unwrap().take().expect("the run has settled").unwrap(), 4);
     });
 }
+
+/// The first to want something moves it behind himself, while he is moved: others have compared with its place before.
+#[test]
+fn what_has_not_started_moves_back_only() {
+    loom::model(|| {
+        let [wants, wanted] = [1, 2].map(|x| DC::new(move || x, ()).shared().into_head());
+        let scope = Scope::of_shared(wants);
+        // SAFETY: the handles are there, and nothing has started.
+        let place_of = |head| unsafe { Head::place(head) };
+        let before = place_of(wanted);
+        assert!(before < place_of(wants), "what is made later comes before");
+        let mover = {
+            let wants = Held(wants);
+            // SAFETY: as above.
+            thread::spawn(move || unsafe { Head::set_place({ wants }.0, before / 2) })
+        };
+        // SAFETY: as above.
+        unsafe { cycle::put_in_order(&scope, wanted) };
+        mover.join().unwrap();
+        assert!(before <= place_of(wanted) && place_of(wants) < place_of(wanted));
+        // SAFETY: each is dropped once.
+        [wants, wanted].into_iter().for_each(|head| drop(unsafe { Shared::<u32>::from_head(head) }));
+    });
+}
+
+struct Held(NonNull<Head>);
+
+// SAFETY: what is shared of it are atomics.
+unsafe impl Send for Held {}
