@@ -186,6 +186,17 @@ fn take_steps(ready: &Ready, steps: usize) {
     }
 }
 
+/// Two threads take steps until nothing is left to be done.
+fn work_on_two_threads(ready: &std::sync::Arc<Ready>) {
+    let thread = {
+        let ready = std::sync::Arc::clone(ready);
+        thread::spawn(move || work(&ready))
+    };
+    work(ready);
+    thread.join().unwrap();
+    work(ready);
+}
+
 /// Checks a graph, made anew for each interleaving, on two threads.
 fn check(graph: fn(&Arc<AtomicUsize>) -> DC<u32>, expected: Result<u32, &'static str>) {
     let mut model = loom::model::Builder::new();
@@ -194,13 +205,7 @@ fn check(graph: fn(&Arc<AtomicUsize>) -> DC<u32>, expected: Result<u32, &'static
         let alive = Arc::new(AtomicUsize::new(0));
         let ready = std::sync::Arc::new(Ready::default());
         let outcome = start(graph(&alive), &ready);
-        let thread = {
-            let ready = std::sync::Arc::clone(&ready);
-            thread::spawn(move || work(&ready))
-        };
-        work(&ready);
-        thread.join().unwrap();
-        work(&ready);
+        work_on_two_threads(&ready);
         let result = outcome.result.lock().unwrap().take().expect("the run has settled");
         match (&result, expected) {
             (Ok(value), Ok(expected)) => assert_eq!(*value, expected),

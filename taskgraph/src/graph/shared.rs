@@ -132,7 +132,7 @@ impl<T> SharedNode<T> {
         // SAFETY: the caller's promise; the graph is moved out before its place serves for the result.
         unsafe {
             let scope = memory::allocate::<Scope>();
-            scope.write(Scope::of_shared(NonNull::new_unchecked(&raw mut (*at).head)));
+            scope.write(Scope::of_shared(shared.cast()));
             scope.as_ref().start_in(cx.scope());
             cx.enter(scope);
             (*at).head.node.wait_for(1);

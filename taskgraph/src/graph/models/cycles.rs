@@ -9,7 +9,7 @@ use super::super::cycle;
 use super::super::head::Head;
 use super::super::scope::Scope;
 use super::super::{DC, Shared};
-use super::{Ready, check, start, work};
+use super::{Ready, check, start, work_on_two_threads};
 
 /// Two shared computations get hold of each other, and close the cycle together.
 #[test]
@@ -58,13 +58,7 @@ fn what_is_built_bottom_up_waits_without_a_lock() {
         let outcome = start(DC::new(|a: u32, b: u32| a + b, (left, right)), &ready);
         // Whoever wants it waits for ever, and loom says so.
         let asking = cycle::lock_asking();
-        let thread = {
-            let ready = std::sync::Arc::clone(&ready);
-            thread::spawn(move || work(&ready))
-        };
-        work(&ready);
-        thread.join().unwrap();
-        work(&ready);
+        work_on_two_threads(&ready);
         drop(asking);
         assert_eq!(outcome.result.lock().unwrap().take().expect("the run has settled").unwrap(), 4);
     });

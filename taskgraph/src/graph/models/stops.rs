@@ -10,7 +10,7 @@ use super::super::call::{Fallible, Value};
 use super::super::delayed::DC;
 use super::super::future::{future, sent};
 use super::super::inside::is_cancelled;
-use super::{Named, Outcome, Ready, start, take_steps, work};
+use super::{Named, Outcome, Ready, start, take_steps, work, work_on_two_threads};
 use crate::error::Error;
 
 fn model(check: fn()) {
@@ -107,13 +107,7 @@ fn who_looks_outwards_and_who_leaves_meanwhile_do_not_wait_for_each_other() {
         );
         // Somebody looks only if something has been stopped.
         start(DC::new(|| 0, ()), &ready).scope.stop();
-        let worker = {
-            let ready = std::sync::Arc::clone(&ready);
-            thread::spawn(move || work(&ready))
-        };
-        work(&ready);
-        worker.join().unwrap();
-        work(&ready);
+        work_on_two_threads(&ready);
         assert_eq!(result(&run).unwrap(), 7);
     });
 }
