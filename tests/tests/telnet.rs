@@ -87,6 +87,9 @@ fn telnet(addr: SocketAddr) -> Option<Screen> {
     let telnet = format!("telnet {} {}", addr.ip(), addr.port());
     let mut screen = Screen::start(Command::new("script").args(["-qec", &telnet, "/dev/null"]));
     screen.expect("Escape character is '^]'.\r\n");
+    // It sets its terminal after it has said that: only an answer tells that keys mean what they should.
+    screen.type_in("get_max_workers\n");
+    screen.expect("4\r\n");
     Some(screen)
 }
 
