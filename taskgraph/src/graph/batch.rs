@@ -110,7 +110,7 @@ impl OpenBatch {
     /// There will be no more children.
     pub(super) fn close(self, cx: &mut Cx<'_>) {
         // SAFETY: the chunk waits for as many inputs as we take back here.
-        let next = match unsafe { Node::forgo_inputs(self.chunk, OPEN - self.len) } {
+        let next = match unsafe { Node::inputs_arrived(self.chunk, OPEN - self.len) } {
             Arrival::StillWaiting => None,
             // SAFETY: all children have arrived, so the chunk is ours.
             Arrival::NowReady => unsafe { Node::step(self.chunk, cx) },

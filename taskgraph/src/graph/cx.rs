@@ -15,6 +15,7 @@ use super::ranked::Rank;
 use super::scope::{Home, Scope, ScopePtr};
 use super::seat::Seat;
 use super::settle;
+use super::tally::Tally;
 
 /// What the graph asks of whoever runs it, off the path that every node takes.
 pub(crate) trait Host {
@@ -44,6 +45,7 @@ pub(crate) struct Cx<'h> {
     pub(super) seat: &'h Seat,
     scope: ScopePtr,
     ready: List,
+    pub(super) tally: Tally,
 }
 
 /// A ready node as queues hold it: it knows its scope.
@@ -100,7 +102,7 @@ impl Queued {
 
 impl<'h> Cx<'h> {
     pub(crate) fn new(host: &'h dyn Host, seat: &'h Seat) -> Self {
-        Self { host, seat, scope: NonNull::dangling(), ready: List::EMPTY }
+        Self { host, seat, scope: NonNull::dangling(), ready: List::EMPTY, tally: Tally::NONE }
     }
 
     /// Takes a node out of a queue.
@@ -125,7 +127,8 @@ impl<'h> Cx<'h> {
     }
 
     /// There is no next step for now.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn rest(&mut self) {
+        self.tell();
         inside::leave();
     }
 
@@ -133,6 +136,8 @@ impl<'h> Cx<'h> {
     #[inline(always)]
     pub(crate) fn step(&mut self, ready: Ready) -> Option<Ready> {
         let node = ready.0;
+        // SAFETY: a ready node is alive, and ours.
+        unsafe { self.tell_before(node) };
         if self.scope().is_stopped() {
             return self.give_up(node);
         }

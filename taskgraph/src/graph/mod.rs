@@ -14,6 +14,7 @@ mod seat;
 mod inside;
 mod cx;
 mod settle;
+mod tally;
 mod doomed;
 mod delayed;
 mod input;

@@ -177,13 +177,22 @@ fn take_steps(ready: &Ready, steps: usize) {
     let mut next = None;
     for _ in 0..steps {
         let queued = || ready.0.lock().unwrap().pop_front();
-        let Some(node) = next.take().or_else(|| queued().map(|queued| cx.take(queued))) else { return };
+        if next.is_none() {
+            next = queued().map(|queued| cx.take(queued));
+        }
+        if next.is_none() {
+            // This may make another node ready.
+            cx.rest();
+            next = queued().map(|queued| cx.take(queued));
+        }
+        let Some(node) = next else { return };
         next = cx.step(node);
         worker.publish(&mut cx);
     }
     if let Some(node) = next {
         ready.0.lock().unwrap().push_back(cx.put_back(node));
     }
+    cx.rest();
 }
 
 /// Two threads take steps until nothing is left to be done.
@@ -230,6 +239,30 @@ fn leaf(value: u32, alive: &Arc<AtomicUsize>) -> DC<Watched> {
 #[test]
 fn both_results_reach_the_consumer() {
     check(|alive| DC::new(|a: Watched, b: Watched| a.get() + b.get(), (leaf(1, alive), leaf(2, alive))), Ok(3));
+}
+
+/// Two on one thread are counted there, and told before it rests.
+#[test]
+fn three_results_reach_the_consumer_whoever_counts_them() {
+    check(
+        |alive| {
+            let sum = |a: Watched, b: Watched, c: Watched| a.get() + b.get() + c.get();
+            DC::new(sum, (leaf(1, alive), leaf(2, alive), leaf(3, alive)))
+        },
+        Ok(6),
+    );
+}
+
+#[test]
+fn a_failure_meets_results_that_are_counted_and_not_told() {
+    check(
+        |alive| {
+            let failing = DC::<Watched>::new(|| -> Result<Watched, &str> { Err("no") }, ());
+            let sum = |a: Watched, b: Watched, c: Watched| a.get() + b.get() + c.get();
+            DC::new(sum, (leaf(1, alive), failing, leaf(3, alive)))
+        },
+        Err("failed: no"),
+    );
 }
 
 #[test]

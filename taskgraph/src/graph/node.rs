@@ -196,8 +196,12 @@ impl Node {
 
     #[inline(always)]
     pub(super) fn destination(&self) -> Destination {
-        let consumer = NonNull::new(self.consumer.load(Ordering::Relaxed).cast());
-        Destination { consumer, slot: self.slot.load(Ordering::Relaxed) }
+        Destination { consumer: self.consumer(), slot: self.slot.load(Ordering::Relaxed) }
+    }
+
+    #[inline(always)]
+    pub(super) fn consumer(&self) -> Option<NonNull<Self>> {
+        NonNull::new(self.consumer.load(Ordering::Relaxed).cast())
     }
 
     /// The words of the destination, for a node that has none.
@@ -247,41 +251,43 @@ impl Node {
         self.missing.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An input has arrived with its value.
+    /// Whether all other inputs have arrived, and with values. Then the last of these need not be counted: nobody else
+    /// counts any more.
+    ///
+    /// # Safety
+    ///
+    /// So many inputs of the node are the caller's, and have not arrived.
+    #[inline(always)]
+    pub(super) unsafe fn misses_only(this: NonNull<Self>, inputs: u32) -> bool {
+        // Acquire, pairs with the Release of the other inputs: whoever makes the node ready sees what they wrote.
+        // SAFETY: the node waits for these inputs, so it is alive until the count says otherwise.
+        unsafe { (*this.as_ptr()).missing.load(Ordering::Acquire) == inputs }
+    }
+
+    /// Inputs have arrived with their values, or are not inputs any more, which is the same.
     ///
     /// The node may be gone when this returns, so it is not held by reference.
     ///
     /// # Safety
     ///
-    /// The input belongs to the node, and has not arrived before.
+    /// As for [`misses_only`](Self::misses_only); now they have arrived.
     #[inline(always)]
-    pub(super) unsafe fn input_arrived(this: NonNull<Self>) -> Arrival {
-        // SAFETY: the node waits for this input, so it is alive until the count says otherwise.
-        let missing = unsafe { &(*this.as_ptr()).missing };
-        // Acquire, pairs with the Release of the other inputs: whoever makes the node ready sees what they wrote.
-        // The last one needs no read-modify-write, for nobody else counts any more.
-        if missing.load(Ordering::Acquire) == 1 {
-            return Arrival::NowReady;
+    pub(super) unsafe fn inputs_arrived(this: NonNull<Self>, inputs: u32) -> Arrival {
+        // SAFETY: as above.
+        unsafe {
+            if Self::misses_only(this, inputs) {
+                return Arrival::NowReady;
+            }
+            // AcqRel: Release hands our values to the last arrival, Acquire takes the others' if that is us.
+            arrival((*this.as_ptr()).missing.fetch_sub(inputs, Ordering::AcqRel), inputs)
         }
-        // AcqRel: Release hands our value to the last arrival, Acquire takes the others' if that is us.
-        arrival(missing.fetch_sub(1, Ordering::AcqRel), 1)
-    }
-
-    /// The node has this many fewer inputs than said so far; the same as if they had arrived.
-    ///
-    /// # Safety
-    ///
-    /// As for [`input_arrived`](Self::input_arrived).
-    pub(super) unsafe fn forgo_inputs(this: NonNull<Self>, inputs: u32) -> Arrival {
-        // SAFETY: as above. AcqRel: as above.
-        arrival(unsafe { &(*this.as_ptr()).missing }.fetch_sub(inputs, Ordering::AcqRel), inputs)
     }
 
     /// An input has arrived as a failure; `slot` is the place that stays empty, if it has one.
     ///
     /// # Safety
     ///
-    /// As for [`input_arrived`](Self::input_arrived).
+    /// The input belongs to the node, and has not arrived before.
     #[cold]
     pub(super) unsafe fn input_failed(this: NonNull<Self>, slot: *mut ()) -> Arrival {
         if !slot.is_null() {
@@ -290,7 +296,7 @@ impl Node {
         }
         // SAFETY: as above.
         let missing = unsafe { &(*this.as_ptr()).missing };
-        // AcqRel: as in `input_arrived`; Release also hands over the entry just made.
+        // AcqRel: as in `inputs_arrived`; Release also hands over the entry just made.
         let before = missing.fetch_update(Ordering::AcqRel, Ordering::Acquire, |missing| Some((missing | FAILED) - 1));
         match arrival(before.expect("the mark is always made"), 1) {
             Arrival::StillWaiting => Arrival::StillWaiting,

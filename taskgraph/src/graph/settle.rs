@@ -37,12 +37,8 @@ pub(super) unsafe fn deliver<T>(to: Destination, value: T, cx: &mut Cx<'_>) -> O
 #[inline(always)]
 pub(super) unsafe fn arrive(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
     let consumer = to.consumer.expect("a node that is stepped has a consumer");
-    // SAFETY: the consumer waits for this arrival, so it is alive.
-    match unsafe { Node::input_arrived(consumer) } {
-        Arrival::NowReady => Some(Ready(consumer)),
-        Arrival::StillWaiting => None,
-        Arrival::NowFailed => abandon(consumer, cx),
-    }
+    // SAFETY: the caller's promise.
+    unsafe { cx.arrive(consumer) }
 }
 
 /// A task whose result would have gone to `to` has failed: its scope keeps the first failure, and stops.
@@ -102,7 +98,7 @@ fn climb(mut abandoned: Abandoned, cx: &mut Cx<'_>) -> Option<Ready> {
         let consumer = to.consumer?;
         // SAFETY: the consumer waits for this arrival, so it is alive.
         let arrival =
-            unsafe { if failed { Node::input_failed(consumer, to.slot) } else { Node::input_arrived(consumer) } };
+            unsafe { if failed { Node::input_failed(consumer, to.slot) } else { Node::inputs_arrived(consumer, 1) } };
         match arrival {
             Arrival::StillWaiting => return None,
             Arrival::NowReady => return Some(Ready(consumer)),

@@ -186,7 +186,7 @@ impl<T> SharedNode<T> {
             // SAFETY: each is told once, here.
             let arrival = unsafe {
                 if state == DONE {
-                    Node::input_arrived(consumer)
+                    Node::inputs_arrived(consumer, 1)
                 } else {
                     Head::blame(shared.cast(), consumer, waiting);
                     Node::input_failed(consumer, ptr::null_mut())

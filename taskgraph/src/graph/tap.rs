@@ -157,7 +157,7 @@ impl Asking<'_, '_> {
         // SAFETY: the caller's promise.
         unsafe {
             match asked {
-                Asked::Done => Node::input_arrived(self.node),
+                Asked::Done => Node::inputs_arrived(self.node, 1),
                 Asked::Failed => {
                     Head::blame(head, self.node, self.cx.scope());
                     Node::input_failed(self.node, ptr::null_mut())
