@@ -18,7 +18,7 @@
 //! | the last two, of a shared node | see [`head`](super::head) | |
 //! | `link` | the owner of the list that the node is in; while it waits, its failing inputs (atomically) | the same; who looks for its scope |
 //! | `missing` | the constructor; its owner while no input is out; its inputs, once each (atomically) | its inputs |
-//! | `users` | whoever has a handle on a shared node (atomically); the constructor of a starter | the same; workers |
+//! | `users` | whoever has a handle on a shared node (atomically); the constructor of a starter; who brings shared results | the same; workers |
 //!
 //! What always holds:
 //!
@@ -53,7 +53,7 @@ pub(crate) struct Node {
     link: AtomicPtr<()>,
     /// How many inputs have not arrived, and [`FAILED`].
     missing: AtomicU32,
-    /// How many handles there are on a shared node. Here is room that would be empty.
+    /// How many handles there are on a shared node. Who has brought a shared result, of a node that waits for some.
     users: AtomicU32,
 }
 
@@ -281,6 +281,31 @@ impl Node {
             // AcqRel: Release hands our values to the last arrival, Acquire takes the others' if that is us.
             arrival((*this.as_ptr()).missing.fetch_sub(inputs, Ordering::AcqRel), inputs)
         }
+    }
+
+    /// A shared result among the inputs has arrived; `bearer` is the worker that brings it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`inputs_arrived`](Self::inputs_arrived).
+    #[inline(always)]
+    pub(super) unsafe fn input_brought(this: NonNull<Self>, bearer: u32) -> Arrival {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if Self::misses_only(this, 1) {
+                return Arrival::NowReady;
+            }
+            // Relaxed: only a hint.
+            this.as_ref().users.store(bearer, Ordering::Relaxed);
+            Self::inputs_arrived(this, 1)
+        }
+    }
+
+    /// Whether this worker has brought the last shared result but one, so that its cache has something of the node. Only for
+    /// the owner.
+    #[inline(always)]
+    pub(super) fn is_near(&self, bearer: u32) -> bool {
+        self.users.load(Ordering::Relaxed) == bearer
     }
 
     /// An input has arrived as a failure; `slot` is the place that stays empty, if it has one.

@@ -142,7 +142,8 @@ impl<T> SharedNode<T> {
         }
     }
 
-    /// Tells everybody who waits. One of those who became ready goes on here, the others are queued.
+    /// Tells everybody who waits. One of those who became ready goes on here, if possible one of which this worker has brought
+    /// another input as well; the others are queued.
     ///
     /// # Safety
     ///
@@ -172,41 +173,45 @@ impl<T> SharedNode<T> {
         // AcqRel: Release hands the result to whoever finds the state, Acquire takes the waiters that were put there.
         // SAFETY: somebody waits, and so has a handle. From here on each who has not been told keeps the node alive.
         let mut next: *mut Waiter = unsafe { Head::waiters(shared.cast()) }.swap(state.cast(), Ordering::AcqRel).cast();
+        let bearer = cx.seat.bearer();
         let mut ready: Option<(Ready, ScopePtr)> = None;
         // SAFETY: a waiter that was not told is part of a node that waits.
         while let Some(waiter) = unsafe { first_waiter(next).as_ref() } {
-            // SAFETY: as above.
-            let (consumer, scope) = (waiter.consumer, unsafe { waiter.scope() });
+            let consumer = waiter.consumer;
             next = waiter.next.get();
-            // SAFETY: the consumer waits, so its scope does.
-            let waiting = unsafe { scope.as_ref() };
-            // Of another runtime, it may be gone as soon as it is told.
-            let home =
-                (waiting.run_ptr() != run && !cx.host.is_home(waiting.home())).then(|| Arc::clone(waiting.home()));
             // SAFETY: each is told once, here.
             let arrival = unsafe {
                 if state == DONE {
-                    Node::inputs_arrived(consumer, 1)
+                    Node::input_brought(consumer, bearer)
                 } else {
-                    Head::blame(shared.cast(), consumer, waiting);
+                    Head::blame(shared.cast(), consumer, waiter.scope().as_ref());
                     Node::input_failed(consumer, ptr::null_mut())
                 }
             };
-            let next = match arrival {
-                Arrival::StillWaiting => continue,
-                Arrival::NowReady => Ready(consumer),
-                // SAFETY: its inputs are all in, so the consumer is ours.
-                Arrival::NowFailed => unsafe { doomed(consumer) },
-            };
-            if let Some(home) = home {
-                home.inject(Queued::new(next, scope));
-            } else if ready.is_none() {
-                ready = Some((next, scope));
-            } else {
-                cx.enter(scope);
-                // SAFETY: the node is ready, and ours.
-                cx.add_ready(unsafe { List::of(next.0) });
+            if arrival == Arrival::StillWaiting {
+                continue;
             }
+            // SAFETY: its inputs are all in, so the consumer is ours.
+            let (scope, next) = unsafe {
+                let scope = waiter.scope();
+                (scope, if arrival == Arrival::NowReady { Ready(consumer) } else { doomed(consumer) })
+            };
+            // SAFETY: the scope outlives its nodes.
+            let waiting = unsafe { scope.as_ref() };
+            if waiting.run_ptr() != run && !cx.host.is_home(waiting.home()) {
+                // As soon as it is queued, its run may be over.
+                let home = Arc::clone(waiting.home());
+                home.inject(Queued::new(next, scope));
+                continue;
+            }
+            let Some(other) = ready.replace((next, scope)) else { continue };
+            // SAFETY: both are ready, and ours.
+            let is_other_nearer = unsafe { other.0.0.as_ref().is_near(bearer) || !consumer.as_ref().is_near(bearer) };
+            let left = if is_other_nearer { ready.replace(other) } else { Some(other) };
+            let (left, scope) = left.expect("there are two");
+            cx.enter(scope);
+            // SAFETY: as above.
+            cx.add_ready(unsafe { List::of(left.0) });
         }
         let (ready, scope) = ready?;
         cx.enter(scope);
