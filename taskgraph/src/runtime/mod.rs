@@ -63,6 +63,8 @@ struct Live {
     runs: BTreeMap<u64, Arc<dyn Cancel>>,
     last_id: u64,
     takes_no_more: bool,
+    /// Whether somebody waits until there are none; telling one that does not would still cost a system call.
+    are_awaited: bool,
 }
 
 impl Runtime {
@@ -367,8 +369,11 @@ impl Core {
         live.runs.remove(&id);
         if live.runs.is_empty() {
             self.scheduler.set_has_runs(false);
+            let are_awaited = live.are_awaited;
             drop(live);
-            self.none_live.notify_all();
+            if are_awaited {
+                self.none_live.notify_all();
+            }
             graph::trim();
         }
     }
@@ -384,6 +389,7 @@ impl Core {
 
     fn wait_for_runs(&self) {
         let mut live = lock(&self.live);
+        live.are_awaited = true;
         while !live.runs.is_empty() {
             live = self.none_live.wait(live).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
