@@ -1,7 +1,7 @@
 //! Runs and runtimes that meet: in a shared result, in a task that blocks, and when one of them ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -229,5 +229,63 @@ fn tasks_that_block_do_not_let_a_generator_run_ahead() {
         assert_eq!(runtime(1).run(generator(other)).unwrap().len(), 200);
         let ahead = AHEAD.load(Ordering::SeqCst);
         assert!(ahead < 100, "{ahead} of 200 were in flight at once");
+    });
+}
+
+/// A generator is as far ahead as it may be, and waits. Then some of its children come to their ends one after the other, one
+/// of them as a failure, and their worker has nothing else to do when it tells of that: the generator goes on, to be given up.
+#[test]
+fn a_failure_among_children_is_told_to_a_generator_that_waits() {
+    /// A generator is no more ahead than that.
+    const IN_FLIGHT_MAX: u64 = 16_384;
+    const LATER: u64 = IN_FLIGHT_MAX - 24;
+    const FAILING: u64 = LATER + 3;
+    const LAST: u64 = LATER + 8;
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    static ENDED: AtomicU64 = AtomicU64::new(0);
+
+    struct Needs([Shared<u64>; 3]);
+
+    #[delayed]
+    fn many(needs: Needs) -> Vec<u64> {
+        for i in 0..2 * IN_FLIGHT_MAX {
+            let shared = &needs.0[if i < LATER {
+                0
+            } else if i < LAST {
+                1
+            } else {
+                2
+            }];
+            MADE.fetch_add(1, Ordering::SeqCst);
+            let child = move |x: u64| {
+                ENDED.fetch_add(1, Ordering::SeqCst);
+                if i == FAILING { Err("a child has failed") } else { Ok(x) }
+            };
+            yield_!(DC::new(child, (shared.clone(),)));
+        }
+    }
+
+    wait::ends(|| {
+        let (one, other) = (runtime(1), runtime(4));
+        let gates = [(); 3].map(|()| {
+            let (shared, started, go) = gated();
+            other.spawn(shared.dc()).detach();
+            started();
+            (shared, go)
+        });
+        let [(first, go_first), (second, go_second), (third, go_third)] = gates;
+        // Its result comes on the generator's own worker, to several children at once.
+        let second = DC::new(|x: u64| x, (second,)).shared();
+        let run = one.spawn(many(Needs([first, second, third])));
+        wait::until(|| IN_FLIGHT_MAX <= MADE.load(Ordering::SeqCst));
+        thread::sleep(Duration::from_millis(50));
+        go_first();
+        wait::until(|| ENDED.load(Ordering::SeqCst) == LATER);
+        go_second();
+        wait::until(|| LATER < ENDED.load(Ordering::SeqCst));
+        thread::sleep(Duration::from_millis(50));
+        go_third();
+        let error = run.join().unwrap_err();
+        assert!(error.to_string().contains("a child has failed"), "{error}");
     });
 }

@@ -108,6 +108,7 @@ impl<'h> Cx<'h> {
     /// Takes a node out of a queue.
     #[inline(always)]
     pub(crate) fn take(&mut self, queued: Queued) -> Ready {
+        debug_assert!(self.ready.is_empty(), "what is ready belongs to the scope before");
         // SAFETY: a queued node is alive, and now ours.
         self.scope = unsafe { queued.0.as_ref() }.scope();
         inside::enter(self.scope);
@@ -126,10 +127,10 @@ impl<'h> Cx<'h> {
         Queued::new(ready, self.scope)
     }
 
-    /// There is no next step for now.
+    /// There is no next step for now. What this worker has not told is told; nodes may be given up for that, or queued.
     pub(crate) fn rest(&mut self) {
         self.tell();
-        inside::leave();
+        self.leave();
     }
 
     /// Takes the step of a node that the last step returned, or that was just taken out of a queue.
@@ -182,7 +183,7 @@ impl<'h> Cx<'h> {
         inside::enter(scope);
     }
 
-    /// The scope is about to go. Nothing of it is left, and the next node will say its own.
+    /// Nothing of the scope is left to be done here; it may go. The next node will say its own.
     #[inline(always)]
     pub(super) fn leave(&mut self) {
         debug_assert!(self.ready.is_empty(), "what is ready belongs to the scope");

@@ -17,7 +17,7 @@
 //! | `origin`, `consumer`, `slot` | the constructor; whoever attaches the node, before anything below it can run | the one that settles it; an error's trace |
 //! | the last two, of a shared node | see [`head`](super::head) | |
 //! | `link` | the owner of the list that the node is in; while it waits, its failing inputs (atomically) | the same; who looks for its scope |
-//! | `missing` | the constructor; its owner while no input is out; its inputs, once each (atomically) | its inputs |
+//! | `missing` | the constructor; its owner while no input is out; its inputs, once each, alone or [together](super::tally) (atomically) | its inputs |
 //! | `users` | whoever has a handle on a shared node (atomically); the constructor of a starter; who brings shared results | the same; workers |
 //!
 //! What always holds:
@@ -51,7 +51,7 @@ pub(crate) struct Node {
     /// In a list: the next node. In a queue: its scope. While it waits: its failed inputs, and at their end its scope if it
     /// waits for shared results. Of a shared node that has failed: the scope of its computation.
     link: AtomicPtr<()>,
-    /// How many inputs have not arrived, and [`FAILED`].
+    /// How many inputs have not been counted, and [`FAILED`].
     missing: AtomicU32,
     /// How many handles there are on a shared node. Who has brought a shared result, of a node that waits for some.
     users: AtomicU32,
@@ -199,6 +199,7 @@ impl Node {
         Destination { consumer: self.consumer(), slot: self.slot.load(Ordering::Relaxed) }
     }
 
+    /// Of a shared node that is alive it is no node, but something to compare.
     #[inline(always)]
     pub(super) fn consumer(&self) -> Option<NonNull<Self>> {
         NonNull::new(self.consumer.load(Ordering::Relaxed).cast())
@@ -251,8 +252,7 @@ impl Node {
         self.missing.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether all other inputs have arrived, and with values. Then the last of these need not be counted: nobody else
-    /// counts any more.
+    /// Whether all other inputs have arrived, and with values. Then these need not be counted: nobody else counts any more.
     ///
     /// # Safety
     ///
@@ -301,8 +301,8 @@ impl Node {
         }
     }
 
-    /// Whether this worker has brought the last shared result but one, so that its cache has something of the node. Only for
-    /// the owner.
+    /// Whether this worker has brought another shared result before the last, as far as is known, so that its cache has
+    /// something of the node. Only for the owner.
     #[inline(always)]
     pub(super) fn is_near(&self, bearer: u32) -> bool {
         self.users.load(Ordering::Relaxed) == bearer

@@ -46,11 +46,13 @@ impl Seat {
         }
     }
 
-    /// A number for the worker, different from those of most others, and from what else is where such numbers are kept.
+    /// A number for the worker, different from those of most others, and from what is in a node that nobody has brought
+    /// anything to.
     #[inline(always)]
     pub(super) fn bearer(&self) -> u32 {
         const BITS: u32 = 24;
-        (ptr::from_ref(self).addr() / align_of::<Self>()) as u32 & ((1 << BITS) - 1)
+        let place = ptr::from_ref(self).addr() / align_of::<Self>();
+        1 << BITS | place as u32 & ((1 << BITS) - 1)
     }
 
     /// A worker is about to run the body of a task.

@@ -7,6 +7,9 @@
 //! So a worker keeps a *tally* for one node at most, and only while the step it takes is that of an input of this node.
 //! Before any other step, and before it rests, it tells. What others see until then is a node that misses some inputs which
 //! have arrived: it lives, and so does its scope.
+//!
+//! A step may take another one by itself (a task that starts what it asks for, a body that closes its batch), for which
+//! nothing is told first. It must not run a user's code after that, unless it is that of an input which is still out.
 
 use std::ptr::NonNull;
 
@@ -41,7 +44,7 @@ impl Cx<'_> {
             return Some(Ready(node));
         }
         if self.tally.node != Some(node) {
-            self.tell();
+            self.tell_aside();
             self.tally = Tally { node: Some(node), inputs: 1, scope: self.scope_ptr() };
             return None;
         }
@@ -61,40 +64,55 @@ impl Cx<'_> {
     /// `next` is alive, and the caller's.
     #[inline(always)]
     pub(super) unsafe fn tell_before(&mut self, next: NonNull<Node>) {
+        // Of a shared node it is something else, which no node's address is.
         // SAFETY: the caller's promise.
         if self.tally.node.is_some() && unsafe { next.as_ref() }.consumer() != self.tally.node {
-            self.tell();
+            self.tell_aside();
         }
     }
 
-    /// Tells the node of the tally, if there is one. If it becomes ready, others see it now.
-    #[inline(always)]
-    pub(super) fn tell(&mut self) {
-        if let Some(node) = self.tally.node.take() {
-            self.tell_node(node);
-        }
-    }
-
+    /// As [`tell`](Self::tell), but stays in the scope of the step that comes next or is under way.
     #[inline(never)]
-    fn tell_node(&mut self, node: NonNull<Node>) {
+    fn tell_aside(&mut self) {
+        if let Some((node, arrival)) = self.count() {
+            self.end_wait_aside(node, arrival);
+        }
+    }
+
+    /// Tells the node of the tally, if there is one. If something becomes ready by that others see it now, and what this worker
+    /// does next is of another scope.
+    pub(super) fn tell(&mut self) {
+        if let Some((node, arrival)) = self.count() {
+            self.end_wait(node, arrival);
+        }
+    }
+
+    /// The node of the tally, if it waits no more.
+    #[inline(always)]
+    fn count(&mut self) -> Option<(NonNull<Node>, Arrival)> {
+        let node = self.tally.node.take()?;
         // SAFETY: these inputs belong to the node, which has not been told of them.
-        let ready = match unsafe { Node::inputs_arrived(node, self.tally.inputs) } {
-            Arrival::StillWaiting => return,
-            Arrival::NowReady => Some(Ready(node)),
-            Arrival::NowFailed => None,
-        };
-        self.show(node, ready);
+        let arrival = unsafe { Node::inputs_arrived(node, self.tally.inputs) };
+        (arrival != Arrival::StillWaiting).then_some((node, arrival))
     }
 
     #[cold]
-    fn show(&mut self, node: NonNull<Node>, ready: Option<Ready>) {
+    #[inline(never)]
+    fn end_wait_aside(&mut self, node: NonNull<Node>, arrival: Arrival) {
         let scope = self.scope_ptr();
-        self.enter(self.tally.scope);
-        if let Some(Ready(ready)) = ready.or_else(|| settle::abandon(node, self)) {
-            // SAFETY: the node is ready, and ours.
-            self.add_ready(unsafe { List::of(ready) });
-            self.publish();
-        }
+        self.end_wait(node, arrival);
         self.enter(scope);
+    }
+
+    #[cold]
+    fn end_wait(&mut self, node: NonNull<Node>, arrival: Arrival) {
+        self.enter(self.tally.scope);
+        let ready = if arrival == Arrival::NowReady { Some(Ready(node)) } else { settle::abandon(node, self) };
+        if let Some(ready) = ready {
+            // SAFETY: the node is ready, and ours.
+            self.add_ready(unsafe { List::of(ready.0) });
+        }
+        // Giving up may have left more.
+        self.publish();
     }
 }
