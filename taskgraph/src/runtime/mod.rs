@@ -63,8 +63,6 @@ struct Live {
     runs: BTreeMap<u64, Arc<dyn Cancel>>,
     last_id: u64,
     takes_no_more: bool,
-    /// Whether somebody waits until there are none; telling one that does not would still cost a system call.
-    are_awaited: bool,
 }
 
 impl Runtime {
@@ -369,9 +367,10 @@ impl Core {
         live.runs.remove(&id);
         if live.runs.is_empty() {
             self.scheduler.set_has_runs(false);
-            let are_awaited = live.are_awaited;
+            // Nobody waits for that before, and telling nobody would still cost a system call.
+            let is_awaited = live.takes_no_more;
             drop(live);
-            if are_awaited {
+            if is_awaited {
                 self.none_live.notify_all();
             }
             graph::trim();
@@ -387,9 +386,10 @@ impl Core {
         }
     }
 
+    /// Once no more are [taken](Self::take_no_more_runs).
     fn wait_for_runs(&self) {
         let mut live = lock(&self.live);
-        live.are_awaited = true;
+        debug_assert!(live.takes_no_more, "only then the end is told");
         while !live.runs.is_empty() {
             live = self.none_live.wait(live).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
