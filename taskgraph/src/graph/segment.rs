@@ -49,12 +49,15 @@ impl<T> Segment<T> {
         self.slots.capacity()
     }
 
-    /// The place of result `i`, which is below the capacity.
+    /// The place of result `i`, which is below the capacity. It is fetched into the cache meanwhile: the fence of the next
+    /// pop waits for what was written to a line that is not there.
     #[inline(always)]
     pub(super) fn slot(&mut self, i: usize) -> *mut Slot<T> {
         debug_assert!(i < self.slots.capacity(), "a segment has this many slots");
         // SAFETY: in bounds.
-        unsafe { self.slots.as_mut_ptr().add(i) }
+        let slot = unsafe { self.slots.as_mut_ptr().add(i) };
+        fetch(slot);
+        slot
     }
 
     /// The results.
@@ -144,4 +147,16 @@ impl<T> Drop for Children<T> {
             }
         }
     }
+}
+
+#[inline(always)]
+fn fetch<T>(place: *mut T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: a hint, for whatever address.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(place.cast_const().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
