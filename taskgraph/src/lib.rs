@@ -28,6 +28,8 @@
 #[forbid(unsafe_code)]
 mod sync;
 #[forbid(unsafe_code)]
+mod barrier;
+#[forbid(unsafe_code)]
 mod unwind;
 #[forbid(unsafe_code)]
 mod weak_list;

@@ -31,9 +31,9 @@ use super::settle::{self, Why};
 use crate::unwind;
 
 /// So many children change hands together: more gain nothing.
-const CHUNK_LEN_MAX: usize = 32;
+const CHUNK_LEN_MAX: usize = 64;
 /// Chunks that are made at once: with more, what is made would leave the cache before it is used.
-const CHUNKS_MAX: usize = 16;
+const CHUNKS_MAX: usize = 8;
 /// Smaller chunks cost more than they balance.
 const CHUNK_LEN_MIN: usize = 8;
 

@@ -71,6 +71,10 @@ impl Queued {
         Self(ready.0)
     }
 
+    pub(super) fn into_node(self) -> NonNull<Node> {
+        self.0
+    }
+
     /// The priority of a node that is to be put among the ranks; told once.
     #[inline(always)]
     pub(crate) fn take_rank(&self) -> Option<i32> {

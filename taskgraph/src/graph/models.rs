@@ -3,6 +3,7 @@
 //! The values are cells that loom watches: reading one without having been told of the write is an error.
 
 mod cycles;
+mod deques;
 mod stops;
 
 use std::any::Any;

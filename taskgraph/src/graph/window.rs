@@ -15,7 +15,7 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 /// Longer slices gain nothing.
 pub(super) const SLICE_LEN_MAX: u32 = 256;
 /// So many children are worth changing hands.
-const BATCH_LEN_MAX: u32 = 32;
+const BATCH_LEN_MAX: u32 = 64;
 /// How many children the first slice has: few, for they may be heavy, but most generators should need no second one to
 /// find out.
 const FIRST_SLICE_LEN: u32 = 8;

@@ -15,10 +15,8 @@
 //!    next one if there is more.
 //!
 //! Between 1 and 2 stands the classic race: the one writes a queue and reads the gate, the other writes the gate and
-//! reads the queues; each could miss the other. From outside both sides pay for a fence. A worker that queues a node
-//! does not ([`light_barrier`]): it would cost every node. Its counterpart waits instead, between its write and its
-//! read, for longer than a store takes to leave a core ([`heavy_barrier`]). Were even that too short, the node would
-//! still not be lost: the worker that queued it takes it after its current step.
+//! reads the queues; each could miss the other. From outside both sides pay for a fence. A worker that queues a node has the
+//! [light half](barrier::light) of a barrier, for a fence would cost every node; one that goes idle has the heavy half.
 
 mod gate;
 mod nap;
@@ -29,7 +27,6 @@ mod pool;
 mod watch;
 mod worker;
 
-use std::hint;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -248,33 +245,6 @@ pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
     seat.set_waiting(false);
     scheduler.blocked.fetch_sub(1, Ordering::Relaxed);
     result
-}
-
-/// Orders what this thread has queued before its next look at the gate, as far as that is free.
-///
-/// It keeps the compiler from moving one across the other; for the rest, see [`heavy_barrier`]. The model checker
-/// knows no time, so for it this is a fence.
-#[inline(always)]
-fn light_barrier() {
-    #[cfg(taskgraph_loom)]
-    fence(Ordering::SeqCst);
-    #[cfg(not(taskgraph_loom))]
-    std::sync::atomic::compiler_fence(Ordering::SeqCst);
-}
-
-/// Waits until what other cores have written before is visible here: the other half of [`light_barrier`].
-///
-/// The fence orders our own accesses. Stores of other cores wait in their store buffers for some hundred nanoseconds
-/// at most, and an interrupted core drains its own; the pauses take a few microseconds. It runs once for each worker
-/// that goes idle.
-fn heavy_barrier() {
-    const PAUSES: u32 = 128;
-    fence(Ordering::SeqCst);
-    if !cfg!(taskgraph_loom) {
-        for _ in 0..PAUSES {
-            hint::spin_loop();
-        }
-    }
 }
 
 #[cfg(all(test, taskgraph_loom))]

@@ -7,11 +7,12 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 use loom::thread;
 
+use super::CallDue;
 use super::gate::Gate;
 use super::nap::Nap;
 use super::pause::Aside;
 use super::ranks::Ranks;
-use super::{CallDue, heavy_barrier, light_barrier};
+use crate::barrier;
 
 /// Counts who is inside, and that there are never too many.
 struct Inside(AtomicUsize);
@@ -80,7 +81,7 @@ fn a_returning_task_gets_the_place_that_a_worker_leaves() {
 /// A worker goes idle while another one queues a node: one of them notices the other.
 #[test]
 fn a_push_and_a_worker_that_goes_idle_do_not_miss_each_other() {
-    going_idle(light_barrier);
+    going_idle(barrier::light);
 }
 
 /// The same for a node that comes from outside.
@@ -101,7 +102,7 @@ fn going_idle(barrier: fn()) {
             let (gate, queued) = (Arc::clone(&gate), Arc::clone(&queued));
             thread::spawn(move || {
                 drop(gate.resume(idle));
-                heavy_barrier();
+                barrier::heavy();
                 0 < queued.load(Ordering::Relaxed) && gate.try_enter().map(std::mem::forget).is_some()
             })
         };
@@ -154,7 +155,7 @@ fn a_ranked_node_and_a_worker_that_goes_idle_do_not_miss_each_other() {
             let idler = thread::spawn(move || {
                 let (gate, ranks) = &*other;
                 drop(gate.resume(idle));
-                heavy_barrier();
+                barrier::heavy();
                 !ranks.is_empty() && gate.try_enter().map(std::mem::forget).is_some()
             });
             let (gate, ranks) = &*shared;
@@ -228,7 +229,7 @@ fn what_stops_while_it_is_put_aside_is_given_up() {
         let look_through = || aside.take_changed().is_some_and(|nodes| nodes.into_iter().any(put));
         let mut is_given_up = put(());
         drop(gate.resume(permit));
-        heavy_barrier();
+        barrier::heavy();
         if !is_given_up && aside.has_changed() {
             is_given_up = look_through();
         }

@@ -4,16 +4,17 @@
 //! live small, a thief gets the largest part of the graph that is left. A deque is claimed by one worker at a time; what
 //! a worker leaves in its deque when it goes is for the others to steal, or for whoever claims the deque next.
 //!
-//! The deques are `crossbeam-deque`'s, which is named here and nowhere else.
+//! The injectors are `crossbeam-deque`'s, which is named here and nowhere else. The deques are the graph's own
+//! ([`Deque`]): it knows whose its nodes are.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+use crossbeam_deque::{Injector, Steal as Injected};
 
 use super::gate::Gate;
 use super::ranks::Ranks;
-use crate::graph::{Queued, Seat};
+use crate::graph::{Deque, Queued, Seat, Steal, Stealer};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
@@ -29,19 +30,19 @@ pub(crate) struct Queues {
 }
 
 struct Deques {
-    unclaimed: Vec<(usize, Worker<Queued>)>,
+    unclaimed: Vec<(usize, Deque)>,
     /// One for each.
     seats: Vec<Arc<Seat>>,
-    stealers: Arc<[Stealer<Queued>]>,
+    stealers: Arc<[Stealer]>,
 }
 
 /// A worker's own deque, and its view of the others. [Released](Self::release) when the worker goes.
 pub(crate) struct Claim<'q> {
     queues: &'q Queues,
     worker_idx: usize,
-    own: Worker<Queued>,
+    own: Deque,
     seat: Arc<Seat>,
-    stealers: RefCell<Arc<[Stealer<Queued>]>>,
+    stealers: RefCell<Arc<[Stealer]>>,
 }
 
 /// A node that a worker has found.
@@ -88,7 +89,7 @@ impl Queues {
     pub(crate) fn claim(&self) -> Claim<'_> {
         let mut deques = lock(&self.deques);
         let (worker_idx, own) = deques.unclaimed.pop().unwrap_or_else(|| {
-            let own = Worker::new_lifo();
+            let own = Deque::new();
             let worker_idx = deques.stealers.len();
             deques.seats.push(Arc::new(Seat::new()));
             deques.stealers = deques.stealers.iter().cloned().chain([own.stealer()]).collect();
@@ -154,12 +155,8 @@ impl Claim<'_> {
         let stealers = self.stealers.borrow();
         let (before, from) = stealers.split_at(self.worker_idx);
         for victim in from[1..].iter().chain(before) {
-            loop {
-                match victim.steal() {
-                    Steal::Success(node) => return Some(node),
-                    Steal::Empty => break,
-                    Steal::Retry => {}
-                }
+            if let Steal::Taken(node) = victim.steal() {
+                return Some(node);
             }
         }
         self.take_spare()
@@ -180,8 +177,14 @@ impl Claim<'_> {
         self.queues.ranks.take_patient().map(|(node, priority)| Found { node, priority })
     }
 
+    /// Now and then: see [`Deque::calm_down`].
+    pub(crate) fn calm_down(&self, patience: u32) {
+        self.own.calm_down(patience);
+    }
+
     /// Leaves the deque to the next worker.
     pub(crate) fn release(self) {
+        self.own.shrink();
         self.seat.leave();
         lock(&self.queues.deques).unclaimed.push((self.worker_idx, self.own));
     }
@@ -195,9 +198,9 @@ fn take(injector: &Injector<Queued>) -> Option<Queued> {
     }
     loop {
         match injector.steal() {
-            Steal::Success(node) => return Some(node),
-            Steal::Empty => return None,
-            Steal::Retry => {}
+            Injected::Success(node) => return Some(node),
+            Injected::Empty => return None,
+            Injected::Retry => {}
         }
     }
 }

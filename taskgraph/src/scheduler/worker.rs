@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::Scheduler;
 use super::gate::{Gate, Permit, State};
 use super::queues::{Claim, Found};
+use crate::barrier;
 use crate::graph::{self, Cx, Host, Queued, Ready, Seat};
 use crate::sync::atomic::Ordering;
 
@@ -26,6 +27,9 @@ const PAUSES_MAX: u32 = 32;
 /// After so many steps a worker looks for work from outside, so that a run from there has its turn: often enough for
 /// people, and too seldom to be felt.
 const STEPS_IN_A_ROW: u32 = 256;
+/// A deque that nobody has stolen from for so many times as many steps, for each worker there may be, needs no fence: what it
+/// saves by then is worth what the next thief pays, who interrupts all of them.
+const CALM_AFTER: u32 = 4;
 
 thread_local! {
     /// The scheduler whose worker this thread is, while it is one.
@@ -237,7 +241,7 @@ impl<'s> Worker<'s> {
             self.queue_ready(cx);
             self.put_back(next, cx);
         }
-        super::light_barrier();
+        barrier::light();
         if self.gate.state().wants_worker() {
             self.scheduler.call_worker();
         }
@@ -265,6 +269,7 @@ impl<'s> Worker<'s> {
     /// Goes on with a node from outside, or with a spare one, if there is one; what was at hand waits in our queue.
     #[cold]
     fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+        self.queues.calm_down(CALM_AFTER * self.gate.state().max() as u32);
         if self.gate.state().is_urgent() {
             return next;
         }
@@ -285,7 +290,7 @@ impl<'s> Worker<'s> {
                 true => self.queue_ranked(cx),
             }
         }
-        super::light_barrier();
+        barrier::light();
         any
     }
 
@@ -349,7 +354,7 @@ impl<'s> Worker<'s> {
     #[cold]
     fn go_idle(&self, permit: Permit<'s>) -> Option<Permit<'s>> {
         drop(permit);
-        super::heavy_barrier();
+        barrier::heavy();
         let has_work = self.scheduler.queues.any() || self.scheduler.aside.has_changed();
         if has_work { self.scheduler.gate.try_enter() } else { None }
     }

@@ -3,6 +3,11 @@
 //! The tasks do next to nothing, and the answers have formulas, so that what is counted is this library.
 
 use std::env;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 use taskgraph::{DC, Error, Shared, all, delayed, each};
 use taskgraph_tests::runtime;
@@ -102,10 +107,27 @@ async fn awaited(n: u64) -> Result<u64, Error> {
     Ok(sum)
 }
 
-/// Runs one after the other, each asked for by a thread that is no worker.
+/// Runs one after the other, each asked for by a thread that is no worker. It sleeps until it is woken: how often one in
+/// `join` looks for its result before that is chance.
 fn start(runs: u64) -> u64 {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
     let runtime = runtime(1);
-    (0..runs).map(|i| runtime.run(trivial(i)).expect("no task fails")).sum()
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let run = |i| {
+        let mut handle = pin!(runtime.spawn(trivial(i)));
+        loop {
+            match handle.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(result) => return result.expect("no task fails"),
+                Poll::Pending => thread::park(),
+            }
+        }
+    };
+    (0..runs).map(run).sum()
 }
 
 /// Changes of the number of workers while there is nothing to do.

@@ -1,0 +1,126 @@
+//! What loom checks of the deque: that each node is taken once, whole, whoever takes it, and that buffers go when nobody reads them.
+
+use std::ptr::NonNull;
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU32, Ordering};
+use loom::thread;
+
+use super::super::cx::Queued;
+use super::super::deque::{Deque, Steal, Stealer};
+use super::super::node::Ready;
+
+/// What is queued here: a cell that loom watches stands for a node.
+type Cell = UnsafeCell<u32>;
+
+/// The nodes of a model, each with how often it was taken.
+struct Nodes {
+    cells: Vec<Box<Cell>>,
+    taken: Vec<AtomicU32>,
+}
+
+// SAFETY: loom checks who touches a cell when.
+unsafe impl Sync for Nodes {}
+// SAFETY: as above.
+unsafe impl Send for Nodes {}
+
+impl Nodes {
+    fn new(n: u32) -> Arc<Self> {
+        let nodes = (0..n).map(|_| (Box::new(Cell::new(u32::MAX)), AtomicU32::new(0)));
+        let (cells, taken) = nodes.unzip();
+        Arc::new(Self { cells, taken })
+    }
+
+    /// Writes the node, and queues it.
+    fn push(&self, deque: &Deque, i: u32) {
+        let cell = &*self.cells[i as usize];
+        // SAFETY: nobody has it yet; loom checks that.
+        cell.with_mut(|value| unsafe { *value = i });
+        // SAFETY: the deque looks at no node.
+        deque.push(unsafe { Queued::again(Ready(NonNull::from(cell).cast())) });
+    }
+
+    fn take(&self, node: Queued) {
+        // SAFETY: it is one of our cells; loom checks that it was written before.
+        let i = unsafe { node.into_node().cast::<Cell>().as_ref() }.with(|i| unsafe { *i });
+        self.taken[i as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn steal(&self, stealer: &Stealer, times: u32) {
+        for _ in 0..times {
+            if let Steal::Taken(node) = stealer.steal() {
+                self.take(node);
+            }
+        }
+    }
+
+    fn pop_all(&self, deque: &Deque) {
+        while let Some(node) = deque.pop() {
+            self.take(node);
+        }
+    }
+
+    fn are_taken_once(&self) {
+        let times: Vec<_> = self.taken.iter().map(|taken| taken.load(Ordering::Relaxed)).collect();
+        assert!(times.iter().all(|times| *times == 1), "each is taken once, not {times:?} times");
+    }
+}
+
+/// All ways in which a thread is interrupted up to four times; all there are would take minutes.
+fn model(code: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(4);
+    builder.check(code);
+}
+
+/// A thief that comes at any time: to what was pushed before it came and after that, and to what lay below what was popped.
+#[test]
+fn a_node_is_taken_by_its_owner_or_by_a_thief() {
+    model(|| {
+        let (deque, nodes) = (Deque::new(), Nodes::new(3));
+        let (stealer, its_nodes) = (deque.stealer(), Arc::clone(&nodes));
+        let thief = thread::spawn(move || its_nodes.steal(&stealer, 2));
+        nodes.push(&deque, 0);
+        nodes.push(&deque, 1);
+        deque.pop().into_iter().for_each(|node| nodes.take(node));
+        nodes.push(&deque, 2);
+        nodes.pop_all(&deque);
+        thief.join().unwrap();
+        nodes.are_taken_once();
+    });
+}
+
+/// A thief that reads a buffer while the next one takes its place.
+#[test]
+fn a_deque_grows_while_it_is_stolen_from() {
+    model(|| {
+        let (deque, nodes) = (Deque::new(), Nodes::new(4));
+        let (stealer, its_nodes) = (deque.stealer(), Arc::clone(&nodes));
+        (0..2).for_each(|i| nodes.push(&deque, i));
+        let thief = thread::spawn(move || its_nodes.steal(&stealer, 1));
+        (2..4).for_each(|i| nodes.push(&deque, i));
+        nodes.pop_all(&deque);
+        deque.shrink();
+        thief.join().unwrap();
+        nodes.pop_all(&deque);
+        nodes.are_taken_once();
+    });
+}
+
+/// Two thieves and an owner want the last one.
+#[test]
+fn the_last_node_has_many_friends() {
+    model(|| {
+        let (deque, nodes) = (Deque::new(), Nodes::new(1));
+        nodes.push(&deque, 0);
+        let thieves = [(); 2].map(|()| {
+            let (stealer, its_nodes) = (deque.stealer(), Arc::clone(&nodes));
+            thread::spawn(move || its_nodes.steal(&stealer, 1))
+        });
+        nodes.pop_all(&deque);
+        thieves.into_iter().for_each(|thief| thief.join().unwrap());
+        nodes.pop_all(&deque);
+        nodes.are_taken_once();
+    });
+}
