@@ -3,20 +3,22 @@
 //! A thread that writes one word and then reads another, and a thread that writes the second and then reads the first, need
 //! a fence each, or both may read what was there before. If one does so at every step and the other hardly ever, the one
 //! should not pay: it has the [`light`] half, which keeps the compiler from moving the one access across the other, and
-//! nothing else. The [`heavy`] half has the system interrupt all threads of the process that run just then, so that each
-//! has gone through a fence: `membarrier(2)` on Linux, some 2 microseconds.
+//! nothing else. There are two halves for the other thread.
 //!
-//! Elsewhere, and until the process is [registered](make_exact) for that, it can only wait until what other cores have
-//! written is visible: stores wait in their buffers for some hundred nanoseconds at most, and an interrupted core drains its
-//! own. Whoever cannot live with that asks [`is_exact`].
+//! * [`patient`] waits until what other cores have written is visible. Stores wait in their buffers for some hundred
+//!   nanoseconds at most, and an interrupted core drains its own. It is for whoever loses nothing but time should that be too
+//!   short.
+//! * [`heavy`] has the system interrupt all threads of the process that run just then, so that each has gone through a fence:
+//!   `membarrier(2)` on Linux, some 2 microseconds, and one for each of those threads. It is there only where
+//!   [`is_exact`] says so.
 //!
-//! The model checker knows neither time nor interrupts: for it both halves are fences, and neither is exact.
+//! The model checker knows neither time nor interrupts: for it the light half is a fence, and there is no heavy one.
 
 use std::hint;
 
 use crate::sync::atomic::{Ordering, fence};
 
-/// Orders what this thread has written before what it reads next, seen from whoever has a [`heavy`] barrier in between.
+/// Orders what this thread has written before what it reads next, for those who have another half in between.
 #[inline(always)]
 pub(crate) fn light() {
     #[cfg(taskgraph_loom)]
@@ -25,28 +27,34 @@ pub(crate) fn light() {
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
-/// Orders what this thread has written before what it reads next, and what others do on both sides of a [`light`] one.
-pub(crate) fn heavy() {
+/// The other half, by waiting.
+pub(crate) fn patient() {
     /// A few microseconds.
     const PAUSES: u32 = 128;
     fence(Ordering::SeqCst);
-    if cfg!(taskgraph_loom) {
-        return;
-    }
-    if is_exact() {
-        return membarrier::interrupt_all();
-    }
-    for _ in 0..PAUSES {
-        hint::spin_loop();
+    if !cfg!(taskgraph_loom) {
+        for _ in 0..PAUSES {
+            hint::spin_loop();
+        }
     }
 }
 
-/// Whether the heavy half is one for sure, not only by waiting. Stays so.
+/// The other half, by the system. Only where it [`is_exact`].
+///
+/// Should the system refuse it after all, as a filter of system calls can that is set up after the first ones, this is no
+/// more than [`patient`].
+pub(crate) fn heavy() {
+    if !membarrier::interrupt_all() {
+        patient();
+    }
+}
+
+/// Whether there is a heavy half. From then on there is.
 pub(crate) fn is_exact() -> bool {
     membarrier::is_registered()
 }
 
-/// Has it become so before long, where that can be.
+/// Sees to it that there is before long, where there can be.
 pub(crate) fn make_exact() {
     if !cfg!(taskgraph_loom) {
         membarrier::register();
@@ -81,8 +89,8 @@ mod membarrier {
         });
     }
 
-    pub(super) fn interrupt_all() {
-        membarrier(MembarrierCommand::PrivateExpedited).expect("a process that is registered may do that");
+    pub(super) fn interrupt_all() -> bool {
+        membarrier(MembarrierCommand::PrivateExpedited).is_ok()
     }
 }
 
@@ -94,7 +102,7 @@ mod membarrier {
 
     pub(super) fn register() {}
 
-    pub(super) fn interrupt_all() {
-        unreachable!("nothing is registered here")
+    pub(super) fn interrupt_all() -> bool {
+        false
     }
 }

@@ -59,7 +59,7 @@ mod reduce;
 mod map_chunks;
 
 pub(crate) use cx::{Cx, Host, Queued};
-pub(crate) use deque::{Deque, Steal, Stealer};
+pub(crate) use deque::{Deque, Stealer};
 pub(crate) use memory::{settle as settle_memory, trim};
 pub(crate) use node::Ready;
 pub(crate) use ranked::{has_priorities, ranked};

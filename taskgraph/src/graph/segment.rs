@@ -49,8 +49,8 @@ impl<T> Segment<T> {
         self.slots.capacity()
     }
 
-    /// The place of result `i`, which is below the capacity. It is fetched into the cache meanwhile: the fence of the next
-    /// pop waits for what was written to a line that is not there.
+    /// The place of result `i`, which is below the capacity. It is fetched into the cache meanwhile, where processors can be
+    /// told so: who writes a result should not wait for its line.
     #[inline(always)]
     pub(super) fn slot(&mut self, i: usize) -> *mut Slot<T> {
         debug_assert!(i < self.slots.capacity(), "a segment has this many slots");

@@ -16,7 +16,9 @@
 //!
 //! Between 1 and 2 stands the classic race: the one writes a queue and reads the gate, the other writes the gate and
 //! reads the queues; each could miss the other. From outside both sides pay for a fence. A worker that queues a node has the
-//! [light half](barrier::light) of a barrier, for a fence would cost every node; one that goes idle has the heavy half.
+//! [light half](barrier::light) of a barrier, for a fence would cost every node; one that goes idle has the [patient
+//! half](barrier::patient). Were that too short, the node would still not be lost: the worker that queued it takes it after
+//! its current step.
 
 mod gate;
 mod nap;

@@ -102,7 +102,7 @@ fn going_idle(barrier: fn()) {
             let (gate, queued) = (Arc::clone(&gate), Arc::clone(&queued));
             thread::spawn(move || {
                 drop(gate.resume(idle));
-                barrier::heavy();
+                barrier::patient();
                 0 < queued.load(Ordering::Relaxed) && gate.try_enter().map(std::mem::forget).is_some()
             })
         };
@@ -155,7 +155,7 @@ fn a_ranked_node_and_a_worker_that_goes_idle_do_not_miss_each_other() {
             let idler = thread::spawn(move || {
                 let (gate, ranks) = &*other;
                 drop(gate.resume(idle));
-                barrier::heavy();
+                barrier::patient();
                 !ranks.is_empty() && gate.try_enter().map(std::mem::forget).is_some()
             });
             let (gate, ranks) = &*shared;
@@ -229,7 +229,7 @@ fn what_stops_while_it_is_put_aside_is_given_up() {
         let look_through = || aside.take_changed().is_some_and(|nodes| nodes.into_iter().any(put));
         let mut is_given_up = put(());
         drop(gate.resume(permit));
-        barrier::heavy();
+        barrier::patient();
         if !is_given_up && aside.has_changed() {
             is_given_up = look_through();
         }

@@ -10,11 +10,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crossbeam_deque::{Injector, Steal as Injected};
+use crossbeam_deque::{Injector, Steal};
 
 use super::gate::Gate;
 use super::ranks::Ranks;
-use crate::graph::{Deque, Queued, Seat, Steal, Stealer};
+use crate::graph::{Deque, Queued, Seat, Stealer};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
@@ -154,12 +154,7 @@ impl Claim<'_> {
         // Each worker starts at its neighbour, so that thieves spread over their victims.
         let stealers = self.stealers.borrow();
         let (before, from) = stealers.split_at(self.worker_idx);
-        for victim in from[1..].iter().chain(before) {
-            if let Steal::Taken(node) = victim.steal() {
-                return Some(node);
-            }
-        }
-        self.take_spare()
+        from[1..].iter().chain(before).find_map(Stealer::steal).or_else(|| self.take_spare())
     }
 
     /// The oldest of the nodes for those who would go idle.
@@ -184,7 +179,6 @@ impl Claim<'_> {
 
     /// Leaves the deque to the next worker.
     pub(crate) fn release(self) {
-        self.own.shrink();
         self.seat.leave();
         lock(&self.queues.deques).unclaimed.push((self.worker_idx, self.own));
     }
@@ -198,9 +192,9 @@ fn take(injector: &Injector<Queued>) -> Option<Queued> {
     }
     loop {
         match injector.steal() {
-            Injected::Success(node) => return Some(node),
-            Injected::Empty => return None,
-            Injected::Retry => {}
+            Steal::Success(node) => return Some(node),
+            Steal::Empty => return None,
+            Steal::Retry => {}
         }
     }
 }

@@ -353,8 +353,13 @@ impl<'s> Worker<'s> {
     /// Gives the permit back; takes another one if there is work after all.
     #[cold]
     fn go_idle(&self, permit: Permit<'s>) -> Option<Permit<'s>> {
+        if self.scheduler.queues.any() {
+            // Somebody else is at it.
+            thread::yield_now();
+            return Some(permit);
+        }
         drop(permit);
-        barrier::heavy();
+        barrier::patient();
         let has_work = self.scheduler.queues.any() || self.scheduler.aside.has_changed();
         if has_work { self.scheduler.gate.try_enter() } else { None }
     }

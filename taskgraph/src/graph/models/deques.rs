@@ -8,7 +8,7 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 
 use super::super::cx::Queued;
-use super::super::deque::{Deque, Steal, Stealer};
+use super::super::deque::{Deque, Stealer};
 use super::super::node::Ready;
 
 /// What is queued here: a cell that loom watches stands for a node.
@@ -49,9 +49,7 @@ impl Nodes {
 
     fn steal(&self, stealer: &Stealer, times: u32) {
         for _ in 0..times {
-            if let Steal::Taken(node) = stealer.steal() {
-                self.take(node);
-            }
+            stealer.steal().into_iter().for_each(|node| self.take(node));
         }
     }
 
@@ -101,7 +99,7 @@ fn a_deque_grows_while_it_is_stolen_from() {
         let thief = thread::spawn(move || its_nodes.steal(&stealer, 1));
         (2..4).for_each(|i| nodes.push(&deque, i));
         nodes.pop_all(&deque);
-        deque.shrink();
+        deque.calm_down(u32::MAX);
         thief.join().unwrap();
         nodes.pop_all(&deque);
         nodes.are_taken_once();
