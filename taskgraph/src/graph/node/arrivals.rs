@@ -93,13 +93,17 @@ impl Node {
     #[inline(always)]
     pub(in crate::graph) unsafe fn inputs_arrived(this: NonNull<Self>, inputs: u32) -> Arrival {
         // SAFETY: as above.
-        unsafe {
-            if Self::misses_only(this, inputs) {
-                return Arrival::NowReady;
-            }
-            // AcqRel: Release hands our values to the last arrival, Acquire takes the others' if that is us.
-            arrival((*this.as_ptr()).missing.fetch_sub(inputs, Ordering::AcqRel), inputs)
-        }
+        unsafe { if Self::misses_only(this, inputs) { Arrival::NowReady } else { Self::count(this, inputs) } }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`inputs_arrived`](Self::inputs_arrived).
+    #[inline(always)]
+    unsafe fn count(this: NonNull<Self>, inputs: u32) -> Arrival {
+        // AcqRel: Release hands our values to the last arrival, Acquire takes the others' if that is us.
+        // SAFETY: the caller's promise.
+        arrival(unsafe { (*this.as_ptr()).missing.fetch_sub(inputs, Ordering::AcqRel) }, inputs)
     }
 
     /// A shared result among the inputs has arrived; `bearer` is the worker that brings it.
@@ -116,7 +120,7 @@ impl Node {
             }
             // Relaxed: only a hint.
             this.as_ref().users.store(bearer, Ordering::Relaxed);
-            Self::inputs_arrived(this, 1)
+            Self::count(this, 1)
         }
     }
 
@@ -140,7 +144,7 @@ impl Node {
         }
         // SAFETY: as above.
         let missing = unsafe { &(*this.as_ptr()).missing };
-        // AcqRel: as in `inputs_arrived`; Release also hands over the entry just made.
+        // AcqRel: as in `count`; Release also hands over the entry just made.
         let before = missing.fetch_update(Ordering::AcqRel, Ordering::Acquire, |missing| Some((missing | FAILED) - 1));
         match arrival(before.expect("the mark is always made"), 1) {
             Arrival::StillWaiting => Arrival::StillWaiting,
