@@ -4,8 +4,8 @@
 //! live small, a thief gets the largest part of the graph that is left. A deque is claimed by one worker at a time; what
 //! a worker leaves in its deque when it goes is for the others to steal, or for whoever claims the deque next.
 //!
-//! The injectors are `crossbeam-deque`'s, which is named here and nowhere else. The deques are the graph's own
-//! ([`Deque`]): it knows whose its nodes are.
+//! The injectors are `crossbeam-deque`'s, which is named here and nowhere else. The deques are the graph's own ([`Deque`]), for
+//! nodes change their owner there.
 
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -27,8 +27,8 @@ const PAUSES_MAX: u32 = 32;
 /// After so many steps a worker looks for work from outside, so that a run from there has its turn: often enough for
 /// people, and too seldom to be felt.
 const STEPS_IN_A_ROW: u32 = 256;
-/// A deque that nobody has stolen from for so many times as many steps, for each worker there may be, needs no fence: what it
-/// saves by then is worth what the next thief pays, who interrupts all of them.
+/// So many times as many steps, for each worker there may be, must nobody have stolen from a deque for its pops to do without
+/// a fence. The next thief interrupts all workers, so this should be rare, and rarer the more of them there are.
 const CALM_AFTER: u32 = 4;
 
 thread_local! {
@@ -354,7 +354,7 @@ impl<'s> Worker<'s> {
     #[cold]
     fn go_idle(&self, permit: Permit<'s>) -> Option<Permit<'s>> {
         if self.scheduler.queues.any() {
-            // Somebody else is at it.
+            // Another thief is at it, or something has just been queued.
             thread::yield_now();
             return Some(permit);
         }

@@ -1,0 +1,134 @@
+//! Who gets which node, when a deque is watched, and what becomes of its memory; and what the model checker cannot see.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// A node that nobody looks at.
+fn numbered(i: usize) -> Queued {
+    let node = NonNull::new(ptr::without_provenance_mut(i + 1)).expect("no number is that large");
+    // SAFETY: the deque looks at no node.
+    unsafe { Queued::again(Ready(node)) }
+}
+
+fn number(node: Queued) -> usize {
+    node.into_node().addr().get() - 1
+}
+
+/// Waits until barriers are exact; false where they never will be.
+fn barriers_are_exact() -> bool {
+    barrier::make_exact();
+    let start = Instant::now();
+    while !barrier::is_exact() && start.elapsed() < Duration::from_secs(5) {
+        thread::yield_now();
+    }
+    barrier::is_exact()
+}
+
+#[test]
+fn the_owner_takes_the_newest_and_a_thief_the_oldest() {
+    // Also where indices wrap around, and where they change their sign.
+    for start in [0, usize::MAX - 10, isize::MAX as usize - 10] {
+        let deque = Deque::starting_at(start);
+        let stealer = deque.stealer();
+        let n = 5 * CAPACITY_KEPT;
+        (0..n).for_each(|i| deque.push(numbered(i)));
+        assert_eq!(stealer.len(), n);
+        for i in 0..n / 2 {
+            assert_eq!(stealer.steal().map(number), Some(i));
+            assert_eq!(deque.pop().map(number), Some(n - 1 - i));
+            deque.calm_down(1);
+        }
+        assert!(stealer.is_empty() && deque.pop().is_none() && stealer.steal().is_none());
+        assert!(deque.circle.get().capacity() <= CAPACITY_KEPT, "what is not needed is given back");
+        deque.push(numbered(7));
+        assert_eq!(deque.pop().map(number), Some(7));
+    }
+}
+
+#[test]
+fn a_deque_that_was_robbed_and_has_shrunk_grows_again() {
+    let deque = Deque::new();
+    let stealer = deque.stealer();
+    let (n_before, n_after) = (2 * CAPACITY_KEPT, 4 * CAPACITY_KEPT);
+    (0..n_before).for_each(|i| deque.push(numbered(i)));
+    (0..n_before - 1).for_each(|i| assert_eq!(stealer.steal().map(number), Some(i)));
+    deque.calm_down(u32::MAX);
+    assert!(deque.circle.get().capacity() < n_before);
+    (n_before..n_after).for_each(|i| deque.push(numbered(i)));
+    (n_before - 1..n_after).for_each(|i| assert_eq!(stealer.steal().map(number), Some(i)));
+}
+
+#[test]
+fn a_deque_is_watched_until_it_has_been_calm() {
+    if !barriers_are_exact() {
+        return;
+    }
+    let deque = Deque::new();
+    let stealer = deque.stealer();
+    let is_watched = || deque.shared.owner.is_watched.load(Ordering::Relaxed);
+    let rob = || {
+        deque.push(numbered(0));
+        assert_eq!(stealer.steal().map(number), Some(0));
+    };
+    for _ in 0..2 {
+        rob();
+        (0..3).for_each(|_| deque.calm_down(3));
+        assert!(is_watched(), "nothing was stolen three times, and not four");
+        rob();
+        (0..3).for_each(|_| deque.calm_down(3));
+        assert!(is_watched(), "it has just been robbed");
+        deque.calm_down(3);
+        assert!(!is_watched());
+    }
+    // Somebody comes, and finds nothing.
+    assert!(stealer.steal_alone().is_none() && is_watched());
+    (0..2).for_each(|_| deque.calm_down(3));
+    assert!(is_watched());
+}
+
+/// What the model checker cannot see: an owner without a fence, whose stores wait, and a thief that comes meanwhile. It
+/// fails at once where the thief's barrier is missing or comes too early.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "no store waits for long enough: cargo test --release -p taskgraph --lib deque")]
+fn an_owner_whose_stores_wait_and_a_thief_never_take_the_same_node() {
+    /// Enough not to be in any cache.
+    const FAR: usize = 1 << 23;
+    const FAR_APART: usize = 5_184_673;
+    const ROUNDS: usize = 1 << 18;
+    if !barriers_are_exact() {
+        return;
+    }
+    let deque = Deque::new();
+    let far: Vec<AtomicUsize> = (0..FAR).map(|_| AtomicUsize::new(0)).collect();
+    // Plain stores: an exchange would be a fence.
+    let [popped, stolen] = [(); 2].map(|()| (0..2 * ROUNDS).map(|_| AtomicBool::new(false)).collect::<Vec<_>>());
+    let is_over = AtomicBool::new(false);
+    let stealer = deque.stealer();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                if let Some(i) = stealer.steal().map(number) {
+                    stolen[i].store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        for round in 0..ROUNDS {
+            deque.push(numbered(2 * round));
+            deque.push(numbered(2 * round + 1));
+            deque.calm_down(0);
+            for i in 0..16 {
+                far[(16 * round + i).wrapping_mul(FAR_APART) % FAR].store(round, Ordering::Relaxed);
+            }
+            while let Some(i) = deque.pop().map(number) {
+                popped[i].store(true, Ordering::Relaxed);
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let is_taken_once = |i: &usize| popped[*i].load(Ordering::Relaxed) != stolen[*i].load(Ordering::Relaxed);
+    assert_eq!((0..2 * ROUNDS).filter(is_taken_once).count(), 2 * ROUNDS);
+    let n_stolen = stolen.iter().filter(|is_stolen| is_stolen.load(Ordering::Relaxed)).count();
+    println!("measured: {n_stolen} of {} were stolen", 2 * ROUNDS);
+}
