@@ -165,6 +165,7 @@ impl Deque {
         let owner = &self.shared.owner;
         // Relaxed: only we write it.
         let bottom = owner.bottom.load(Ordering::Relaxed);
+        // More, where it has shrunk since the owner looked.
         if self.circle.get().capacity() <= bottom.wrapping_sub(self.seen_top.get()) {
             self.make_room(bottom);
         }
@@ -281,8 +282,6 @@ impl Deque {
             let before = owner.buffer.load(Ordering::Relaxed);
             let (top, bottom) = (thief.top.load(Ordering::Relaxed), owner.bottom.load(Ordering::Relaxed));
             self.move_to(Buffer::new((capacity / 4).max(CAPACITY_MIN), ptr::null_mut()), top, bottom);
-            // What was seen before may be further away than there is room now.
-            self.seen_top.set(top);
             // SAFETY: it was made from a box, and no thief reads it.
             drop(unsafe { Box::from_raw(before) });
         });

@@ -1,5 +1,6 @@
 //! Who gets which node, when a deque is watched, and what becomes of its memory; and what the model checker cannot see.
 
+use std::collections::VecDeque;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,35 @@ fn a_deque_that_was_robbed_and_has_shrunk_grows_again() {
     assert!(deque.circle.get().capacity() < n_before);
     (n_before..n_after).for_each(|i| deque.push(numbered(i)));
     (n_before - 1..n_after).for_each(|i| assert_eq!(stealer.steal().map(number), Some(i)));
+}
+
+#[test]
+fn in_whatever_order_it_is_used_it_is_a_double_ended_queue() {
+    let deque = Deque::starting_at(usize::MAX - 100_000);
+    let stealer = deque.stealer();
+    let mut expected = VecDeque::new();
+    // A generator of numbers (MINSTD) is enough to go through all orders.
+    let mut random = 1u64;
+    let mut below = |end: u64| {
+        random = random * 48_271 % 0x7fff_ffff;
+        random % end
+    };
+    for _ in 0..2_000 {
+        let kind = below(4);
+        for _ in 0..below(2 * CAPACITY_KEPT as u64) {
+            match kind {
+                0 | 1 if expected.len() < 8 * CAPACITY_KEPT => {
+                    let i = below(1 << 30) as usize;
+                    expected.push_back(i);
+                    deque.push(numbered(i));
+                }
+                2 => assert_eq!(deque.pop().map(number), expected.pop_back()),
+                _ => assert_eq!(stealer.steal().map(number), expected.pop_front()),
+            }
+        }
+        deque.calm_down(u32::MAX);
+        assert_eq!(stealer.len(), expected.len());
+    }
 }
 
 #[test]
