@@ -1,32 +1,39 @@
 //! A deque of ready nodes: its owner pushes and pops the newest, thieves steal the oldest.
 //!
 //! ```text
-//!            top: moved by thieves, and by an owner that pops the last node
+//!            top: moved by thieves, and by an owner that pops what is public
 //!             v
 //!   .. taken [oldest][ ][ ][ ][newest] free ..
-//!                                      ^
-//!                                      bottom: moved by the owner
+//!                    ^                 ^
+//!                    split             bottom: moved by the owner
 //! ```
 //!
 //! It is the deque of Chase and Lev ("Dynamic circular work-stealing deque", 2005) in the form for weak memory of Lê and
 //! others ("Correct and efficient work-stealing for weak memory models", 2013). An owner that pops writes `bottom` and then
-//! reads `top`; a thief reads `top` and then `bottom`: so that not both take the last node, each has a fence in between. The
-//! owner's was the largest single cost of a node, which is why two things are different here.
+//! reads `top`; a thief reads `top` and then `bottom`: so that not both take the same node, each has a fence in between. The
+//! owner's was the largest single cost of a node, which is why three things are different here.
 //!
-//! * *The owner has no fence while nobody steals.* A deque is *watched* at first: the owner has a fence in each pop. When
-//!   nothing was stolen for a while the owner takes that mark [away](Deque::calm_down). The next thief sets it again, and
-//!   goes through the [heavy half](barrier::heavy) of a barrier of which the owner has the light one.
+//! * *What thieves may take is split off*, as in the deque of Dinan and others ("Scalable work stealing", 2009). The nodes
+//!   before `split` are public: the oldest, or none. When that was stolen its owner makes the next one public, once it has
+//!   something else to do than to pop it. It needs no fence for the others, and none for the public one, which it gets by the
+//!   same exchange as thieves do.
+//! * *A thief that insists takes what is private, too*, for an owner may be in one body for an hour. It sets a mark, that the
+//!   deque is watched, and goes through the [heavy half](barrier::heavy) of a barrier of which the owner has the light one.
+//!   While the deque is watched the owner has a fence in each pop, and nothing is private. After a while it takes the mark
+//!   [away](Deque::calm_down).
 //! * *One thief at a time*; the others look elsewhere. So the mark is taken away while no thief relies on it, and a buffer
 //!   that has become too large goes, with those before it, while no thief reads it.
 //!
-//! Why that is enough: in a pop the owner writes `bottom`, then reads the mark, then reads `top`. A thief's heavy barrier is
-//! a fence somewhere in what the owner does. If that is before the owner reads the mark, it finds the mark, and has a fence
-//! of its own. If it is after that, `bottom` was written before the barrier, and the thief reads it afterwards. Later
-//! thieves get the lock from the first, and do not read an older `bottom`.
+//! Why that is enough: in a pop the owner writes `bottom`, then reads the mark. A thief's heavy barrier is a fence somewhere
+//! in what the owner does. If that is before the owner reads the mark, it finds the mark, and has a fence of its own. If it is
+//! after that, `bottom` was written before the barrier, and the thief reads it afterwards. Later thieves get the lock from the
+//! first, and do not read an older `bottom`. A thief that finds no mark takes only what is before `split`, which never goes
+//! back while there is none: that node the owner gets by the exchange, too, or not at all.
 //!
 //! Indices only grow, and may wrap around.
 
 use std::cell::Cell;
+use std::hint;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -45,20 +52,16 @@ pub(crate) struct Deque {
     shared: Arc<Shared>,
     /// The buffer in use.
     circle: Cell<Circle>,
-    /// What `top` was when the owner looked last: no further than it is.
-    seen_top: Cell<usize>,
-    calm: Cell<Calm>,
+    /// How far it may go before the owner has to look what was taken meanwhile.
+    room_end: Cell<usize>,
+    /// Where what is public ends, as thieves will read it.
+    split: Cell<usize>,
+    /// For how long it has been watched: so many times it was [looked at](Self::calm_down).
+    rounds_watched: Cell<u32>,
 }
 
 // SAFETY: the circle is the deque's own, and nodes can be sent.
 unsafe impl Send for Deque {}
-
-/// How often in a row the owner has found that nothing was stolen, and what had been stolen by then.
-#[derive(Clone, Copy, Default)]
-struct Calm {
-    rounds: u32,
-    stolen: usize,
-}
 
 /// What a thief has of it.
 #[derive(Clone)]
@@ -74,17 +77,17 @@ struct Shared {
 struct OwnersLine {
     bottom: AtomicUsize,
     buffer: AtomicPtr<Buffer>,
-    /// Whether thieves rely on a fence in each pop.
-    is_watched: AtomicBool,
 }
 
 #[repr(align(128))]
 struct ThievesLine {
     top: AtomicUsize,
+    /// Written by the owner. What is before it is public.
+    split: AtomicUsize,
+    /// Whether all is public, and thieves rely on a fence in each pop.
+    is_watched: AtomicBool,
     /// Held by a thief while it steals, and by an owner that wants to be alone.
     is_locked: AtomicBool,
-    /// How many nodes were stolen. Written under the lock.
-    stolen: AtomicUsize,
 }
 
 /// Nodes by their index, in a circle.
@@ -146,14 +149,16 @@ impl Deque {
     fn starting_at(i: usize) -> Self {
         let buffer = Buffer::new(CAPACITY_MIN, ptr::null_mut());
         let circle = Cell::new(buffer.circle());
-        let owner = OwnersLine {
-            bottom: AtomicUsize::new(i),
-            buffer: AtomicPtr::new(Box::into_raw(buffer)),
+        let owner = OwnersLine { bottom: AtomicUsize::new(i), buffer: AtomicPtr::new(Box::into_raw(buffer)) };
+        let thief = ThievesLine {
+            top: AtomicUsize::new(i),
+            split: AtomicUsize::new(i),
             is_watched: AtomicBool::new(true),
+            is_locked: AtomicBool::new(false),
         };
-        let thief =
-            ThievesLine { top: AtomicUsize::new(i), is_locked: AtomicBool::new(false), stolen: AtomicUsize::new(0) };
-        Self { shared: Arc::new(Shared { owner, thief }), circle, seen_top: Cell::new(i), calm: Cell::default() }
+        let shared = Arc::new(Shared { owner, thief });
+        let room_end = Cell::new(i.wrapping_add(CAPACITY_MIN));
+        Self { shared, circle, room_end, split: Cell::new(i), rounds_watched: Cell::default() }
     }
 
     pub(crate) fn stealer(&self) -> Stealer {
@@ -165,8 +170,7 @@ impl Deque {
         let owner = &self.shared.owner;
         // Relaxed: only we write it.
         let bottom = owner.bottom.load(Ordering::Relaxed);
-        // More, where it has shrunk since the owner looked.
-        if self.circle.get().capacity() <= bottom.wrapping_sub(self.seen_top.get()) {
+        if bottom == self.room_end.get() {
             self.make_room(bottom);
         }
         // SAFETY: the buffer in use is there. Relaxed: `bottom` comes after it, and nobody reads the place before.
@@ -175,13 +179,26 @@ impl Deque {
         owner.bottom.store(bottom.wrapping_add(1), Ordering::Release);
     }
 
+    /// The owner has something else to do than to pop: makes the oldest node public, if there is one.
+    #[inline(always)]
+    pub(crate) fn offer(&self) {
+        let Shared { owner, thief } = &*self.shared;
+        let top = thief.top.load(Ordering::Relaxed);
+        if top == self.split.get() && top != owner.bottom.load(Ordering::Relaxed) {
+            self.split.set(top.wrapping_add(1));
+            // Release, pairs with the fence of a thief: the node, which may not be the first in its place.
+            thief.split.store(top.wrapping_add(1), Ordering::Release);
+        }
+    }
+
     #[cold]
     fn make_room(&self, bottom: usize) {
         // Acquire: thieves have read the places that are free again.
         let top = self.shared.thief.top.load(Ordering::Acquire);
-        self.seen_top.set(top);
+        assert!(!is_before(bottom, top), "no node is taken twice");
         let capacity = self.circle.get().capacity();
-        if bottom.wrapping_sub(top) == capacity {
+        self.room_end.set(top.wrapping_add(capacity));
+        if bottom == self.room_end.get() {
             let outgrown = self.shared.owner.buffer.load(Ordering::Relaxed);
             self.move_to(Buffer::new(2 * capacity, outgrown), top, bottom);
         }
@@ -195,6 +212,7 @@ impl Deque {
             unsafe { buffer.circle().at(i).store(self.circle.get().at(i).load(Ordering::Relaxed), Ordering::Relaxed) };
         }
         self.circle.set(buffer.circle());
+        self.room_end.set(top.wrapping_add(self.circle.get().capacity()));
         // Release: what is in it.
         self.shared.owner.buffer.store(Box::into_raw(buffer), Ordering::Release);
     }
@@ -205,41 +223,60 @@ impl Deque {
         let Shared { owner, thief } = &*self.shared;
         // Relaxed: only we write it.
         let bottom = owner.bottom.load(Ordering::Relaxed);
-        if bottom == self.seen_top.get() {
+        let top = thief.top.load(Ordering::Relaxed);
+        if bottom == top {
             return None;
         }
         let newest = bottom.wrapping_sub(1);
         // Release, like all that is written here: a thief that reads it has all that was pushed before.
         owner.bottom.store(newest, Ordering::Release);
-        // The model checker looks at the deque while it is watched.
+        // The model checker looks at what needs no barrier.
         if !cfg!(taskgraph_loom) {
             barrier::light();
         }
-        if owner.is_watched.load(Ordering::Relaxed) {
-            // SeqCst, pairs with that of a thief.
-            fence(Ordering::SeqCst);
+        if thief.is_watched.load(Ordering::Relaxed) {
+            return self.pop_watched(newest);
         }
-        let top = thief.top.load(Ordering::Relaxed);
-        if newest.wrapping_sub(top) as isize <= 0 {
-            return self.pop_last(newest, top);
+        if is_before(newest, self.split.get()) {
+            return self.pop_oldest(newest);
         }
-        // SAFETY: the buffer in use is there, and nobody else takes a node that is not the oldest.
-        unsafe { Some(Self::node(self.circle.get().at(newest).load(Ordering::Relaxed))) }
+        if top == self.split.get() {
+            self.offer();
+        }
+        // SAFETY: no thief takes what is private.
+        Some(unsafe { self.take(newest) })
+    }
+
+    #[inline(never)]
+    fn pop_watched(&self, newest: usize) -> Option<Queued> {
+        // SeqCst, pairs with that of a thief.
+        fence(Ordering::SeqCst);
+        let top = self.shared.thief.top.load(Ordering::Relaxed);
+        if is_before(top, newest) {
+            // SAFETY: a thief that comes now finds less.
+            return Some(unsafe { self.take(newest) });
+        }
+        self.pop_oldest(newest)
     }
 
     /// There was one left at most, which a thief may want, too.
     #[cold]
-    fn pop_last(&self, newest: usize, top: usize) -> Option<Queued> {
+    fn pop_oldest(&self, oldest: usize) -> Option<Queued> {
         let Shared { owner, thief } = &*self.shared;
-        let end = newest.wrapping_add(1);
-        let is_ours =
-            top == newest && thief.top.compare_exchange(top, end, Ordering::SeqCst, Ordering::Relaxed).is_ok();
-        // Acquire: thieves have read the places that are free now.
-        fence(Ordering::Acquire);
+        let end = oldest.wrapping_add(1);
+        let is_ours = thief.top.compare_exchange(oldest, end, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         owner.bottom.store(end, Ordering::Release);
-        self.seen_top.set(end);
-        // SAFETY: as in `pop`; whoever moves `top` has the node.
-        is_ours.then(|| unsafe { Self::node(self.circle.get().at(newest).load(Ordering::Relaxed)) })
+        // SAFETY: whoever moves `top` has the node.
+        is_ours.then(|| unsafe { self.take(oldest) })
+    }
+
+    /// # Safety
+    ///
+    /// The node was pushed, and nobody else takes it.
+    #[inline(always)]
+    unsafe fn take(&self, i: usize) -> Queued {
+        // SAFETY: the buffer in use is there; the rest is the caller's promise.
+        unsafe { Self::node(self.circle.get().at(i).load(Ordering::Relaxed)) }
     }
 
     /// # Safety
@@ -251,25 +288,40 @@ impl Deque {
         unsafe { Queued::again(Ready(NonNull::new_unchecked(node))) }
     }
 
-    /// Now and then, by the owner: takes the mark away if nothing was stolen the last `patience` times, and gives back memory
-    /// that is hardly used.
+    /// Now and then, by the owner: takes the mark away if it is there for the `patience`-th time, and gives back memory that is
+    /// hardly used.
     pub(crate) fn calm_down(&self, patience: u32) {
         self.shrink();
-        let Shared { owner, thief } = &*self.shared;
-        if !owner.is_watched.load(Ordering::Relaxed) {
+        if !self.shared.thief.is_watched.load(Ordering::Relaxed) {
             return;
         }
-        let stolen = thief.stolen.load(Ordering::Relaxed);
-        let Calm { rounds, stolen: before } = self.calm.get();
-        let rounds = if stolen == before { rounds + 1 } else { 0 };
-        let is_calm = patience <= rounds;
-        // From the beginning for the next mark, even if whoever sets it finds nothing.
-        self.calm.set(Calm { rounds: if is_calm { 0 } else { rounds }, stolen });
-        if is_calm && barrier::is_exact() {
-            self.alone(|| owner.is_watched.store(false, Ordering::Relaxed));
-        } else if is_calm {
-            barrier::make_exact();
+        let rounds = self.rounds_watched.get().saturating_add(1);
+        self.rounds_watched.set(rounds);
+        if patience <= rounds {
+            match barrier::is_exact() {
+                true => self.end_watch(),
+                false => barrier::make_exact(),
+            }
         }
+    }
+
+    /// All but the oldest are private again; unless a thief is at it.
+    pub(super) fn end_watch(&self) {
+        self.alone(|| {
+            let Shared { owner, thief } = &*self.shared;
+            let (top, bottom) = (thief.top.load(Ordering::Relaxed), owner.bottom.load(Ordering::Relaxed));
+            let split = if top == bottom { top } else { top.wrapping_add(1) };
+            self.split.set(split);
+            thief.split.store(split, Ordering::Relaxed);
+            thief.is_watched.store(false, Ordering::Relaxed);
+            self.rounds_watched.set(0);
+        });
+    }
+
+    /// Makes all of it public, since its owner goes.
+    pub(crate) fn leave(&self) {
+        // Release, as in `make_public`: what the owner took without a fence.
+        self.shared.thief.is_watched.store(true, Ordering::Release);
     }
 
     fn shrink(&self) {
@@ -299,30 +351,49 @@ impl Deque {
 }
 
 impl Stealer {
-    /// The oldest node; or none, if another thief is at it.
-    pub(crate) fn steal(&self) -> Option<Queued> {
-        let is_locked = &self.0.thief.is_locked;
-        // The owner reads this line in each pop: it stays there while there is nothing to get.
-        if self.is_empty() || is_locked.load(Ordering::Relaxed) || is_locked.swap(true, Ordering::Acquire) {
+    /// The oldest node; or none, if another thief is at it, or if it is private and the thief does not insist.
+    pub(crate) fn steal(&self, insists: bool) -> Option<Queued> {
+        let thief = &self.0.thief;
+        let is_public = thief.is_watched.load(Ordering::Relaxed)
+            || is_before(thief.top.load(Ordering::Relaxed), thief.split.load(Ordering::Relaxed));
+        // What the owner writes at each step is read last: while there is nothing to get it stays in its cache.
+        if !is_public && !insists || self.is_empty() || !is_public && self.is_in_use() {
             return None;
         }
-        let node = self.steal_alone();
-        is_locked.store(false, Ordering::Release);
+        if thief.is_locked.load(Ordering::Relaxed) || thief.is_locked.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        let node = self.steal_alone(insists);
+        thief.is_locked.store(false, Ordering::Release);
         node
     }
 
-    fn steal_alone(&self) -> Option<Queued> {
+    /// Whether its owner pushes or pops something within a microsecond or two.
+    #[cold]
+    fn is_in_use(&self) -> bool {
+        const PAUSES: u32 = if cfg!(taskgraph_loom) { 0 } else { 32 };
+        let bottom = self.0.owner.bottom.load(Ordering::Relaxed);
+        (0..PAUSES).any(|_| {
+            hint::spin_loop();
+            self.0.owner.bottom.load(Ordering::Relaxed) != bottom
+        })
+    }
+
+    fn steal_alone(&self, insists: bool) -> Option<Queued> {
         let Shared { owner, thief } = &*self.0;
-        if !owner.is_watched.load(Ordering::Relaxed) {
-            owner.is_watched.store(true, Ordering::Relaxed);
+        let top = thief.top.load(Ordering::Relaxed);
+        if !thief.is_watched.load(Ordering::Relaxed) && !is_before(top, thief.split.load(Ordering::Relaxed)) {
+            if !insists {
+                return None;
+            }
+            thief.is_watched.store(true, Ordering::Relaxed);
             barrier::heavy();
         }
-        let top = thief.top.load(Ordering::Relaxed);
-        // SeqCst, pairs with that of a pop.
+        // SeqCst, pairs with that of a pop; and with the Release of an owner that has made public what we take.
         fence(Ordering::SeqCst);
         // Acquire, pairs with every store to it: what was pushed by then.
         let bottom = owner.bottom.load(Ordering::Acquire);
-        if bottom.wrapping_sub(top) as isize <= 0 {
+        if !is_before(top, bottom) {
             return None;
         }
         // SAFETY: a buffer goes only while no thief is at it. Acquire: what is in it.
@@ -332,7 +403,6 @@ impl Stealer {
         };
         // SeqCst: the owner may want the same one.
         thief.top.compare_exchange(top, top.wrapping_add(1), Ordering::SeqCst, Ordering::Relaxed).ok()?;
-        thief.stolen.store(thief.stolen.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         // SAFETY: whoever moves `top` has the node.
         Some(unsafe { Deque::node(node) })
     }
@@ -352,6 +422,12 @@ impl Shared {
         let (bottom, top) = (self.owner.bottom.load(Ordering::Relaxed), self.thief.top.load(Ordering::Relaxed));
         (bottom.wrapping_sub(top) as isize).max(0) as usize
     }
+}
+
+/// Of two indices that are not far from each other.
+#[inline(always)]
+fn is_before(i: usize, j: usize) -> bool {
+    (i.wrapping_sub(j) as isize) < 0
 }
 
 impl Drop for Shared {

@@ -132,6 +132,12 @@ impl Claim<'_> {
         self.own.push(node);
     }
 
+    /// The worker goes on with something else: see [`Deque::offer`].
+    #[inline(always)]
+    pub(crate) fn offer(&self) {
+        self.own.offer();
+    }
+
     /// The newest of the worker's own nodes.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Queued> {
@@ -143,8 +149,9 @@ impl Claim<'_> {
         take(&self.queues.injector)
     }
 
-    /// Something from outside, the oldest node of another worker, or what is for those who would go idle.
-    pub(crate) fn steal(&self) -> Option<Queued> {
+    /// Something from outside, the oldest node of another worker, or what is for those who would go idle. What others keep
+    /// for themselves only if this worker [insists](Stealer::steal).
+    pub(crate) fn steal(&self, insists: bool) -> Option<Queued> {
         if let Some(node) = self.take_injected() {
             return Some(node);
         }
@@ -154,7 +161,7 @@ impl Claim<'_> {
         // Each worker starts at its neighbour, so that thieves spread over their victims.
         let stealers = self.stealers.borrow();
         let (before, from) = stealers.split_at(self.worker_idx);
-        from[1..].iter().chain(before).find_map(Stealer::steal).or_else(|| self.take_spare())
+        from[1..].iter().chain(before).find_map(|stealer| stealer.steal(insists)).or_else(|| self.take_spare())
     }
 
     /// The oldest of the nodes for those who would go idle.
@@ -180,6 +187,7 @@ impl Claim<'_> {
     /// Leaves the deque to the next worker.
     pub(crate) fn release(self) {
         self.seat.leave();
+        self.own.leave();
         lock(&self.queues.deques).unclaimed.push((self.worker_idx, self.own));
     }
 }

@@ -21,14 +21,16 @@ const SEARCH_ROUNDS: u32 = 64;
 const ROUNDS_TOGETHER: u32 = 8;
 /// The rounds before those, of which nobody hears: about five microseconds.
 const UNHEARD_ROUNDS: u32 = 16;
+/// From which on it insists on what others keep for themselves: mostly they show it before long.
+const INSISTS_FROM: u32 = 8;
 /// How often it pauses between two looks at the others' deques, at most.
 const PAUSES_MAX: u32 = 32;
 
 /// After so many steps a worker looks for work from outside, so that a run from there has its turn: often enough for
 /// people, and too seldom to be felt.
 const STEPS_IN_A_ROW: u32 = 256;
-/// So many times as many steps, for each worker there may be, must nobody have stolen from a deque for its pops to do without
-/// a fence. The next thief interrupts all workers, so this should be rare, and rarer the more of them there are.
+/// For so many times as many steps, for each worker there may be, a deque is watched once a thief has insisted. The next one
+/// interrupts all workers, so this should be rare, and rarer the more of them there are.
 const CALM_AFTER: u32 = 4;
 
 thread_local! {
@@ -153,6 +155,9 @@ impl<'s> Worker<'s> {
         loop {
             let mut next = cx.step(ready);
             let queued_more = self.queue_ready(cx);
+            if queued_more && next.is_some() {
+                self.queues.offer();
+            }
             let state = self.gate.state();
             if !state.is(self.full.get()) {
                 match self.heed(state, queued_more, next, cx) {
@@ -217,13 +222,13 @@ impl<'s> Worker<'s> {
     /// Goes on with a node that was found. One that was queued by its priority only starts what it holds, which comes
     /// with it.
     fn begin(&self, found: Found, cx: &mut Cx<'_>) -> Option<Ready> {
-        let first = cx.take(found.node);
-        if found.priority == 0 {
-            return Some(first);
+        let mut first = Some(cx.take(found.node));
+        if found.priority != 0 {
+            first = first.and_then(|holder| cx.step(holder));
+            self.queue_ready(cx);
         }
-        let started = cx.step(first);
-        self.queue_ready(cx);
-        started
+        self.queues.offer();
+        first
     }
 
     /// Goes on with the first of what comes before everything else; what was at hand waits in our queue.
@@ -277,6 +282,7 @@ impl<'s> Worker<'s> {
         self.in_turn.set(spare.is_some());
         let Some(queued) = spare.or_else(|| self.queues.take_injected()) else { return next };
         self.put_back(next, cx);
+        self.queues.offer();
         Some(cx.take(queued))
     }
 
@@ -301,7 +307,7 @@ impl<'s> Worker<'s> {
             // A look around costs the others nothing while nobody hears of it; and nobody need while all workers there
             // may be are at work, so that none could be called.
             for round in 0..UNHEARD_ROUNDS {
-                if let Some(found) = self.look() {
+                if let Some(found) = self.look(round) {
                     return Some(found);
                 }
                 if !self.gate.state().is(self.full.get()) {
@@ -315,20 +321,20 @@ impl<'s> Worker<'s> {
         self.search(permit)
     }
 
-    fn look(&self) -> Option<Found> {
+    fn look(&self, round: u32) -> Option<Found> {
         if self.gate.state().is_urgent()
             && let Some(urgent) = self.queues.take_urgent(self.gate)
         {
             return Some(urgent);
         }
-        let node = self.queues.pop().or_else(|| self.queues.steal());
+        let node = self.queues.pop().or_else(|| self.queues.steal(INSISTS_FROM <= round));
         node.map(Found::from).or_else(|| self.queues.take_patient())
     }
 
     #[cold]
     fn search(&self, permit: &mut Permit<'s>) -> Option<Found> {
         for round in 0..SEARCH_ROUNDS {
-            if let Some(found) = self.look() {
+            if let Some(found) = self.look(round) {
                 // While one searches nobody else is called, so the last that finds something calls the next.
                 if permit.found_work() && self.gate.state().wants_worker() && self.scheduler.queues.any() {
                     self.scheduler.call_worker();

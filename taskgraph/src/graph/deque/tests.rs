@@ -1,4 +1,4 @@
-//! Who gets which node, when a deque is watched, and what becomes of its memory; and what the model checker cannot see.
+//! Who gets which node, what of a deque is public, and what becomes of its memory; and what the model checker cannot see.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -27,6 +27,18 @@ fn barriers_are_exact() -> bool {
     barrier::is_exact()
 }
 
+/// A deque that nobody watches, unless it always will be.
+fn calm(start: usize) -> Deque {
+    let deque = Deque::starting_at(start);
+    barriers_are_exact();
+    deque.calm_down(0);
+    deque
+}
+
+fn is_watched(deque: &Deque) -> bool {
+    deque.shared.thief.is_watched.load(Ordering::Relaxed)
+}
+
 #[test]
 fn the_owner_takes_the_newest_and_a_thief_the_oldest() {
     // Also where indices wrap around, and where they change their sign.
@@ -37,11 +49,11 @@ fn the_owner_takes_the_newest_and_a_thief_the_oldest() {
         (0..n).for_each(|i| deque.push(numbered(i)));
         assert_eq!(stealer.len(), n);
         for i in 0..n / 2 {
-            assert_eq!(stealer.steal().map(number), Some(i));
+            assert_eq!(stealer.steal(true).map(number), Some(i));
             assert_eq!(deque.pop().map(number), Some(n - 1 - i));
             deque.calm_down(1);
         }
-        assert!(stealer.is_empty() && deque.pop().is_none() && stealer.steal().is_none());
+        assert!(stealer.is_empty() && deque.pop().is_none() && stealer.steal(true).is_none());
         assert!(deque.circle.get().capacity() <= CAPACITY_KEPT, "what is not needed is given back");
         deque.push(numbered(7));
         assert_eq!(deque.pop().map(number), Some(7));
@@ -54,16 +66,16 @@ fn a_deque_that_was_robbed_and_has_shrunk_grows_again() {
     let stealer = deque.stealer();
     let (n_before, n_after) = (2 * CAPACITY_KEPT, 4 * CAPACITY_KEPT);
     (0..n_before).for_each(|i| deque.push(numbered(i)));
-    (0..n_before - 1).for_each(|i| assert_eq!(stealer.steal().map(number), Some(i)));
+    (0..n_before - 1).for_each(|i| assert_eq!(stealer.steal(true).map(number), Some(i)));
     deque.calm_down(u32::MAX);
     assert!(deque.circle.get().capacity() < n_before);
     (n_before..n_after).for_each(|i| deque.push(numbered(i)));
-    (n_before - 1..n_after).for_each(|i| assert_eq!(stealer.steal().map(number), Some(i)));
+    (n_before - 1..n_after).for_each(|i| assert_eq!(stealer.steal(true).map(number), Some(i)));
 }
 
 #[test]
 fn in_whatever_order_it_is_used_it_is_a_double_ended_queue() {
-    let deque = Deque::starting_at(usize::MAX - 100_000);
+    let deque = calm(usize::MAX - 100_000);
     let stealer = deque.stealer();
     let mut expected = VecDeque::new();
     // A generator of numbers (MINSTD) is enough to go through all orders.
@@ -73,7 +85,7 @@ fn in_whatever_order_it_is_used_it_is_a_double_ended_queue() {
         random % end
     };
     for _ in 0..2_000 {
-        let kind = below(4);
+        let kind = below(5);
         for _ in 0..below(2 * CAPACITY_KEPT as u64) {
             match kind {
                 0 | 1 if expected.len() < 8 * CAPACITY_KEPT => {
@@ -82,40 +94,80 @@ fn in_whatever_order_it_is_used_it_is_a_double_ended_queue() {
                     deque.push(numbered(i));
                 }
                 2 => assert_eq!(deque.pop().map(number), expected.pop_back()),
-                _ => assert_eq!(stealer.steal().map(number), expected.pop_front()),
+                3 => {
+                    // What was public is stolen, or nothing.
+                    if let Some(i) = stealer.steal(false).map(number) {
+                        assert_eq!(Some(i), expected.pop_front());
+                    }
+                }
+                _ => assert_eq!(stealer.steal(true).map(number), expected.pop_front()),
             }
         }
-        deque.calm_down(u32::MAX);
+        deque.calm_down(if below(2) == 0 { 0 } else { u32::MAX });
         assert_eq!(stealer.len(), expected.len());
     }
 }
 
 #[test]
-fn a_deque_is_watched_until_it_has_been_calm() {
-    if !barriers_are_exact() {
+fn only_the_oldest_node_is_public() {
+    let deque = calm(0);
+    if is_watched(&deque) {
         return;
     }
-    let deque = Deque::new();
     let stealer = deque.stealer();
-    let is_watched = || deque.shared.owner.is_watched.load(Ordering::Relaxed);
-    let rob = || {
-        deque.push(numbered(0));
-        assert_eq!(stealer.steal().map(number), Some(0));
-    };
-    for _ in 0..2 {
-        rob();
-        (0..3).for_each(|_| deque.calm_down(3));
-        assert!(is_watched(), "nothing was stolen three times, and not four");
-        rob();
-        (0..3).for_each(|_| deque.calm_down(3));
-        assert!(is_watched(), "it has just been robbed");
-        deque.calm_down(3);
-        assert!(!is_watched());
+    let steal = || stealer.steal(false).map(number);
+    (0..6).for_each(|i| deque.push(numbered(i)));
+    assert_eq!(steal(), None, "its owner may pop next");
+    deque.offer();
+    assert_eq!((steal(), steal()), (Some(0), None));
+    assert_eq!(deque.pop().map(number), Some(5));
+    assert_eq!((steal(), steal()), (Some(1), None), "a pop makes the next one public");
+    assert_eq!(deque.pop().map(number), Some(4));
+    assert_eq!(deque.pop().map(number), Some(3));
+    assert_eq!(deque.pop().map(number), Some(2), "the public one is the owner's, too");
+    assert_eq!((deque.pop().map(number), steal()), (None, None));
+    deque.offer();
+    deque.push(numbered(6));
+    assert_eq!(steal(), None, "there was nothing to offer");
+    assert_eq!(deque.pop().map(number), Some(6));
+    deque.push(numbered(7));
+    deque.offer();
+    assert_eq!((steal(), steal()), (Some(7), None));
+    assert!(!is_watched(&deque), "nobody has insisted");
+}
+
+#[test]
+fn a_thief_that_insists_makes_all_public_for_a_while() {
+    let deque = calm(0);
+    if is_watched(&deque) {
+        return;
     }
-    // Somebody comes, and finds nothing.
-    assert!(stealer.steal_alone().is_none() && is_watched());
-    (0..2).for_each(|_| deque.calm_down(3));
-    assert!(is_watched());
+    let stealer = deque.stealer();
+    for _ in 0..2 {
+        (0..5).for_each(|i| deque.push(numbered(i)));
+        deque.offer();
+        assert_eq!(stealer.steal(true).map(number), Some(0));
+        assert!(!is_watched(&deque), "what is public can be had without");
+        assert_eq!(stealer.steal(true).map(number), Some(1));
+        assert!(is_watched(&deque));
+        assert_eq!(stealer.steal(false).map(number), Some(2));
+        (0..2).for_each(|_| deque.calm_down(3));
+        assert!(is_watched(&deque));
+        deque.calm_down(3);
+        assert!(!is_watched(&deque));
+        assert_eq!(stealer.steal(false).map(number), Some(3), "the oldest stays public");
+        assert!(stealer.steal(false).is_none());
+        assert_eq!(deque.pop().map(number), Some(4));
+    }
+}
+
+#[test]
+fn what_an_owner_leaves_is_public() {
+    let deque = calm(0);
+    let stealer = deque.stealer();
+    (0..3).for_each(|i| deque.push(numbered(i)));
+    deque.leave();
+    (0..3).for_each(|i| assert_eq!(stealer.steal(false).map(number), Some(i)));
 }
 
 /// What the model checker cannot see: an owner without a fence, whose stores wait, and a thief that comes meanwhile. It
@@ -138,8 +190,10 @@ fn an_owner_whose_stores_wait_and_a_thief_never_take_the_same_node() {
     let stealer = deque.stealer();
     thread::scope(|scope| {
         scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                if let Some(i) = stealer.steal().map(number) {
+            // Not for ever: a deque of which a node is taken twice panics.
+            let start = Instant::now();
+            while !is_over.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(20) {
+                if let Some(i) = stealer.steal(true).map(number) {
                     stolen[i].store(true, Ordering::Relaxed);
                 }
             }
@@ -148,6 +202,10 @@ fn an_owner_whose_stores_wait_and_a_thief_never_take_the_same_node() {
             deque.push(numbered(2 * round));
             deque.push(numbered(2 * round + 1));
             deque.calm_down(0);
+            // Then the other one is private, and the thief has to insist.
+            if let Some(i) = stealer.steal(false).map(number) {
+                popped[i].store(true, Ordering::Relaxed);
+            }
             for i in 0..16 {
                 far[(16 * round + i).wrapping_mul(FAR_APART) % FAR].store(round, Ordering::Relaxed);
             }
