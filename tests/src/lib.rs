@@ -2,10 +2,12 @@
 
 pub mod bodies;
 pub mod census;
+pub mod checks;
 pub mod log;
 pub mod needs;
 pub mod process;
 pub mod size;
+pub mod tasks;
 pub mod wait;
 
 use std::sync::Arc;

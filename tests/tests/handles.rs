@@ -1,0 +1,129 @@
+//! A handle on a run: to join it, to await it, to let it go on, to cancel it.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+
+use taskgraph::{DC, Handle, delayed};
+use taskgraph_tests::census::{Census, Counted};
+use taskgraph_tests::tasks::plus;
+use taskgraph_tests::wait::{self, Stages};
+use taskgraph_tests::{failing, runtime};
+
+mod a_handle {
+    use super::*;
+
+    struct Unpark(thread::Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let mut future = pin!(future);
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+
+    #[test]
+    fn joins() {
+        let runtime = runtime(2);
+        let handles: Vec<Handle<u64>> = (0..100).map(|i| runtime.spawn(DC::new(plus, (i, 1)))).collect();
+        let sum: u64 = handles.into_iter().map(|handle| handle.join().unwrap()).sum();
+        assert_eq!(sum, 5050);
+    }
+
+    #[test]
+    fn is_a_future() {
+        wait::ends(|| {
+            let runtime = runtime(2);
+            for i in 0..500 {
+                assert_eq!(block_on(runtime.spawn(DC::new(plus, (i, 1)))).unwrap(), i + 1);
+            }
+            let both =
+                async { runtime.spawn(DC::value(1)).await.unwrap() + runtime.spawn(DC::value(2)).await.unwrap() };
+            assert_eq!(block_on(both), 3);
+            assert!(block_on(runtime.spawn(failing::<u32>("no"))).is_err());
+        });
+    }
+
+    #[test]
+    fn wakes_who_polled_it_last() {
+        struct Count(AtomicU32);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        wait::ends(|| {
+            let runtime = runtime(1);
+            let stages = Arc::new(Stages::new());
+            let waits = Arc::clone(&stages);
+            let mut handle = pin!(runtime.spawn(DC::new(move || waits.wait_for(1), ())));
+            let counts = [(); 2].map(|()| Arc::new(Count(AtomicU32::new(0))));
+            for count in &counts {
+                let waker = Waker::from(Arc::clone(count));
+                assert!(handle.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            }
+            stages.signal(1);
+            wait::until(|| counts[1].0.load(Ordering::SeqCst) == 1);
+            assert_eq!(counts[0].0.load(Ordering::SeqCst), 0);
+            assert!(handle.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        });
+    }
+
+    #[test]
+    fn that_is_detached_lets_the_run_go_on() {
+        wait::ends(|| {
+            let runtime = runtime(1);
+            let ran = Arc::new(Stages::new());
+            let signals = Arc::clone(&ran);
+            runtime.spawn(DC::new(move || signals.signal(1), ())).detach();
+            ran.wait_for(1);
+        });
+    }
+
+    #[test]
+    fn outlives_its_runtime() {
+        let handle = {
+            let runtime = runtime(1);
+            let handle = runtime.spawn(DC::value(1));
+            wait::until(|| handle.is_finished());
+            handle
+        };
+        assert_eq!(handle.join().unwrap(), 1);
+    }
+
+    #[test]
+    fn cancels() {
+        wait::ends(|| {
+            let runtime = runtime(2);
+            let census = Census::new();
+            #[delayed]
+            fn endless(census: Census, stages: Arc<Stages>) -> Vec<Counted> {
+                loop {
+                    yield_!(census.counted());
+                    yield_!(DC::value(census.counted()));
+                    stages.signal(1);
+                }
+            }
+            let stages = Arc::new(Stages::new());
+            let handle = runtime.spawn(endless(census.clone(), Arc::clone(&stages)));
+            stages.wait_for(1);
+            handle.cancel();
+            handle.cancel();
+            assert!(handle.join().map(|_| ()).unwrap_err().is_cancelled());
+            census.assert_balanced(2);
+        });
+    }
+}
