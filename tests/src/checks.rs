@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use taskgraph::DC;
+use taskgraph::{DC, Error};
 
 use crate::run;
 
@@ -13,4 +13,14 @@ pub fn check<T: Send + Debug + PartialEq + 'static>(computation: DC<T>, expected
         Ok(value) => assert_eq!(value, expected),
         Err(error) => panic!("{error:#}"),
     }
+}
+
+/// Panics unless the computation fails, with `expected` at the end of the message, behind the name of the task and its
+/// place.
+#[track_caller]
+pub fn check_fails<T: Send + Debug + 'static>(computation: DC<T>, max_workers: usize, expected: &str) -> Error {
+    let error = run(computation, max_workers).unwrap_err();
+    let message = error.to_string();
+    assert!(message.ends_with(expected), "{message:?} does not end with {expected:?}");
+    error
 }

@@ -1,6 +1,28 @@
 //! Small tasks, and functions to make them of, for tests that are about something else.
 
+use taskgraph::{DC, delayed};
+
+use crate::bodies::quiet_panic;
+
 /// Both together. Not delayed: see `DC::new`.
 pub fn plus(a: u64, b: u64) -> u64 {
     a + b
+}
+
+/// Twice as much.
+#[delayed]
+pub fn double(x: u32) -> u32 {
+    2 * x
+}
+
+/// Fails with `no` and the reason.
+#[delayed]
+pub fn refuse(why: &str) -> Result<u32, String> {
+    Err(format!("no {why}"))
+}
+
+/// A task that panics with `message`.
+#[track_caller]
+pub fn panicking<T: Send + 'static>(message: &'static str) -> DC<T> {
+    DC::<T>::new(move || -> T { quiet_panic(message) }, ())
 }

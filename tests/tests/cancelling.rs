@@ -266,6 +266,58 @@ fn the_port_lists_runs_and_cancels_one_of_them() {
     });
 }
 
+mod cancelling {
+    use super::*;
+
+    #[test]
+    fn a_run_before_it_has_started_runs_nothing() {
+        wait::ends(|| {
+            let runtime = runtime(1);
+            let (stages, ran) = (Arc::new(Stages::new()), Arc::new(AtomicU32::new(0)));
+            let waits = Arc::clone(&stages);
+            let busy = runtime.spawn(DC::new(move || waits.wait_for(1), ()));
+            let count = Arc::clone(&ran);
+            let handle = runtime.spawn(DC::new(move || count.fetch_add(1, Ordering::SeqCst), ()));
+            let line = line!() + 1;
+            handle.cancel();
+            stages.signal(1);
+            busy.join().unwrap();
+            let error = handle.join().unwrap_err();
+            assert!(error.is_cancelled() && error.task().is_none() && !error.is_panic());
+            assert_eq!(error.to_string(), format!("the run was cancelled by `Handle::cancel` ({}:{line})", file!()));
+            assert_eq!(ran.load(Ordering::SeqCst), 0);
+        });
+    }
+
+    #[test]
+    fn a_run_that_has_settled_changes_nothing() {
+        let runtime = runtime(1);
+        let handle = runtime.spawn(DC::value(1));
+        wait::until(|| handle.is_finished());
+        handle.cancel();
+        assert_eq!(handle.join().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_run_leaves_the_others_alone() {
+        wait::ends(|| {
+            let runtime = runtime(2);
+            let stages = Arc::new(Stages::new());
+            let runs: Vec<_> = (0..20)
+                .map(|i| {
+                    let waits = Arc::clone(&stages);
+                    runtime.spawn(DC::new(move || waits.wait_for(1), ()).map(move |()| i))
+                })
+                .collect();
+            runs.iter().step_by(2).for_each(|run| run.cancel());
+            stages.signal(1);
+            for (i, run) in runs.into_iter().enumerate() {
+                assert_eq!(run.join().ok(), (i % 2 == 1).then_some(i));
+            }
+        });
+    }
+}
+
 mod a_deadline {
     use super::*;
 

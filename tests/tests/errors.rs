@@ -1,8 +1,10 @@
-//! Errors: what they know of a failure.
+//! Errors: what they know of a failure, and how they tell it.
 
+use std::fmt;
 use std::io;
 
-use taskgraph::{DC, Error};
+use taskgraph::{DC, Error, all};
+use taskgraph_tests::tasks::{double, panicking, refuse};
 use taskgraph_tests::{failing, run};
 
 mod an_error {
@@ -43,5 +45,78 @@ mod an_error {
         assert_eq!(error.task().cloned(), failed);
         let handed_on: Vec<_> = error.trace()[needed_by..].iter().map(|task| task.name()).collect();
         assert_eq!(handed_on, ["closure", "map"]);
+    }
+}
+
+mod texts {
+    use super::*;
+
+    /// The text without the line numbers, which change with every edit.
+    fn text(error: &Error) -> String {
+        let text = format!("{error:#}");
+        let file = file!();
+        text.split(file)
+            .enumerate()
+            .map(|(i, part)| {
+                if i == 0 {
+                    part.to_owned()
+                } else {
+                    format!("FILE:LINE{}", part.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit()))
+                }
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn check<T: Send + fmt::Debug + 'static>(computation: DC<T>, expected: &str) {
+        let error = run(computation, 1).unwrap_err();
+        assert_eq!(text(&error), expected);
+        assert_eq!(format!("{error:?}"), format!("{error:#}"), "`main` shows the whole story");
+    }
+
+    #[test]
+    fn of_a_failure() {
+        check(refuse("way"), "task `refuse` (FILE:LINE) failed: no way");
+        check(
+            double(double(refuse("way")).named("the middle")).named("the end"),
+            "task `refuse` (FILE:LINE) failed: no way\n  needed by `double` \"the middle\" (FILE:LINE)\n  needed by `double` \"the end\" (FILE:LINE)",
+        );
+        check(refuse("way").named("start"), "task `refuse` \"start\" (FILE:LINE) failed: no way");
+    }
+
+    #[test]
+    fn of_a_panic() {
+        check(panicking::<()>("at the disco"), "task `closure` (FILE:LINE) panicked: at the disco");
+    }
+
+    #[test]
+    fn of_methods_and_functions() {
+        fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
+            text.parse()
+        }
+        let all_of_them = all([DC::<u32>::new(parse, ("x",))]).map(|all| all[0]).then(DC::value);
+        check(
+            all_of_them,
+            "task `parse` (FILE:LINE) failed: invalid digit found in string\n  needed by `all` (FILE:LINE)\n  needed by `map` (FILE:LINE)\n  needed by `then` (FILE:LINE)",
+        );
+    }
+
+    #[test]
+    fn of_a_long_chain_end_somewhere() {
+        let chain = (0..1000).fold(refuse("end"), |chain, _| double(chain));
+        let error = run(chain, 1).unwrap_err();
+        let text = text(&error);
+        assert_eq!(text.lines().count(), 66);
+        assert!(text.ends_with("\n  needed by `double` (FILE:LINE)\n  and by more"), "{text}");
+        let exact = run((0..64).fold(refuse("end"), |chain, _| double(chain)), 1).unwrap_err();
+        assert!(!format!("{exact:#}").contains("more"), "all who needed it are told");
+    }
+
+    #[test]
+    fn tell_file_and_line_of_the_call() {
+        let (line, refused) = (line!(), refuse("way"));
+        let error = run(refused, 1).unwrap_err();
+        let task = error.task().unwrap();
+        assert_eq!((task.name(), task.label(), task.file(), task.line()), ("refuse", None, file!(), line));
     }
 }
