@@ -4,8 +4,14 @@ use taskgraph::{DC, delayed};
 
 use crate::bodies::quiet_panic;
 
-/// Both together. Not delayed: see `DC::new`.
+/// Both together, by a plain function: for `DC::new`.
 pub fn plus(a: u64, b: u64) -> u64 {
+    a + b
+}
+
+/// Both together.
+#[delayed]
+pub fn add(a: u32, b: u32) -> u32 {
     a + b
 }
 

@@ -1,0 +1,134 @@
+//! Generators: where a body may yield, and which function is one.
+
+use std::collections::HashMap;
+use std::num::ParseIntError;
+
+use taskgraph::delayed;
+use taskgraph_tests::checks::check;
+use taskgraph_tests::run;
+use taskgraph_tests::tasks::add;
+
+mod generators {
+    use super::*;
+
+    #[delayed]
+    fn everywhere(n: u32, text: &str) -> Vec<u32> {
+        yield_!(0);
+        yield_![add(0, 1)];
+        yield_! { 2 }
+        taskgraph::yield_!(3);
+        if n == 0 {
+            yield_!(100)
+        } else if n == 1 {
+            yield_!(add(2, 2));
+        }
+        match n {
+            1 => yield_!(5),
+            _ => (),
+        }
+        let () = yield_!(6);
+        let mut i = 7;
+        while i < 9 {
+            yield_!(i);
+            i += 1;
+        }
+        let last = 'outer: loop {
+            for j in 9..12 {
+                if j == 11 {
+                    break 'outer j;
+                }
+                yield_!(j);
+            }
+        };
+        {
+            yield_!(last);
+        }
+        let Some(_) = text.chars().next() else {
+            yield_!(12);
+            return;
+        };
+        yield_!(add(text.len() as u32, {
+            yield_!(99);
+            1
+        }));
+        let [()] = [yield_!(13)];
+    }
+
+    #[delayed]
+    fn nothing(n: u32) -> Vec<u32> {
+        if n > 0 {
+            yield_!(n);
+        }
+    }
+
+    #[delayed]
+    fn words(text: &str) -> Result<HashMap<String, u32>, ParseIntError> {
+        for line in text.lines() {
+            let (word, count) = line.split_once(' ').unwrap_or((line, "1"));
+            let count: u32 = count.parse()?;
+            if count == 0 {
+                return Ok(());
+            }
+            yield_!((word.to_owned(), count));
+        }
+        Ok(())
+    }
+
+    #[delayed]
+    fn trailing_yield() -> Vec<u32> {
+        yield_!(1)
+    }
+
+    #[delayed]
+    fn endless(n: u32) -> Result<Vec<u32>, String> {
+        let mut i = 0;
+        loop {
+            yield_!(i);
+            i += 1;
+            if i == n {
+                return Ok(());
+            }
+        }
+    }
+
+    #[delayed]
+    fn nested(n: u32) -> Vec<Vec<u32>> {
+        #[delayed]
+        fn inner(n: u32) -> Vec<u32> {
+            yield_!(n);
+            yield_!(n);
+        }
+        for i in 0..n {
+            yield_!(inner(i));
+        }
+    }
+
+    #[delayed]
+    fn only_inside(n: u32) -> Vec<u32> {
+        #[delayed]
+        fn inner(n: u32) -> Vec<u32> {
+            yield_!(n);
+        }
+        drop(inner(1).map(|_| ()).map(drop));
+        vec![n]
+    }
+
+    #[test]
+    fn a_body_may_yield_at_any_place() {
+        check(everywhere(1, ""), vec![0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        check(everywhere(0, "ab").map(|all| all[4..].to_vec()), vec![100, 6, 7, 8, 9, 10, 11, 99, 3, 13]);
+        check(nothing(0), vec![]);
+        check(nothing(1), vec![1]);
+        check(words("a 1\nb 2"), HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]));
+        check(words("a 1\nb 0\nc d"), HashMap::from([("a".to_owned(), 1)]));
+        assert!(run(words("a b"), 2).is_err());
+        check(trailing_yield(), vec![1]);
+        check(endless(2), vec![0, 1]);
+        check(nested(2), vec![vec![0, 0], vec![1, 1]]);
+    }
+
+    #[test]
+    fn only_the_function_with_the_yield_is_a_generator() {
+        check(only_inside(1), vec![1]);
+    }
+}
