@@ -1,6 +1,7 @@
 //! What a run gives, compared with what it should give.
 
 use std::fmt::Debug;
+use std::panic::Location;
 
 use taskgraph::{DC, Error};
 
@@ -23,4 +24,16 @@ pub fn check_fails<T: Send + Debug + 'static>(computation: DC<T>, max_workers: u
     let message = error.to_string();
     assert!(message.ends_with(expected), "{message:?} does not end with {expected:?}");
     error
+}
+
+/// Panics unless the failed task is `name`, made in this line of the caller's file, and all who needed it are of that
+/// file.
+#[track_caller]
+pub fn check_blamed(error: &Error, name: &str, line: u32) {
+    let file = Location::caller().file();
+    let blamed = error.task().expect("a task failed");
+    assert_eq!((blamed.name(), blamed.file(), blamed.line()), (name, file, line), "{error:#}");
+    for needed_by in error.trace() {
+        assert_eq!(needed_by.file(), file, "{error:#}");
+    }
 }

@@ -16,6 +16,9 @@ use taskgraph::{DC, Error, Runtime};
 
 use crate::wait::Stages;
 
+/// One worker, and several, for what is the same with both.
+pub const WORKERS: [usize; 2] = [1, 4];
+
 /// A runtime of so many workers, without a control port.
 #[track_caller]
 pub fn runtime(max_workers: usize) -> Runtime {

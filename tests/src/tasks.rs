@@ -9,6 +9,12 @@ pub fn plus(a: u64, b: u64) -> u64 {
     a + b
 }
 
+/// A task of its own, not a value that is there.
+#[track_caller]
+pub fn task<T: Send + 'static>(value: T) -> DC<T> {
+    DC::new(|value: T| value, (value,))
+}
+
 /// Both together.
 #[delayed]
 pub fn add(a: u32, b: u32) -> u32 {

@@ -1,13 +1,13 @@
 //! Shared results: computed once, and there for all who have a handle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 
 use taskgraph::{DC, Shared, all};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::checks::check;
-use taskgraph_tests::run;
+use taskgraph_tests::{WORKERS, failing, run};
 
 mod a_shared_result {
     use super::*;
@@ -66,5 +66,55 @@ mod a_shared_result {
     fn may_be_sent_and_shared_between_threads() {
         fn is_send_and_sync<T: Send + Sync + Clone>() {}
         is_send_and_sync::<Shared<Vec<u8>>>();
+    }
+}
+
+mod handles_made_at_once {
+    use super::*;
+
+    fn counted(census: &Census, ran: &Arc<AtomicUsize>) -> DC<Counted> {
+        let (census, ran) = (census.clone(), Arc::clone(ran));
+        DC::new(
+            move || {
+                ran.fetch_add(1, Ordering::SeqCst);
+                census.counted()
+            },
+            (),
+        )
+    }
+
+    #[test]
+    fn are_on_one_result_which_the_last_gets_itself() {
+        for max_workers in WORKERS {
+            let (census, ran) = (Census::new(), Arc::default());
+            let [a, b, later] = counted(&census, &ran).tee();
+            let both = DC::new(|(): (), (): ()| (), (a.dc().map(|a| a.check()), b.dc().map(|b| b.check())));
+            drop((a, b));
+            run(both, max_workers).unwrap();
+            run(later.into(), max_workers).map(|last: Counted| last.check()).unwrap();
+            assert_eq!((ran.load(Ordering::SeqCst), census.made(), census.clones()), (1, 3, 2));
+            census.assert_balanced(3);
+        }
+    }
+
+    #[test]
+    fn may_be_cloned_and_dropped_like_others() {
+        let (census, ran) = (Census::new(), Arc::default());
+        let [unused, used] = counted(&census, &ran).tee();
+        drop(unused);
+        let again = used.clone();
+        check(used.dc().map(|_| 1) + again.dc().map(|_| 1), 2);
+        drop((used, again));
+        let [_, _] = counted(&census, &ran).tee();
+        assert_eq!(ran.load(Ordering::SeqCst), 1, "what nobody needs does not run");
+        census.assert_balanced(2);
+        let [x, y] = DC::value(4).tee();
+        check(x.dc() * y.dc(), 16);
+    }
+
+    #[test]
+    fn share_a_failure() {
+        let [a, b] = failing::<u32>("no").tee();
+        check(a.dc().attempt().map(|a| a.is_err()).zip(b.dc().attempt().map(|b| b.is_err())), (true, true));
     }
 }
