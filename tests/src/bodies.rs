@@ -31,15 +31,6 @@ pub fn check<T: Clone + Debug + PartialEq + Send + 'static>(
     });
 }
 
-/// Panics without the noise of the panic hook.
-///
-/// # Panics
-///
-/// That is what it is for.
-pub fn quiet_panic<T>(message: &'static str) -> T {
-    std::panic::resume_unwind(Box::new(message))
-}
-
 /// Something that happens once, and that futures wait for; it can be woken in ways in which no decent one is.
 #[derive(Clone, Default)]
 pub struct Event(Arc<Mutex<(bool, Vec<Waker>)>>);

@@ -1,8 +1,8 @@
 //! Small tasks, and functions to make them of, for tests that are about something else.
 
-use taskgraph::{DC, delayed};
+use std::panic;
 
-use crate::bodies::quiet_panic;
+use taskgraph::{DC, delayed};
 
 /// Both together, by a plain function: for `DC::new`.
 pub fn plus(a: u64, b: u64) -> u64 {
@@ -37,4 +37,13 @@ pub fn refuse(why: &str) -> Result<u32, String> {
 #[track_caller]
 pub fn panicking<T: Send + 'static>(message: &'static str) -> DC<T> {
     DC::<T>::new(move || -> T { quiet_panic(message) }, ())
+}
+
+/// Panics without the noise of the panic hook.
+///
+/// # Panics
+///
+/// That is what it is for.
+pub fn quiet_panic<T>(message: &'static str) -> T {
+    panic::resume_unwind(Box::new(message))
 }

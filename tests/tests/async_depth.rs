@@ -6,8 +6,9 @@ use std::thread;
 
 use futures_util::future::{Either, select};
 use taskgraph::{DC, Error, delayed};
-use taskgraph_tests::bodies::{add, at_any_width, later, quiet_panic};
+use taskgraph_tests::bodies::{add, at_any_width, later};
 use taskgraph_tests::census::{Census, Counted};
+use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::wait::{self, Stages, give_way};
 use taskgraph_tests::{failing, process, run, runtime, size};
 use tokio::sync::oneshot;

@@ -9,8 +9,9 @@ use std::thread;
 
 use futures_util::future::{Either, join_all, select};
 use taskgraph::{DC, Error, all, delayed};
-use taskgraph_tests::bodies::{Event, add, at_any_width, check, later, quiet_panic};
+use taskgraph_tests::bodies::{Event, add, at_any_width, check, later};
 use taskgraph_tests::census::{Census, Counted};
+use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::wait::{self, Stages, give_way};
 use taskgraph_tests::{run, runtime};
 use tokio::sync::oneshot;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use taskgraph::{DC, Error, Runtime, all, delayed};
-use taskgraph_tests::bodies::quiet_panic;
+use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::wait::{self, give_way};
 use taskgraph_tests::{process, size};
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use taskgraph::testing::run_seeded;
 use taskgraph::{Builder, DC, Error, Handle, Runtime, Shared, delayed};
-use taskgraph_tests::bodies::quiet_panic;
+use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{failing, log, run, runtime};
 

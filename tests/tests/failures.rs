@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use taskgraph::{DC, Error, Shared, all, delayed, each};
-use taskgraph_tests::bodies::quiet_panic;
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::checks::check_fails;
-use taskgraph_tests::tasks::{double, panicking, refuse};
+use taskgraph_tests::tasks::{double, panicking, quiet_panic, refuse};
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{failing, run, runtime};
 

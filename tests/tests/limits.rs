@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use taskgraph::testing::run_seeded;
 use taskgraph::{DC, Runtime, delayed};
-use taskgraph_tests::bodies::{Event, at_any_width, quiet_panic};
+use taskgraph_tests::bodies::{Event, at_any_width};
+use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::{failing, log, process, run, runtime, wait as waiting};
 use tokio::time;
 

@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use taskgraph::map_chunks;
-use taskgraph_tests::bodies::quiet_panic;
 use taskgraph_tests::census::Census;
 use taskgraph_tests::checks::{check, check_blamed};
+use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{WORKERS, run, runtime};
 

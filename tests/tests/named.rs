@@ -7,19 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use taskgraph::{DC, Error, Runtime, delayed};
-
-fn try_run<T: Send + 'static>(computation: DC<T>) -> Result<T, Error> {
-    Runtime::builder().max_workers(2).no_control().build().expect("two workers are few").run(computation)
-}
-
-#[track_caller]
-fn check<T: Send + Debug + PartialEq + 'static>(computation: DC<T>, expected: T) {
-    match try_run(computation) {
-        Ok(value) => assert_eq!(value, expected),
-        Err(error) => panic!("{error:#}"),
-    }
-}
+use taskgraph::{DC, delayed};
+use taskgraph_tests::checks::check;
+use taskgraph_tests::run;
 
 #[delayed]
 fn text(text: &str) -> String {
@@ -177,7 +167,7 @@ mod failures {
     fn an_error_names_the_line_where_the_call_ends() {
         let started = hopeless("no luck");
         let (dc, line) = (started.dc(), line!());
-        let error = try_run(dc).expect_err("no luck");
+        let error = run(dc, 2).expect_err("no luck");
         let task = error.task().expect("a task has failed");
         assert_eq!((task.name(), task.label(), task.line()), ("hopeless", Some("the last hope"), line));
         assert!(task.file().ends_with("named.rs"));
@@ -187,7 +177,7 @@ mod failures {
     #[test]
     fn a_trace_has_the_call_and_nothing_of_the_builder() {
         let (dc, line) = (take().held(Arc::default()).number(parse("one").shared()).lent(Arc::new(())).dc(), line!());
-        let error = try_run(dc).expect_err("it is no number");
+        let error = run(dc, 2).expect_err("it is no number");
         assert_eq!(error.task().map(|task| task.name()), Some("parse"));
         let trace: Vec<_> = error.trace().iter().map(|task| (task.name(), task.line())).collect();
         assert_eq!(trace, [("take", line)]);
@@ -202,7 +192,7 @@ mod failures {
     fn a_trace_through_a_long_list_stays_in_the_file() {
         let numbers = (0..99).map(|_| parse("1")).chain([parse("one")]);
         let (dc, line) = (sum().numbers(numbers.collect::<Vec<_>>()).dc(), line!());
-        let error = try_run(dc).expect_err("one is no number");
+        let error = run(dc, 2).expect_err("one is no number");
         assert_eq!(error.trace().last().map(|task| (task.name(), task.line())), Some(("sum", line)));
         assert!(error.trace().iter().all(|task| task.file().ends_with("named.rs")), "{error:#}");
     }
@@ -211,7 +201,7 @@ mod failures {
     fn what_fails_before_the_call_is_at_its_line_too() {
         let shared = DC::value(()).map(|()| NoClone).shared();
         let (dc, line) = (twice(shared.clone()).dc(), line!());
-        let error = try_run(dc).expect_err("somebody else needs it, too");
+        let error = run(dc, 2).expect_err("somebody else needs it, too");
         assert!(error.is_panic());
         assert_eq!(error.task().map(|task| task.line()), Some(line));
         drop(shared);
@@ -226,9 +216,9 @@ mod failures {
         };
         check(call(parse("1")).dc(), 2);
         assert_eq!(Arc::strong_count(&held), 1);
-        assert!(try_run(call(parse("one")).dc()).is_err());
+        assert!(run(call(parse("one")).dc(), 2).is_err());
         assert_eq!(Arc::strong_count(&held), 1);
-        assert!(try_run(call(parse("1")).last(parse("one")).names(vec![text("a"), text("b")]).dc()).is_err());
+        assert!(run(call(parse("1")).last(parse("one")).names(vec![text("a"), text("b")]).dc(), 2).is_err());
         assert_eq!(Arc::strong_count(&held), 1);
         let not_run = call(parse("1")).names(vec![text("a"), text("b")]).dc();
         assert!(1 < Arc::strong_count(&held));
@@ -329,9 +319,9 @@ mod shapes {
         check(show::<str>("a").or("b").dc(), "\"a\"b".to_owned());
         check(fibonacci().n(10).dc(), 55);
         check(parsed_fibonacci().n("10").dc(), 55);
-        assert!(try_run(parsed_fibonacci().n("ten").dc()).is_err());
+        assert!(run(parsed_fibonacci().n("ten").dc(), 2).is_err());
         check(count::<BTreeSet<u32>>().to(parse("3")).dc(), BTreeSet::from([1, 2]));
-        assert!(try_run(count::<Vec<u32>>().from(2).to(1).dc()).is_err());
+        assert!(run(count::<Vec<u32>>().from(2).to(1).dc(), 2).is_err());
         check(opaque().n(3).dc().map(Iterator::count), 3);
     }
 

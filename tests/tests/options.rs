@@ -1,22 +1,14 @@
 //! Functions of each kind with each option: what they give does not depend on it.
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
 use std::num::ParseIntError;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use taskgraph::{DC, Error, delayed};
+use taskgraph_tests::checks::check;
 use taskgraph_tests::run;
-
-#[track_caller]
-fn check<T: Send + Debug + PartialEq + 'static>(computation: DC<T>, expected: T) {
-    match run(computation, 2) {
-        Ok(value) => assert_eq!(value, expected),
-        Err(error) => panic!("{error:#}"),
-    }
-}
 
 fn is_worth_it(error: &ParseIntError) -> bool {
     error.to_string().is_empty()

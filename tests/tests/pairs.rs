@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use taskgraph::DC;
-use taskgraph_tests::bodies::quiet_panic;
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::checks::check;
-use taskgraph_tests::tasks::task;
+use taskgraph_tests::tasks::{quiet_panic, task};
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{WORKERS, failing, run, runtime};
 

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Wake, Waker};
 
 use taskgraph::{DC, Error, Shared, all, delayed, each};
-use taskgraph_tests::bodies::quiet_panic;
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::checks::check_fails;
-use taskgraph_tests::tasks::{double, panicking};
+use taskgraph_tests::tasks::{double, panicking, quiet_panic};
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{failing, run, runtime};
 

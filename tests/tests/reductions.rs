@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::thread;
 
 use taskgraph::{DC, reduce};
-use taskgraph_tests::bodies::quiet_panic;
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::checks::{check, check_blamed};
-use taskgraph_tests::tasks::task;
+use taskgraph_tests::tasks::{quiet_panic, task};
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{WORKERS, failing, process, run, runtime};
 

@@ -1,10 +1,9 @@
 //! What becomes of a result: what is inside it goes on, an `Err` fails, and a condition keeps or drops it.
 
 use taskgraph::{DC, Error, all, each};
-use taskgraph_tests::bodies::quiet_panic;
 use taskgraph_tests::census::Census;
 use taskgraph_tests::checks::{check, check_blamed};
-use taskgraph_tests::tasks::task;
+use taskgraph_tests::tasks::{quiet_panic, task};
 use taskgraph_tests::{WORKERS, failing, run};
 
 mod flattening {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use taskgraph::testing::run_seeded;
 use taskgraph::{DC, Error, attempt, delayed};
-use taskgraph_tests::bodies::quiet_panic;
 use taskgraph_tests::census::{Census, Counted};
+use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::{run, runtime, wait};
 use tokio::time::{self, Instant};
 

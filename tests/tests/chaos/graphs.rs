@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use taskgraph::{DC, Error, Shared, delayed, is_cancelled};
-use taskgraph_tests::bodies::quiet_panic;
 use taskgraph_tests::census::Counted;
+use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::wait::give_way;
 
 use crate::random::Random;
