@@ -257,7 +257,7 @@ pub(super) fn start<T: Send + 'static>(
         let root = root::make(delayed, Arc::clone(&child));
         cx.enter(NonNull::from(&child.scope));
         cx.add_ready(List::of(root));
-        // Shows the child to all workers, since the body may go on for long.
+        // Queues the child, since the body may go on for long.
         cx.enter(outer);
     }
     Ok(child)

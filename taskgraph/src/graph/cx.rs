@@ -21,6 +21,10 @@ use super::tally::Tally;
 pub(crate) trait Host {
     /// Makes nodes that are ready visible to all workers while a step goes on.
     fn publish(&self, cx: &mut Cx<'_>);
+    /// Queues nodes that are ready while a step goes on, probably not for long.
+    fn queue_now(&self, cx: &mut Cx<'_>) {
+        self.publish(cx);
+    }
     /// Queues a node for whoever has nothing of its own to do.
     fn defer(&self, node: Queued);
     /// Queues a node for whoever would go idle without it.
@@ -181,7 +185,8 @@ impl<'h> Cx<'h> {
     #[inline(always)]
     pub(super) fn enter(&mut self, scope: ScopePtr) {
         if scope != self.scope && !self.ready.is_empty() {
-            self.publish();
+            let host = self.host;
+            host.queue_now(self);
         }
         self.scope = scope;
         inside::enter(scope);

@@ -36,6 +36,7 @@ use std::cell::Cell;
 use std::hint;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::cx::Queued;
 use super::node::{Node, Ready};
@@ -179,12 +180,12 @@ impl Deque {
         owner.bottom.store(bottom.wrapping_add(1), Ordering::Release);
     }
 
-    /// The owner has something else to do than to pop: makes the oldest node public, if there is one.
+    /// The owner has something else to do than to pop: makes the oldest node public, if there are more than `kept`.
     #[inline(always)]
-    pub(crate) fn offer(&self) {
+    pub(crate) fn offer(&self, kept: usize) {
         let Shared { owner, thief } = &*self.shared;
         let top = thief.top.load(Ordering::Relaxed);
-        if top == self.split.get() && top != owner.bottom.load(Ordering::Relaxed) {
+        if top == self.split.get() && kept < owner.bottom.load(Ordering::Relaxed).wrapping_sub(top) {
             self.split.set(top.wrapping_add(1));
             // Release, pairs with the fence of a thief: the node, which may not be the first in its place.
             thief.split.store(top.wrapping_add(1), Ordering::Release);
@@ -241,7 +242,7 @@ impl Deque {
             return self.pop_oldest(newest);
         }
         if top == self.split.get() {
-            self.offer();
+            self.offer(0);
         }
         // SAFETY: no thief takes what is private.
         Some(unsafe { self.take(newest) })
@@ -318,10 +319,12 @@ impl Deque {
         });
     }
 
-    /// Makes all of it public, since its owner goes.
+    /// Its owner goes: makes all that is left public.
     pub(crate) fn leave(&self) {
-        // Release, as in `make_public`: what the owner took without a fence.
-        self.shared.thief.is_watched.store(true, Ordering::Release);
+        if self.shared.len() != 0 {
+            // Release, as in `offer`: what the owner took without a fence.
+            self.shared.thief.is_watched.store(true, Ordering::Release);
+        }
     }
 
     fn shrink(&self) {
@@ -351,45 +354,62 @@ impl Deque {
 }
 
 impl Stealer {
-    /// The oldest node; or none, if another thief is at it, or if it is private and the thief does not insist.
-    pub(crate) fn steal(&self, insists: bool) -> Option<Queued> {
+    /// The oldest node; or none, if it is private, or if another thief is at it.
+    pub(crate) fn steal(&self) -> Option<Queued> {
         let thief = &self.0.thief;
+        // What the owner writes at each step is not read while there is nothing to get.
         let is_public = thief.is_watched.load(Ordering::Relaxed)
             || is_before(thief.top.load(Ordering::Relaxed), thief.split.load(Ordering::Relaxed));
-        // What the owner writes at each step is read last: while there is nothing to get it stays in its cache.
-        if !is_public && !insists || self.is_empty() || !is_public && self.is_in_use() {
+        if is_public { self.steal_alone(false) } else { None }
+    }
+
+    /// The oldest node, though it may be private; or none, if the owner pushes or pops something meanwhile, or if another
+    /// thief is at it. This takes some microseconds.
+    pub(crate) fn insist(&self) -> Option<Queued> {
+        if self.is_in_use() { None } else { self.steal_alone(true) }
+    }
+
+    /// Whether its owner does something about it within a moment.
+    #[cold]
+    fn is_in_use(&self) -> bool {
+        /// Longer than a short task.
+        const MOMENT: Duration = Duration::from_micros(2);
+        if cfg!(taskgraph_loom) {
+            return false;
+        }
+        let bottom = &self.0.owner.bottom;
+        let (before, start) = (bottom.load(Ordering::Relaxed), Instant::now());
+        while bottom.load(Ordering::Relaxed) == before {
+            if MOMENT <= start.elapsed() {
+                return false;
+            }
+            hint::spin_loop();
+        }
+        true
+    }
+
+    /// Unless another thief is at it.
+    fn steal_alone(&self, insists: bool) -> Option<Queued> {
+        let is_locked = &self.0.thief.is_locked;
+        if self.is_empty() || is_locked.load(Ordering::Relaxed) || is_locked.swap(true, Ordering::Acquire) {
             return None;
         }
-        if thief.is_locked.load(Ordering::Relaxed) || thief.is_locked.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        let node = self.steal_alone(insists);
-        thief.is_locked.store(false, Ordering::Release);
+        let node = self.steal_locked(insists);
+        is_locked.store(false, Ordering::Release);
         node
     }
 
-    /// Whether its owner pushes or pops something within a microsecond or two.
-    #[cold]
-    fn is_in_use(&self) -> bool {
-        const PAUSES: u32 = if cfg!(taskgraph_loom) { 0 } else { 32 };
-        let bottom = self.0.owner.bottom.load(Ordering::Relaxed);
-        (0..PAUSES).any(|_| {
-            hint::spin_loop();
-            self.0.owner.bottom.load(Ordering::Relaxed) != bottom
-        })
-    }
-
-    fn steal_alone(&self, insists: bool) -> Option<Queued> {
+    fn steal_locked(&self, insists: bool) -> Option<Queued> {
         let Shared { owner, thief } = &*self.0;
         let top = thief.top.load(Ordering::Relaxed);
         if !thief.is_watched.load(Ordering::Relaxed) && !is_before(top, thief.split.load(Ordering::Relaxed)) {
-            if !insists {
+            if !insists || self.is_empty() {
                 return None;
             }
             thief.is_watched.store(true, Ordering::Relaxed);
             barrier::heavy();
         }
-        // SeqCst, pairs with that of a pop; and with the Release of an owner that has made public what we take.
+        // SeqCst, pairs with that of a pop; and with the Release in `offer`, or of an owner that has left.
         fence(Ordering::SeqCst);
         // Acquire, pairs with every store to it: what was pushed by then.
         let bottom = owner.bottom.load(Ordering::Acquire);

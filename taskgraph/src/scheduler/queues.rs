@@ -7,7 +7,7 @@
 //! The injectors are `crossbeam-deque`'s, which is named here and nowhere else. The deques are the graph's own ([`Deque`]), for
 //! nodes change their owner there.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crossbeam_deque::{Injector, Steal};
@@ -43,6 +43,8 @@ pub(crate) struct Claim<'q> {
     own: Deque,
     seat: Arc<Seat>,
     stealers: RefCell<Arc<[Stealer]>>,
+    /// Whom it insists on next.
+    insists_on: Cell<usize>,
 }
 
 /// A node that a worker has found.
@@ -99,7 +101,7 @@ impl Queues {
         });
         let stealers = RefCell::new(Arc::clone(&deques.stealers));
         let seat = Arc::clone(&deques.seats[worker_idx]);
-        Claim { queues: self, worker_idx, own, seat, stealers }
+        Claim { queues: self, worker_idx, own, seat, stealers, insists_on: Cell::new(worker_idx + 1) }
     }
 
     /// Where those sit who have a deque, or have had one.
@@ -134,8 +136,8 @@ impl Claim<'_> {
 
     /// The worker goes on with something else: see [`Deque::offer`].
     #[inline(always)]
-    pub(crate) fn offer(&self) {
-        self.own.offer();
+    pub(crate) fn offer(&self, kept: usize) {
+        self.own.offer(kept);
     }
 
     /// The newest of the worker's own nodes.
@@ -149,8 +151,8 @@ impl Claim<'_> {
         take(&self.queues.injector)
     }
 
-    /// Something from outside, the oldest node of another worker, or what is for those who would go idle. What others keep
-    /// for themselves only if this worker [insists](Stealer::steal).
+    /// Something from outside, the oldest node of another worker, or what is for those who would go idle. What another one
+    /// keeps for itself only if this worker [insists](Stealer::insist).
     pub(crate) fn steal(&self, insists: bool) -> Option<Queued> {
         if let Some(node) = self.take_injected() {
             return Some(node);
@@ -161,7 +163,14 @@ impl Claim<'_> {
         // Each worker starts at its neighbour, so that thieves spread over their victims.
         let stealers = self.stealers.borrow();
         let (before, from) = stealers.split_at(self.worker_idx);
-        from[1..].iter().chain(before).find_map(|stealer| stealer.steal(insists)).or_else(|| self.take_spare())
+        let mut others = from[1..].iter().chain(before);
+        let insist = || {
+            // One after the other: each takes its time.
+            let idx = self.insists_on.replace(self.insists_on.get().wrapping_add(1)) % stealers.len();
+            stealers[idx..].iter().chain(&stealers[..idx]).find(|stealer| !stealer.is_empty())?.insist()
+        };
+        let stolen = others.find_map(Stealer::steal).or_else(|| if insists { insist() } else { None });
+        stolen.or_else(|| self.take_spare())
     }
 
     /// The oldest of the nodes for those who would go idle.
@@ -174,8 +183,11 @@ impl Claim<'_> {
         self.queues.ranks.take_urgent(gate).map(|(node, priority)| Found { node, priority })
     }
 
-    /// The first of the nodes that come after everything else.
+    /// The first of the nodes that come after everything else, if there is nothing else.
     pub(crate) fn take_patient(&self) -> Option<Found> {
+        if self.queues.ranks.is_empty() || self.stealers.borrow().iter().any(|stealer| !stealer.is_empty()) {
+            return None;
+        }
         self.queues.ranks.take_patient().map(|(node, priority)| Found { node, priority })
     }
 

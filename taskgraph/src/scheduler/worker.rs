@@ -14,8 +14,8 @@ use crate::barrier;
 use crate::graph::{self, Cx, Host, Queued, Ready, Seat};
 use crate::sync::atomic::Ordering;
 
-/// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
-/// calling a worker costs.
+/// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what calling a
+/// worker costs; more, where it insists on what others keep.
 const SEARCH_ROUNDS: u32 = 64;
 /// How many of those while others search, too.
 const ROUNDS_TOGETHER: u32 = 8;
@@ -156,7 +156,7 @@ impl<'s> Worker<'s> {
             let mut next = cx.step(ready);
             let queued_more = self.queue_ready(cx);
             if queued_more && next.is_some() {
-                self.queues.offer();
+                self.queues.offer(0);
             }
             let state = self.gate.state();
             if !state.is(self.full.get()) {
@@ -227,7 +227,7 @@ impl<'s> Worker<'s> {
             first = first.and_then(|holder| cx.step(holder));
             self.queue_ready(cx);
         }
-        self.queues.offer();
+        self.queues.offer(0);
         first
     }
 
@@ -282,7 +282,7 @@ impl<'s> Worker<'s> {
         self.in_turn.set(spare.is_some());
         let Some(queued) = spare.or_else(|| self.queues.take_injected()) else { return next };
         self.put_back(next, cx);
-        self.queues.offer();
+        self.queues.offer(0);
         Some(cx.take(queued))
     }
 
@@ -304,8 +304,8 @@ impl<'s> Worker<'s> {
     #[inline]
     fn find(&self, permit: &mut Permit<'s>) -> Option<Found> {
         if !permit.is_searching() {
-            // A look around costs the others nothing while nobody hears of it; and nobody need while all workers there
-            // may be are at work, so that none could be called.
+            // A look around costs the others little while nobody hears of it; and nobody need while all workers there may be
+            // are at work, so that none could be called.
             for round in 0..UNHEARD_ROUNDS {
                 if let Some(found) = self.look(round) {
                     return Some(found);
@@ -381,8 +381,17 @@ fn pause(round: u32) {
 
 impl Host for Worker<'_> {
     fn publish(&self, cx: &mut Cx<'_>) {
-        if self.queue_ready(cx) && self.gate.state().wants_worker() {
-            self.scheduler.call_worker();
+        self.queue_now(cx);
+        self.queues.offer(0);
+    }
+
+    fn queue_now(&self, cx: &mut Cx<'_>) {
+        if self.queue_ready(cx) {
+            // The newest this worker may take next.
+            self.queues.offer(1);
+            if self.gate.state().wants_worker() {
+                self.scheduler.call_worker();
+            }
         }
     }
 

@@ -39,7 +39,7 @@ impl Nodes {
         cell.with_mut(|value| unsafe { *value = i });
         // SAFETY: the deque looks at no node.
         deque.push(unsafe { Queued::again(Ready(NonNull::from(cell).cast())) });
-        deque.offer();
+        deque.offer(0);
     }
 
     fn take(&self, node: Queued) {
@@ -50,7 +50,7 @@ impl Nodes {
 
     fn steal(&self, stealer: &Stealer, times: u32) {
         for _ in 0..times {
-            stealer.steal(false).into_iter().for_each(|node| self.take(node));
+            stealer.steal().into_iter().for_each(|node| self.take(node));
         }
     }
 
@@ -67,7 +67,7 @@ impl Nodes {
 }
 
 /// All ways in which a thread is interrupted up to three times; all there are would take minutes. With a deque that is watched,
-/// and with one of which only the oldest node is public; a thief that insists on the others is beyond the model checker.
+/// and with one of which only the oldest node is public. A thief that insists on the others has a barrier of the system's, which is beyond the model checker.
 fn model(code: impl Fn(Deque) + Copy + Send + Sync + 'static) {
     for is_watched in [true, false] {
         let mut builder = loom::model::Builder::new();
