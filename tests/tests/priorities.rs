@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use taskgraph::testing::run_seeded;
@@ -151,6 +152,32 @@ fn several_workers_take_the_highest_that_wait() {
         let mut sorted = said.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (1..=200).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_patient_computation_waits_for_what_a_busy_worker_keeps_for_itself() {
+    wait::ends(|| {
+        let runtime = runtime(2);
+        let log = Log::default();
+        let slow = |x| {
+            let log = Arc::clone(&log);
+            DC::new(
+                move || {
+                    log.lock().unwrap().push(x);
+                    thread::sleep(Duration::from_millis(1));
+                    x
+                },
+                (),
+            )
+        };
+        for _ in 0..5 {
+            // A worker from which nobody had to take anything for long shows only its oldest node.
+            runtime.run(each(0..200_000, |x| DC::new(|x: u64| x, (x,)))).unwrap();
+            runtime.run(all([say(&log, -1)].into_iter().chain((0..14).map(slow)))).unwrap();
+            let said = said(&log);
+            assert_eq!(said.last(), Some(&-1), "{said:?}");
+        }
     });
 }
 

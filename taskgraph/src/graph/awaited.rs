@@ -257,7 +257,8 @@ pub(super) fn start<T: Send + 'static>(
         let root = root::make(delayed, Arc::clone(&child));
         cx.enter(NonNull::from(&child.scope));
         cx.add_ready(List::of(root));
-        // Queues the child, since the body may go on for long.
+        // The body may go on for long, but mostly it waits for its child next.
+        cx.queue_now();
         cx.enter(outer);
     }
     Ok(child)

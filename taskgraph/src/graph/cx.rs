@@ -185,8 +185,7 @@ impl<'h> Cx<'h> {
     #[inline(always)]
     pub(super) fn enter(&mut self, scope: ScopePtr) {
         if scope != self.scope && !self.ready.is_empty() {
-            let host = self.host;
-            host.queue_now(self);
+            self.publish();
         }
         self.scope = scope;
         inside::enter(scope);
@@ -217,6 +216,12 @@ impl<'h> Cx<'h> {
         let first = ready.pop()?;
         self.ready.append(ready);
         Some(Ready(first))
+    }
+
+    /// Queues what is ready now, where the step probably ends before long, and its worker then takes it.
+    pub(super) fn queue_now(&mut self) {
+        let host = self.host;
+        host.queue_now(self);
     }
 
     /// Shows what is ready to all workers now, not only at the end of the step.

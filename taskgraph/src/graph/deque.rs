@@ -1,11 +1,11 @@
 //! A deque of ready nodes: its owner pushes and pops the newest, thieves steal the oldest.
 //!
 //! ```text
-//!            top: moved by thieves, and by an owner that pops what is public
+//!            top: moved by thieves, and by an owner that pops the last node
 //!             v
 //!   .. taken [oldest][ ][ ][ ][newest] free ..
-//!                    ^                 ^
-//!                    split             bottom: moved by the owner
+//!                       ^              ^
+//!                       split          bottom: moved by the owner
 //! ```
 //!
 //! It is the deque of Chase and Lev ("Dynamic circular work-stealing deque", 2005) in the form for weak memory of Lê and
@@ -14,9 +14,8 @@
 //! owner's was the largest single cost of a node, which is why three things are different here.
 //!
 //! * *What thieves may take is split off*, as in the deque of Dinan and others ("Scalable work stealing", 2009). The nodes
-//!   before `split` are public: the oldest, or none. When that was stolen its owner makes the next one public, once it has
-//!   something else to do than to pop it. It needs no fence for the others, and none for the public one, which it gets by the
-//!   same exchange as thieves do.
+//!   before `split` are public: a few of the oldest, or none. When those are gone their owner makes the next ones public, once
+//!   it has something else to do than to pop them. For what is private it needs no fence.
 //! * *A thief that insists takes what is private, too*, for an owner may be in one body for an hour. It sets a mark, that the
 //!   deque is watched, and goes through the [heavy half](barrier::heavy) of a barrier of which the owner has the light one.
 //!   While the deque is watched the owner has a fence in each pop, and nothing is private. After a while it takes the mark
@@ -28,7 +27,7 @@
 //! in what the owner does. If that is before the owner reads the mark, it finds the mark, and has a fence of its own. If it is
 //! after that, `bottom` was written before the barrier, and the thief reads it afterwards. Later thieves get the lock from the
 //! first, and do not read an older `bottom`. A thief that finds no mark takes only what is before `split`, which never goes
-//! back while there is none: that node the owner gets by the exchange, too, or not at all.
+//! back while there is none; and for that the owner has a fence, or gets the last one by the same exchange as thieves do.
 //!
 //! Indices only grow, and may wrap around.
 
@@ -45,6 +44,8 @@ use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 
 /// So many nodes have room at first. A power of two, as all sizes are.
 const CAPACITY_MIN: usize = if cfg!(taskgraph_loom) { 2 } else { 64 };
+/// So many nodes are public at once: enough for those of a narrow graph, where what is ready belongs to several workers.
+const PUBLIC_MAX: usize = if cfg!(taskgraph_loom) { 2 } else { 4 };
 /// A buffer of up to so many places is not worth being given back.
 const CAPACITY_KEPT: usize = if cfg!(taskgraph_loom) { 2 } else { 1 << 10 };
 
@@ -180,15 +181,17 @@ impl Deque {
         owner.bottom.store(bottom.wrapping_add(1), Ordering::Release);
     }
 
-    /// The owner has something else to do than to pop: makes the oldest node public, if there are more than `kept`.
+    /// The owner has something else to do than to pop: makes the oldest nodes public, if there are more than `kept`.
     #[inline(always)]
     pub(crate) fn offer(&self, kept: usize) {
         let Shared { owner, thief } = &*self.shared;
         let top = thief.top.load(Ordering::Relaxed);
-        if top == self.split.get() && kept < owner.bottom.load(Ordering::Relaxed).wrapping_sub(top) {
-            self.split.set(top.wrapping_add(1));
-            // Release, pairs with the fence of a thief: the node, which may not be the first in its place.
-            thief.split.store(top.wrapping_add(1), Ordering::Release);
+        let len = owner.bottom.load(Ordering::Relaxed).wrapping_sub(top);
+        if top == self.split.get() && kept < len {
+            let split = top.wrapping_add(PUBLIC_MAX.min(len - kept));
+            self.split.set(split);
+            // Release, pairs with the fence of a thief: the nodes, which may not be the first in their places.
+            thief.split.store(split, Ordering::Release);
         }
     }
 
@@ -236,10 +239,10 @@ impl Deque {
             barrier::light();
         }
         if thief.is_watched.load(Ordering::Relaxed) {
-            return self.pop_watched(newest);
+            return self.pop_public(newest);
         }
         if is_before(newest, self.split.get()) {
-            return self.pop_oldest(newest);
+            return if newest == top { self.pop_oldest(newest) } else { self.pop_public(newest) };
         }
         if top == self.split.get() {
             self.offer(0);
@@ -249,7 +252,7 @@ impl Deque {
     }
 
     #[inline(never)]
-    fn pop_watched(&self, newest: usize) -> Option<Queued> {
+    fn pop_public(&self, newest: usize) -> Option<Queued> {
         // SeqCst, pairs with that of a thief.
         fence(Ordering::SeqCst);
         let top = self.shared.thief.top.load(Ordering::Relaxed);
@@ -306,12 +309,12 @@ impl Deque {
         }
     }
 
-    /// All but the oldest are private again; unless a thief is at it.
+    /// All but some of the oldest are private again; unless a thief is at it.
     pub(super) fn end_watch(&self) {
         self.alone(|| {
             let Shared { owner, thief } = &*self.shared;
             let (top, bottom) = (thief.top.load(Ordering::Relaxed), owner.bottom.load(Ordering::Relaxed));
-            let split = if top == bottom { top } else { top.wrapping_add(1) };
+            let split = top.wrapping_add(PUBLIC_MAX.min(bottom.wrapping_sub(top)));
             self.split.set(split);
             thief.split.store(split, Ordering::Relaxed);
             thief.is_watched.store(false, Ordering::Relaxed);

@@ -360,7 +360,7 @@ impl<'s> Worker<'s> {
     #[cold]
     fn go_idle(&self, permit: Permit<'s>) -> Option<Permit<'s>> {
         if self.scheduler.queues.any() {
-            // Another thief is at it, or something has just been queued.
+            // Another thief is at it, its owner keeps it, or it has just been queued.
             thread::yield_now();
             return Some(permit);
         }
