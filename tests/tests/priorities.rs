@@ -176,7 +176,8 @@ fn a_patient_computation_waits_for_what_a_busy_worker_keeps_for_itself() {
             runtime.run(each(0..200_000, |x| DC::new(|x: u64| x, (x,)))).unwrap();
             runtime.run(all([say(&log, -1)].into_iter().chain((0..14).map(slow)))).unwrap();
             let said = said(&log);
-            assert_eq!(said.last(), Some(&-1), "{said:?}");
+            // The other worker may have taken the last of them, and not started it yet.
+            assert!(said[said.len() - 2..].contains(&-1), "{said:?}");
         }
     });
 }
