@@ -251,6 +251,7 @@ impl Deque {
         Some(unsafe { self.take(newest) })
     }
 
+    /// One that a thief may take as well: with a fence, and the last one by the exchange.
     #[inline(never)]
     fn pop_public(&self, newest: usize) -> Option<Queued> {
         // SeqCst, pairs with that of a thief.
@@ -263,7 +264,7 @@ impl Deque {
         self.pop_oldest(newest)
     }
 
-    /// There was one left at most, which a thief may want, too.
+    /// The one that is left, or was: a thief may want it, too.
     #[cold]
     fn pop_oldest(&self, oldest: usize) -> Option<Queued> {
         let Shared { owner, thief } = &*self.shared;
@@ -369,7 +370,8 @@ impl Stealer {
     /// The oldest node, though it may be private; or none, if the owner pushes or pops something meanwhile, or if another
     /// thief is at it. This takes some microseconds.
     pub(crate) fn insist(&self) -> Option<Queued> {
-        if self.is_in_use() { None } else { self.steal_alone(true) }
+        let is_taken = self.0.thief.is_locked.load(Ordering::Relaxed) || self.is_in_use();
+        if is_taken { None } else { self.steal_alone(true) }
     }
 
     /// Whether its owner does something about it within a moment.

@@ -67,7 +67,8 @@ impl Nodes {
 }
 
 /// All ways in which a thread is interrupted up to three times; all there are would take minutes. With a deque that is watched,
-/// and with one of which some nodes are public. A thief that insists on the others has a barrier of the system's, which is beyond the model checker.
+/// and with one of which some nodes are public. A thief that insists on the others has a barrier of the system's, which is
+/// beyond the model checker.
 fn model(code: impl Fn(Deque) + Copy + Send + Sync + 'static) {
     for is_watched in [true, false] {
         let mut builder = loom::model::Builder::new();
