@@ -3,6 +3,8 @@
 pub mod bodies;
 pub mod census;
 pub mod checks;
+pub mod ends;
+pub mod inside;
 pub mod log;
 pub mod needs;
 pub mod process;

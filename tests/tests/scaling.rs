@@ -1,4 +1,4 @@
-//! Workers: how many there are, how fast that changes, and what waiting costs.
+//! Workers: how many there are, and how fast that changes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,38 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-use taskgraph::{DC, Runtime, all, delayed};
+use taskgraph::{DC, all, delayed};
+use taskgraph_tests::inside::{Inside, spin};
 use taskgraph_tests::wait::{self, Stages};
-use taskgraph_tests::{process, runtime, size};
-
-/// Counts who is inside, and the most who were at once.
-#[derive(Default)]
-struct Inside {
-    now: AtomicUsize,
-    max: AtomicUsize,
-}
-
-impl Inside {
-    fn during<R>(&self, code: impl FnOnce() -> R) -> R {
-        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.max.fetch_max(now, Ordering::SeqCst);
-        let result = code();
-        self.now.fetch_sub(1, Ordering::SeqCst);
-        result
-    }
-
-    fn now(&self) -> usize {
-        self.now.load(Ordering::SeqCst)
-    }
-}
-
-fn spin(time: Duration) {
-    let start = Instant::now();
-    while start.elapsed() < time {
-        std::hint::spin_loop();
-    }
-}
+use taskgraph_tests::{runtime, size};
 
 /// So many tasks that are inside until they are let out.
 fn waiting(tasks: usize, inside: &Arc<Inside>, out: &Arc<Stages>) -> DC<Vec<()>> {
@@ -70,7 +42,7 @@ mod growing {
                 fastest = fastest.min(start.elapsed());
                 out.signal(1);
                 handle.join().unwrap();
-                assert!(inside.max.load(Ordering::SeqCst) <= 16);
+                assert!(inside.max() <= 16);
                 if fastest < FAST / 4 {
                     break;
                 }
@@ -149,7 +121,7 @@ mod shrinking {
             out.signal(1);
             first.join().unwrap();
             second.join().unwrap();
-            assert!(later.max.load(Ordering::SeqCst) <= 2, "{later:?} ran at once", later = later.max);
+            assert!(later.max() <= 2, "{} ran at once", later.max());
         });
     }
 
@@ -396,296 +368,6 @@ mod two_ready_tasks {
                 a.join().unwrap();
                 b.join().unwrap();
             }
-        });
-    }
-}
-
-mod rayon_in_a_task {
-    use super::*;
-
-    #[test]
-    fn sees_as_many_threads_as_there_are_workers() {
-        for max_workers in [1, 2, 5] {
-            assert_eq!(runtime(max_workers).run(DC::new(rayon::current_num_threads, ())).unwrap(), max_workers);
-        }
-        let runtime = runtime(2);
-        runtime.set_max_workers(3).unwrap();
-        assert_eq!(runtime.run(DC::new(rayon::current_num_threads, ())).unwrap(), 3);
-    }
-
-    #[test]
-    fn uses_no_more_threads_than_there_are_workers() {
-        wait::ends(|| {
-            for max_workers in [1, 2, 3] {
-                let inside = Arc::new(Inside::default());
-                let counts = Arc::clone(&inside);
-                let sum = DC::new(
-                    move || {
-                        (0..300u64)
-                            .into_par_iter()
-                            .map(|i| counts.during(|| (spin(Duration::from_micros(50)), i).1))
-                            .sum::<u64>()
-                    },
-                    (),
-                );
-                assert_eq!(runtime(max_workers).run(sum).unwrap(), 44850);
-                assert!(inside.max.load(Ordering::SeqCst) <= max_workers);
-            }
-        });
-    }
-
-    #[test]
-    fn goes_on_through_changes() {
-        wait::ends(|| {
-            let runtime = Arc::new(runtime(2));
-            let tasks = (0..100).map(|_| DC::new(|| (0..1000u64).into_par_iter().map(|i| i % 7).sum::<u64>(), ()));
-            let handle = runtime.spawn(all(tasks));
-            let mut size = 0;
-            while !handle.is_finished() {
-                size = (size + 1) % 5;
-                runtime.set_max_workers(size + 1).unwrap();
-            }
-            let expected = (0..1000u64).map(|i| i % 7).sum::<u64>();
-            assert!(handle.join().unwrap().into_iter().all(|sum| sum == expected));
-        });
-    }
-
-    #[test]
-    fn may_run_graphs() {
-        // One half runs a graph on a thread that is not inside a task, the other waits for it in rayon.
-        wait::ends(|| {
-            for max_workers in [1, 2, 3] {
-                let runtime = Arc::new(runtime(max_workers));
-                for _ in 0..20 {
-                    let inner = Arc::clone(&runtime);
-                    let sums = DC::new(
-                        move || {
-                            let run = |i: usize| inner.run(DC::new(|a: usize| a + 1, (i,))).unwrap();
-                            (0..8usize).into_par_iter().with_max_len(1).map(run).sum::<usize>()
-                        },
-                        (),
-                    );
-                    assert_eq!(runtime.run(sums).unwrap(), 36);
-                }
-            }
-        });
-    }
-
-    #[test]
-    fn may_wait_long_while_other_tasks_are_ready() {
-        // One worker waits in rayon for the other, and is offered the ready tasks meanwhile.
-        process::alone("rayon_in_a_task::may_wait_long_while_other_tasks_are_ready", || {
-            let runtime = runtime(2);
-            let before = process::mappings();
-            let long = DC::new(
-                || rayon::join(|| spin(Duration::from_millis(1)), || thread::sleep(Duration::from_secs(2))),
-                (),
-            );
-            let long = runtime.spawn(long);
-            let others = runtime.spawn(all((0..100).map(|_| DC::new(|| spin(Duration::from_micros(10)), ()))));
-            long.join().unwrap();
-            others.join().unwrap();
-            let more = process::mappings().saturating_sub(before);
-            println!("measured {more} more mappings");
-            assert!(more < 100, "{more} mappings were left behind");
-        });
-    }
-}
-
-mod blocking {
-    use super::*;
-
-    /// A task that runs a task, and so on.
-    fn nested(runtime: Arc<Runtime>, depth: u32) -> DC<u32> {
-        DC::new(
-            move || {
-                if depth == 0 {
-                    return 0;
-                }
-                let inner = nested(Arc::clone(&runtime), depth - 1);
-                runtime.run(inner).unwrap() + 1
-            },
-            (),
-        )
-    }
-
-    #[test]
-    fn runs_nest_at_any_number_of_workers() {
-        wait::ends(|| {
-            for max_workers in [1, 2, 4] {
-                let runtime = Arc::new(runtime(max_workers));
-                assert_eq!(runtime.run(nested(Arc::clone(&runtime), 50)).unwrap(), 50);
-            }
-        });
-    }
-
-    #[test]
-    fn a_join_in_a_task_gives_its_place_to_another() {
-        wait::ends(|| {
-            let runtime = Arc::new(runtime(1));
-            let inner = Arc::clone(&runtime);
-            let joins = DC::new(
-                move || {
-                    let handles: Vec<_> = (0..20u64).map(|i| inner.spawn(DC::new(|i: u64| i, (i,)))).collect();
-                    handles.into_iter().map(|handle| handle.join().unwrap()).sum::<u64>()
-                },
-                (),
-            );
-            assert_eq!(runtime.run(joins).unwrap(), 190);
-        });
-    }
-
-    #[test]
-    fn never_more_than_max_workers_run_while_tasks_block() {
-        wait::ends(|| {
-            let inside = Arc::new(Inside::default());
-            let runtime = Arc::new(runtime(2));
-            let tasks = (0..60).map(|_| {
-                let (inside, runtime) = (Arc::clone(&inside), Arc::clone(&runtime));
-                DC::new(
-                    move || {
-                        inside.during(|| spin(Duration::from_micros(100)));
-                        let during = Arc::clone(&inside);
-                        runtime.run(DC::new(move || during.during(|| spin(Duration::from_micros(100))), ())).unwrap();
-                        inside.during(|| spin(Duration::from_micros(100)));
-                    },
-                    (),
-                )
-            });
-            runtime.run(all(tasks)).unwrap();
-            assert!(inside.max.load(Ordering::SeqCst) <= 2, "{} ran at once", inside.max.load(Ordering::SeqCst));
-        });
-    }
-
-    #[test]
-    fn tasks_that_block_and_runs_from_outside_do_not_stop_each_other() {
-        // A run from outside calls a worker just when a task is about to block the only thread there is.
-        wait::ends(|| {
-            let runtime = Arc::new(runtime(1));
-            let over = Arc::new(AtomicBool::new(false));
-            let outside: Vec<_> = (0..2)
-                .map(|_| {
-                    let (runtime, over) = (Arc::clone(&runtime), Arc::clone(&over));
-                    thread::spawn(move || {
-                        while !over.load(Ordering::SeqCst) {
-                            assert_eq!(runtime.run(DC::value(1)).unwrap(), 1);
-                        }
-                    })
-                })
-                .collect();
-            for _ in 0..500 {
-                assert_eq!(runtime.run(nested(Arc::clone(&runtime), 2)).unwrap(), 2);
-            }
-            over.store(true, Ordering::SeqCst);
-            outside.into_iter().for_each(|thread| thread.join().unwrap());
-        });
-    }
-
-    #[test]
-    fn many_tasks_may_block_at_once() {
-        wait::ends(|| {
-            let runtime = Arc::new(runtime(2));
-            let inner = Arc::clone(&runtime);
-            let tasks = (0..200u64).map(|i| {
-                let runtime = Arc::clone(&inner);
-                DC::new(move || runtime.run(DC::value(i).map(|i| i + 1)).unwrap(), ())
-            });
-            assert_eq!(runtime.run(all(tasks)).unwrap().iter().sum::<u64>(), 20_100);
-        });
-    }
-
-    #[test]
-    fn changes_while_tasks_block_lose_nothing() {
-        wait::ends(|| {
-            let runtime = Arc::new(runtime(2));
-            let handles: Vec<_> = (0..50).map(|_| runtime.spawn(nested(Arc::clone(&runtime), 3))).collect();
-            let mut size = 0;
-            while !handles.iter().all(taskgraph::Handle::is_finished) {
-                size = (size + 3) % 7;
-                runtime.set_max_workers(size + 1).unwrap();
-                thread::sleep(Duration::from_micros(500));
-            }
-            for handle in handles {
-                assert_eq!(handle.join().unwrap(), 3);
-            }
-        });
-    }
-
-    #[test]
-    fn a_task_may_run_graphs_on_another_runtime() {
-        wait::ends(|| {
-            let (outer, inner) = (runtime(1), Arc::new(runtime(1)));
-            let tasks = (0..50u64).map(|i| {
-                let inner = Arc::clone(&inner);
-                DC::new(move || inner.run(DC::value(i)).unwrap(), ())
-            });
-            assert_eq!(outer.run(all(tasks)).unwrap().iter().sum::<u64>(), 1225);
-        });
-    }
-}
-
-#[cfg(target_os = "linux")]
-mod idle {
-    use super::*;
-
-    #[test]
-    fn workers_use_no_processor_time() {
-        process::alone("idle::workers_use_no_processor_time", || {
-            let runtime = runtime(8);
-            runtime.run(all((0..1000).map(|i| DC::new(|i: u64| i, (i,))))).unwrap();
-            let used = (0..3)
-                .map(|_| {
-                    let stages = Arc::new(Stages::new());
-                    let slept = Arc::clone(&stages);
-                    let sleeping = runtime.spawn(DC::new(
-                        move || {
-                            slept.signal(1);
-                            thread::sleep(Duration::from_secs(1));
-                        },
-                        (),
-                    ));
-                    stages.wait_for(1);
-                    let before = process::processor_time();
-                    sleeping.join().unwrap();
-                    process::processor_time() - before
-                })
-                .min()
-                .unwrap();
-            println!("measured {used:?} in a second");
-            assert!(used < Duration::from_millis(20), "{used:?} in a second");
-        });
-    }
-
-    #[test]
-    fn threads_are_gone_when_their_runtime_is() {
-        process::alone("idle::threads_are_gone_when_their_runtime_is", || {
-            let before = process::threads();
-            for i in 0..20 {
-                let runtime = Arc::new(runtime(4));
-                let inner = Arc::clone(&runtime);
-                let nested = DC::new(move || inner.run(DC::value(1)).unwrap(), ());
-                runtime.set_max_workers(1 + i % 9).unwrap();
-                assert_eq!(runtime.run(nested).unwrap(), 1);
-                // The task's own handle on the runtime goes before its result comes.
-                drop(Arc::into_inner(runtime).expect("the task has dropped its handle"));
-                // A thread that was joined is still counted for a moment.
-                wait::until(|| process::threads() <= before);
-            }
-        });
-    }
-
-    #[test]
-    fn threads_of_old_sizes_end_while_the_runtime_lives() {
-        process::alone("idle::threads_of_old_sizes_end_while_the_runtime_lives", || {
-            let runtime = runtime(2);
-            runtime.run(DC::value(1)).unwrap();
-            let before = process::threads();
-            for i in 0..500 {
-                runtime.set_max_workers(1 + i % 16).unwrap();
-                runtime.run(all((0..10).map(DC::value))).unwrap();
-            }
-            runtime.set_max_workers(2).unwrap();
-            wait::until(|| process::threads() <= before);
         });
     }
 }

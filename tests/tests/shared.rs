@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use taskgraph::{DC, Shared, all};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::checks::check;
-use taskgraph_tests::{WORKERS, failing, run};
+use taskgraph_tests::{WORKERS, failing, run, runtime};
 
 mod a_shared_result {
     use super::*;
@@ -116,5 +117,34 @@ mod handles_made_at_once {
     fn share_a_failure() {
         let [a, b] = failing::<u32>("no").tee();
         check(a.dc().attempt().map(|a| a.is_err()).zip(b.dc().attempt().map(|b| b.is_err())), (true, true));
+    }
+}
+
+/// What it still waited for when it asked may come, and the task run and be freed, while it looks at its other
+/// arguments. An address sanitizer sees that at once, a debug build, which overwrites what is freed, now and then.
+#[test]
+fn a_task_that_asks_for_many_may_be_gone_before_it_has_asked_for_all() {
+    const N: usize = 20;
+    let runtime = runtime(3);
+    let sum = |late: Shared<u64>, early: [Shared<u64>; N]| {
+        DC::new(|late: u64, early: [u64; N]| late + early.iter().sum::<u64>(), (late, early))
+    };
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(1) {
+        let early = DC::value(7).shared();
+        assert_eq!(runtime.run(early.dc()).unwrap(), 7);
+        let tasks = (0..64).map(|i| {
+            let late = DC::new(
+                move || {
+                    (0..(i % 8) * 20).for_each(|_| std::hint::spin_loop());
+                    1
+                },
+                (),
+            );
+            let (late, early) = (late.shared(), std::array::from_fn(|_| early.clone()));
+            all([late.dc(), sum(late.clone(), early.clone()), sum(late, early)])
+        });
+        let sums = runtime.run(all(tasks)).unwrap();
+        assert_eq!(sums, vec![[1, 1 + 7 * N as u64, 1 + 7 * N as u64]; 64]);
     }
 }

@@ -1,0 +1,72 @@
+//! What workers cost that have nothing to do.
+
+#![cfg(target_os = "linux")]
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use taskgraph::{DC, all};
+use taskgraph_tests::wait::{self, Stages};
+use taskgraph_tests::{process, runtime};
+
+#[test]
+fn workers_use_no_processor_time() {
+    process::alone("workers_use_no_processor_time", || {
+        let runtime = runtime(8);
+        runtime.run(all((0..1000).map(|i| DC::new(|i: u64| i, (i,))))).unwrap();
+        let used = (0..3)
+            .map(|_| {
+                let stages = Arc::new(Stages::new());
+                let slept = Arc::clone(&stages);
+                let sleeping = runtime.spawn(DC::new(
+                    move || {
+                        slept.signal(1);
+                        thread::sleep(Duration::from_secs(1));
+                    },
+                    (),
+                ));
+                stages.wait_for(1);
+                let before = process::processor_time();
+                sleeping.join().unwrap();
+                process::processor_time() - before
+            })
+            .min()
+            .unwrap();
+        println!("measured {used:?} in a second");
+        assert!(used < Duration::from_millis(20), "{used:?} in a second");
+    });
+}
+
+#[test]
+fn threads_are_gone_when_their_runtime_is() {
+    process::alone("threads_are_gone_when_their_runtime_is", || {
+        let before = process::threads();
+        for i in 0..20 {
+            let runtime = Arc::new(runtime(4));
+            let inner = Arc::clone(&runtime);
+            let nested = DC::new(move || inner.run(DC::value(1)).unwrap(), ());
+            runtime.set_max_workers(1 + i % 9).unwrap();
+            assert_eq!(runtime.run(nested).unwrap(), 1);
+            // The task's own handle on the runtime goes before its result comes.
+            drop(Arc::into_inner(runtime).expect("the task has dropped its handle"));
+            // A thread that was joined is still counted for a moment.
+            wait::until(|| process::threads() <= before);
+        }
+    });
+}
+
+#[test]
+fn threads_of_old_sizes_end_while_the_runtime_lives() {
+    process::alone("threads_of_old_sizes_end_while_the_runtime_lives", || {
+        let runtime = runtime(2);
+        runtime.run(DC::value(1)).unwrap();
+        let before = process::threads();
+        for i in 0..500 {
+            runtime.set_max_workers(1 + i % 16).unwrap();
+            runtime.run(all((0..10).map(DC::value))).unwrap();
+        }
+        runtime.set_max_workers(2).unwrap();
+        wait::until(|| process::threads() <= before);
+    });
+}
