@@ -12,7 +12,8 @@
 //!   `membarrier(2)` on Linux, some 2 microseconds, and one for each of those threads. It is there only where
 //!   [`is_exact`] says so.
 //!
-//! The model checker knows neither time nor interrupts: for it the light half is a fence, and there is no heavy one.
+//! The model checker knows neither time nor interrupts: for it all halves are fences. The light one that pairs with [`heavy`]
+//! is one only in models that want it (`in_model`), for others look at what needs no barrier.
 
 use std::hint;
 
@@ -25,6 +26,15 @@ pub(crate) fn light() {
     fence(Ordering::SeqCst);
     #[cfg(not(taskgraph_loom))]
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
+}
+
+/// The same, for those whose other half is [`heavy`].
+#[inline(always)]
+pub(crate) fn light_for_heavy() {
+    #[cfg(taskgraph_loom)]
+    in_model::light_for_heavy();
+    #[cfg(not(taskgraph_loom))]
+    light();
 }
 
 /// The other half, by waiting.
@@ -44,7 +54,7 @@ pub(crate) fn patient() {
 /// Should the system refuse it after all, as a filter of system calls can that is set up after the first ones, this is no
 /// more than [`patient`].
 pub(crate) fn heavy() {
-    if !membarrier::interrupt_all() {
+    if cfg!(taskgraph_loom) || !membarrier::interrupt_all() {
         patient();
     }
 }
@@ -58,6 +68,36 @@ pub(crate) fn is_exact() -> bool {
 pub(crate) fn make_exact() {
     if !cfg!(taskgraph_loom) {
         membarrier::register();
+    }
+}
+
+#[cfg(taskgraph_loom)]
+pub(crate) mod in_model {
+    use std::cell::Cell;
+
+    use super::{Ordering, fence};
+
+    thread_local! {
+        /// All threads of a model are one of the system's.
+        static HAS_HEAVY: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// There are heavy halves in this model.
+    #[cfg(test)]
+    pub(crate) fn with_heavy(model: impl FnOnce()) {
+        HAS_HEAVY.set(true);
+        model();
+        HAS_HEAVY.set(false);
+    }
+
+    pub(crate) fn has_heavy() -> bool {
+        HAS_HEAVY.get()
+    }
+
+    pub(super) fn light_for_heavy() {
+        if has_heavy() {
+            fence(Ordering::SeqCst);
+        }
     }
 }
 

@@ -234,10 +234,7 @@ impl Deque {
         let newest = bottom.wrapping_sub(1);
         // Release, like all that is written here: a thief that reads it has all that was pushed before.
         owner.bottom.store(newest, Ordering::Release);
-        // The model checker looks at what needs no barrier.
-        if !cfg!(taskgraph_loom) {
-            barrier::light();
-        }
+        barrier::light_for_heavy();
         if thief.is_watched.load(Ordering::Relaxed) {
             return self.pop_public(newest);
         }

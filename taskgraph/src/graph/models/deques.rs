@@ -10,6 +10,7 @@ use loom::thread;
 use super::super::cx::Queued;
 use super::super::deque::{Deque, Stealer};
 use super::super::node::Ready;
+use crate::barrier::in_model;
 
 /// What is queued here: a cell that loom watches stands for a node.
 type Cell = UnsafeCell<u32>;
@@ -50,7 +51,8 @@ impl Nodes {
 
     fn steal(&self, stealer: &Stealer, times: u32) {
         for _ in 0..times {
-            stealer.steal().into_iter().for_each(|node| self.take(node));
+            let node = if in_model::has_heavy() { stealer.insist() } else { stealer.steal() };
+            node.into_iter().for_each(|node| self.take(node));
         }
     }
 
@@ -67,10 +69,9 @@ impl Nodes {
 }
 
 /// All ways in which a thread is interrupted up to three times; all there are would take minutes. With a deque that is watched,
-/// and with one of which some nodes are public. A thief that insists on the others has a barrier of the system's, which is
-/// beyond the model checker.
+/// with one of which some nodes are public, and with thieves that insist on the others.
 fn model(code: impl Fn(Deque) + Copy + Send + Sync + 'static) {
-    for is_watched in [true, false] {
+    let check = |is_watched: bool| {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
         builder.check(move || {
@@ -80,7 +81,10 @@ fn model(code: impl Fn(Deque) + Copy + Send + Sync + 'static) {
             }
             code(deque);
         });
-    }
+    };
+    check(true);
+    check(false);
+    in_model::with_heavy(|| check(false));
 }
 
 /// A thief that comes at any time: to what was pushed before it came and after that, and to what lay below what was popped.
