@@ -60,8 +60,12 @@ use crate::complaints::Complaints;
 /// | `-> DC<T>`, `-> Result<DC<T>, E>` | `DC<T>` | the graph grows: the returned computation takes this one's place |
 /// | `-> C` with `yield_!(x)` in the body | `DC<C>` | a generator: what it yields runs in parallel and is collected in order |
 /// | `-> Result<C, E>` with `yield_!(x)` | `DC<C>` | a generator whose body may use `?` and ends with `Ok(())` |
+/// | `async fn`, of any of these | the same | a body that may `.await`: a computation, which gives a `Result` of its value, or any other future. It has its worker only while it is polled |
 ///
 /// A return type is a `Result` or a `DC` when its path ends so: an attribute sees names, not types.
+///
+/// A function has up to 16 parameters. What an `async` body keeps across an `.await` must be `Send`, as its arguments must;
+/// `taskgraph::join!` awaits several computations at once, and tokio's timers and I/O work without further ado.
 ///
 /// # Options
 ///
@@ -69,12 +73,12 @@ use crate::complaints::Complaints;
 /// |---|---|
 /// | `limit = 4` | no more than so many of its bodies run at once, in all runs of the process; the others wait, and need no worker for that. One that awaits computations gives its turn to others meanwhile |
 /// | `limit = "db"` | the same for several functions: all that name it have their turns of one limit |
-/// | `timeout = "30s"` | a call that takes longer has failed. Time counts from when its body starts: not what its arguments take, nor the wait for a worker or a turn |
+/// | `timeout = "30s"` | a call that takes longer has failed. Time counts from when its body starts: not what its arguments take, nor the wait for a worker or a turn. Times are written as `250ms`, `30s`, `1m 30s`, and are not 0 |
 /// | `retries = 3` | a call that fails is made again, up to so many times. What the body owns is cloned for each try, what it borrows is not; a method that takes `self` cannot be tried again |
-/// | `backoff = "100ms..10s"` | with `retries`: the longest wait before the second try, and the longest that it grows to, twofold with each try. A wait is drawn at random, up to that. This is what it is if nothing is said |
-/// | `retry_if = path` | with `retries`: a function `fn(&E) -> bool`, which says whether a failure is worth another try. `E` is `taskgraph::Error`, or the type of the cause: then no other cause is |
+/// | `backoff = "100ms..10s"` | with `retries`: the longest wait before the second try, and the longest that it grows to, twofold with each try. A wait is drawn at random, up to that. If nothing is said it is `100ms..10s` |
+/// | `retry_if = path` | with `retries`: a function `fn(&E) -> bool`, which says whether a failure is worth another try. `E` is `taskgraph::Error`, or the type of the cause: then other causes are never retried |
 /// | `priority = 5` | of what could run, a higher priority is taken first; 0 if nothing is said, and `priority = -1` is below that |
-/// | `name = ".."` | a name that errors, traces and pictures show besides the function's |
+/// | `name = ".."` | a name that errors, the log and the control port show besides the function's |
 /// | `named` | arguments are given by their names; only for functions outside of an `impl` or a `trait` |
 ///
 /// # Named arguments

@@ -6,7 +6,8 @@ use std::task::Poll;
 
 use futures_util::future::maybe_done;
 
-/// Awaits several computations, or other futures, at once, in the body of an `async` task; gives a tuple of what they give.
+/// Awaits up to eight computations, or other futures, at once, in the body of an `async` task; gives a tuple of what they give.
+/// For more, or of a number that is not known before, await [`all`](crate::all) of them.
 ///
 /// All of them run in parallel. What is awaited one after the other runs one after the other.
 ///

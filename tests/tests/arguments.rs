@@ -104,7 +104,7 @@ mod arguments {
 mod borrowed_arguments {
     use super::*;
 
-    struct Heavy(u64, #[allow(dead_code)] Counted);
+    struct Heavy(u64, #[expect(dead_code, reason = "it is counted, not read")] Counted);
 
     #[delayed]
     fn weigh(heavy: &Heavy) -> u64 {

@@ -256,8 +256,9 @@ fn the_port_lists_runs_and_cancels_one_of_them() {
         let (first, second) = (runtime.spawn(for_ever()), runtime.spawn(for_ever().named("second")));
         let runs = ask(&runtime, "runs\n");
         assert_eq!(runs.len(), 2);
-        assert!(runs[0].starts_with("1 0.") && runs[0].ends_with(&format!(" `for_ever` ({}:{line})", file!())));
-        assert!(runs[1].starts_with("2 0.") && runs[1].contains(" \"second\" "), "{runs:?}");
+        assert!(runs[0].starts_with(&format!("1  `for_ever` ({}:{line})  0.", file!())), "{runs:?}");
+        assert!(runs[1].starts_with("2  ") && runs[1].contains(" \"second\" "), "{runs:?}");
+        assert!(runs.iter().all(|run| run.ends_with(" s")), "{runs:?}");
         assert_eq!(ask(&runtime, "cancel 3\ncancel 1\n"), ["there is no run 3, only: 1, 2", "cancelling run 1"]);
         assert!(first.join().unwrap_err().is_cancelled());
         assert!(!second.is_finished());

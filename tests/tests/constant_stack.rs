@@ -219,7 +219,7 @@ fn a_long_line_of_returned_computations_ends_in_any_way() {
 #[test]
 fn computations_inside_values_are_dropped_one_after_the_other() {
     on_a_small_stack(|| {
-        struct Nested(#[allow(dead_code)] Option<DC<Nested>>);
+        struct Nested(#[expect(dead_code, reason = "it is only dropped")] Option<DC<Nested>>);
         let nested = (0..DEEP).fold(DC::value(Nested(None)), |inner, _| DC::value(Nested(Some(inner))));
         drop(nested);
     });

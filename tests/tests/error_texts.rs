@@ -341,10 +341,8 @@ fn settings(page: &mut Page) {
     let expected = "cannot open the control port on 0.0.0.0:0: other machines could reach it; listen on 127.0.0.1, or set a \
                     token: `Builder::control_token`, or TASKGRAPH_CONTROL_TOKEN in the environment";
     page.show("Control", refused(Runtime::builder().control(open)), expected);
-    let any = Runtime::builder().control("127.0.0.1:0".parse().unwrap());
-    let expected = "cannot open the control port on 127.0.0.1:0: the token of the control port must be one word of at most \
-                    256 bytes";
-    page.show("Control", refused(any.control_token("open sesame")), expected);
+    let expected = "the token of the control port must be one word of at most 256 bytes";
+    page.show("Setting", refused(Runtime::builder().control_token("open sesame")), expected);
 }
 
 /// What a program says that has an environment of its own.
@@ -375,10 +373,9 @@ fn system(page: &mut Page) {
     let expected = "TASKGRAPH_CONTROL is \"localhost:8888\", and must be `off` or an address such as 127.0.0.1:8888";
     page.show("Setting", told, expected);
     let mut command = Command::new(&program);
-    command.env("TASKGRAPH_CONTROL", "127.0.0.1:0").env("TASKGRAPH_CONTROL_TOKEN", "two words");
-    let expected = "cannot open the control port on 127.0.0.1:0: the token of the control port must be one word of at most \
-                    256 bytes";
-    page.show("Control", said_by_child(&mut command, "settings"), expected);
+    command.env("TASKGRAPH_CONTROL_TOKEN", "two words");
+    let expected = "the token of the control port must be one word of at most 256 bytes";
+    page.show("Setting", said_by_child(&mut command, "settings"), expected);
 
     if cfg!(taskgraph_system_alloc) {
         // A memory checker needs more than that.

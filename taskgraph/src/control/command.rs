@@ -108,7 +108,7 @@ const COMMANDS: &[Command] = &[
         name: "runs",
         arguments: "",
         n_arguments: 0..=0,
-        summary: "each run that has not ended: its number, what is run, and for how many seconds",
+        summary: "each run that has not ended: its number, what is run, and for how long",
         is_for_all: false,
         answer: steering::runs,
     },
@@ -147,6 +147,8 @@ pub(super) enum Answer {
     Late(Vec<String>),
     /// These lines, and then the end of the connection.
     Last(Vec<String>),
+    /// Both: a wrong token, once too often.
+    LateLast(Vec<String>),
 }
 
 /// The number of arguments fits, but not what they are; the answer is the usage line.
@@ -201,7 +203,7 @@ fn auth(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArgument
         Verdict::NotNeeded => Answer::line("no token is needed"),
         Verdict::Right => Answer::line("authorized"),
         Verdict::Wrong => Answer::Late(vec!["wrong token".to_owned()]),
-        Verdict::Hopeless => Answer::Last(vec!["wrong token, closing".to_owned()]),
+        Verdict::Hopeless => Answer::LateLast(vec!["wrong token, closing".to_owned()]),
     })
 }
 
@@ -274,7 +276,7 @@ mod tests {
             ("set_limit db -1", vec!["the limit db is -1, and must be from 1 to 4294967295"]),
             ("set_limit db 0", vec!["the limit db is 0"]),
             ("set_limit db", vec![&wrong("set_limit"), "set_limit name: str size: int"]),
-            ("runs", vec!["1 2.5 -"]),
+            ("runs", vec!["1  -  2.5 s"]),
             ("cancel 7", vec!["there is no run 7, only: 1"]),
             ("cancel x", vec!["there is no run x, only: 1"]),
             ("cancel -1", vec!["there is no run -1, only: 1"]),
@@ -328,17 +330,8 @@ mod tests {
         let steering = Arc::new(Fake::with_max_workers(4));
         let client = &mut client(&steering, Some(Token::new("secret").unwrap()));
         let refused = ["not authorized, say first: auth token: str"];
-        for line in [
-            "get_max_workers",
-            "set_max_workers 2",
-            "help",
-            "pause",
-            "resume",
-            "running",
-            "status",
-            "prompt",
-            "frobnicate",
-        ] {
+        let for_some = COMMANDS.iter().filter(|command| !command.is_for_all).map(|command| command.name);
+        for line in for_some.chain(["set_max_workers 2", "set_limit db 2", "frobnicate"]) {
             check(client, line, &refused);
         }
         check(client, "auth", &["invalid arguments for command auth, usage info:", "auth token: str"]);
@@ -356,7 +349,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(answer(client, "auth guess"), Answer::Late(vec!["wrong token".into()]));
         }
-        assert_eq!(answer(client, "auth guess"), Answer::Last(vec!["wrong token, closing".into()]));
+        assert_eq!(answer(client, "auth guess"), Answer::LateLast(vec!["wrong token, closing".into()]));
         assert_eq!(answer(client, "quit"), Answer::Last(vec![]));
     }
 }

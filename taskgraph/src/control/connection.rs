@@ -81,18 +81,22 @@ pub(super) async fn converse(
                     send(stream, &out).await?;
                     return Ok(End::Http);
                 }
-                Next::AnsweredLate => sleep(WRONG_TOKEN_DELAY).await,
+                Next::AnsweredLate | Next::CloseLate => sleep(WRONG_TOKEN_DELAY).await,
                 Next::Bytes | Next::Answered | Next::Close => {}
             }
             send(stream, &out).await?;
             return Ok(End::Close);
         }
         for &byte in &input[..n_bytes] {
-            match session.push(byte, &mut out) {
+            let next = session.push(byte, &mut out);
+            match next {
                 Next::Bytes => continue,
                 Next::Answered => {}
                 Next::AnsweredLate => sleep(WRONG_TOKEN_DELAY).await,
-                Next::Close => {
+                Next::Close | Next::CloseLate => {
+                    if next == Next::CloseLate {
+                        sleep(WRONG_TOKEN_DELAY).await;
+                    }
                     send(stream, &out).await?;
                     return Ok(End::Close);
                 }

@@ -70,7 +70,7 @@ impl Client {
 fn then(next: Next) -> Then {
     match next {
         Next::Bytes | Next::Answered | Next::AnsweredLate => Then::Open,
-        Next::Close => Then::Close,
+        Next::Close | Next::CloseLate => Then::Close,
         Next::Http => Then::Browser,
     }
 }

@@ -42,7 +42,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use crate::control::auth::Token;
+pub(crate) use crate::control::auth::Token;
 use crate::control::session::Port;
 use crate::event::Steering;
 
@@ -54,7 +54,7 @@ pub(crate) struct Settings {
     /// Port 0 takes any free one.
     pub addr: SocketAddr,
     /// What a client has to say first; an address that other machines can reach needs one.
-    pub token: Option<String>,
+    pub token: Option<Token>,
 }
 
 /// The open port; dropping it closes every connection, ends the thread, and the port is free again.
@@ -70,8 +70,8 @@ pub(crate) struct Control {
 impl Control {
     /// Binds, so that a busy port is an error here and at once, then serves on a thread of its own.
     pub(crate) fn open(settings: Settings, steering: Arc<dyn Steering>) -> io::Result<Control> {
-        let token = settings.token.as_deref().map(Token::new).transpose()?;
-        if token.is_none() && !is_loopback(settings.addr) {
+        let Settings { addr, token } = settings;
+        if token.is_none() && !is_loopback(addr) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!(
@@ -81,7 +81,7 @@ impl Control {
             ));
         }
 
-        let listener = net::TcpListener::bind(settings.addr)?;
+        let listener = net::TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
 

@@ -72,6 +72,8 @@ pub(super) enum Next {
     AnsweredLate,
     /// To send what there is, and close.
     Close,
+    /// The same, late: a wrong token, once too often.
+    CloseLate,
     /// To close: this is a browser, not a client.
     Http,
 }
@@ -163,9 +165,10 @@ impl Session {
             Answer::Lines(lines) => (lines, Next::Answered),
             Answer::Late(lines) => (lines, Next::AnsweredLate),
             Answer::Last(lines) => (lines, Next::Close),
+            Answer::LateLast(lines) => (lines, Next::CloseLate),
         };
         lines.iter().for_each(|line| say(out, line));
-        if self.client.has_prompt && next != Next::Close {
+        if self.client.has_prompt && matches!(next, Next::Answered | Next::AnsweredLate) {
             out.extend_from_slice(PROMPT.as_bytes());
         }
         next
@@ -201,7 +204,7 @@ mod tests {
         let mut out = Vec::new();
         for &byte in stream {
             let next = session.push(byte, &mut out);
-            if matches!(next, Next::Close | Next::Http) {
+            if matches!(next, Next::Close | Next::CloseLate | Next::Http) {
                 return (out, next);
             }
         }

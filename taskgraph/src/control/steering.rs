@@ -67,13 +67,13 @@ fn listed<T>(first: &[T], n: usize, line: impl Fn(&T) -> String, none: &str) -> 
 
 pub(super) fn pause(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
     client.port.steering().pause();
-    tracing::info!("paused through the control port");
+    tracing::info!(peer = %client.peer, "paused through the control port");
     Ok(Answer::line("pausing, running steps end undisturbed"))
 }
 
 pub(super) fn resume(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
     client.port.steering().resume();
-    tracing::info!("resumed through the control port");
+    tracing::info!(peer = %client.peer, "resumed through the control port");
     Ok(Answer::line("resuming"))
 }
 
@@ -94,12 +94,13 @@ fn running_line(running: &Running) -> String {
     format!("{}  {}  {lasted}", running.worker, echo::message(&named))
 }
 
+/// Lines such as `` 1  `survey` (src/main.rs:12)  12.3 s ``.
 pub(super) fn runs(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
     let runs = client.port.steering().runs(LISTED_MAX);
     let n_runs = client.port.steering().status().runs;
     let line = |run: &RunStatus| {
         let task = run.task.as_ref().map_or_else(|| "-".to_owned(), |task| echo::message(&task.to_string()));
-        format!("{} {:.1} {task}", run.id, run.lasts.as_secs_f64())
+        format!("{}  {task}  {:.1} s", run.id, run.lasts.as_secs_f64())
     };
     Ok(listed(&runs, n_runs, line, "there is no run"))
 }

@@ -37,7 +37,8 @@ impl Random {
 }
 
 fn open_with(token: Option<&str>) -> Control {
-    let settings = Settings { addr: "127.0.0.1:0".parse().unwrap(), token: token.map(str::to_owned) };
+    let settings =
+        Settings { addr: "127.0.0.1:0".parse().unwrap(), token: token.map(|token| Token::new(token).unwrap()) };
     Control::open(settings, Arc::new(Fake::with_max_workers(4))).unwrap()
 }
 
@@ -143,13 +144,12 @@ fn a_busy_port_is_an_error_at_once() {
 #[test]
 fn other_machines_are_let_in_with_a_token_only() {
     let open = |addr: &str, token: Option<&str>| {
-        let settings = Settings { addr: addr.parse().unwrap(), token: token.map(str::to_owned) };
+        let settings = Settings { addr: addr.parse().unwrap(), token: token.map(|token| Token::new(token).unwrap()) };
         Control::open(settings, Arc::new(Fake::with_max_workers(4))).map(drop).map_err(|error| error.kind())
     };
     for addr in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:192.0.2.1]:0"] {
         assert_eq!(open(addr, None), Err(ErrorKind::InvalidInput), "{addr}");
     }
-    assert_eq!(open("0.0.0.0:0", Some("")), Err(ErrorKind::InvalidInput));
     assert_eq!(open("0.0.0.0:0", Some("secret")), Ok(()));
     assert_eq!(open("127.0.0.2:0", None), Ok(()));
 }
@@ -174,7 +174,7 @@ fn guessing_is_slow_and_ends_soon() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "wrong token\r\nwrong token\r\nwrong token, closing\r\n");
-    assert!(Duration::from_millis(900) < started.elapsed());
+    assert!(Duration::from_millis(1_400) < started.elapsed());
 
     // An end of the line, or of the stream, makes no difference.
     let started = Instant::now();

@@ -15,7 +15,7 @@ use super::tap::{Borrowed, Owned, Present, Tapped};
 /// "A `T`, or something that will be one": what a parameter of type `T` of a `#[delayed]` function takes.
 ///
 /// That is a `T`, a [`DC<T>`](DC), or a [`Shared<T>`](Shared) if `T` can be cloned. `DC`s and `Shared`s inside a
-/// `Vec`, and `DC`s inside an array or a tuple, count as well, and `&'static str` serves for `String`.
+/// `Vec` or an array, and `DC`s inside a tuple of up to four, count as well, and `&'static str` serves for `String`.
 ///
 /// ```
 /// use taskgraph::{DC, IntoArg, delayed};
@@ -201,7 +201,7 @@ tuples!(A 0 B 1 C 2 D 3);
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can not lend a `&{B}` to a task",
+    message = "`{Self}` cannot lend a `&{B}` to a task",
     label = "expected `{B}` or what owns one, or a `DC`, `Shared` or `Arc` of that"
 )]
 pub trait IntoRef<B: ?Sized> {

@@ -122,7 +122,7 @@ impl<T: Send + 'static> DC<T> {
     }
 
     /// As [`shared`](Self::shared), with the handles on it made at once: faster than clones where it is known how many need
-    /// the result, as in a grid. A task each, or more by clones.
+    /// the result, as in a grid. Each handle serves one task; clone it for more. That there are none is an error of the compiler.
     ///
     /// ```
     /// use taskgraph::DC;
@@ -193,7 +193,8 @@ impl<T: Send + 'static> DC<T> {
         ranked::ranked(self, priority)
     }
 
-    /// Gives the computation a name, which errors, traces and pictures show besides that of its function.
+    /// Gives the computation a name, which errors, the log and the control port show besides that of its
+    /// function.
     ///
     /// ```
     /// let broken = taskgraph::DC::<u32>::failed("disk full").named("page 7");

@@ -23,7 +23,7 @@ const FIRST_SLICE_LEN: u32 = 8;
 const SETTLED_SOON: Duration = Duration::from_micros(200);
 /// A batch that takes this long holds more than it needs to.
 const SETTLED_LATE: Duration = Duration::from_millis(2);
-/// So many children in flight are enough, whatever they wait for.
+/// So many children in flight are enough, whatever they wait for; as batches of their length.
 const IN_FLIGHT_MAX: u32 = 1 << 14;
 /// Set in `in_flight` while the pump is parked.
 const PARKED: u32 = 1 << 31;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Core, Live, Runtime, check_max_workers};
-use crate::control::{Control, Settings, TOKEN_VARIABLE};
+use crate::control::{Control, Settings, TOKEN_VARIABLE, Token};
 use crate::error::Error;
 use crate::event::Steering;
 use crate::limit::Limits;
@@ -109,7 +109,7 @@ impl Builder {
     /// By default what the environment variable `TASKGRAPH_CONTROL_TOKEN` says, and nothing without that.
     ///
     /// ```
-    /// let builder = taskgraph::Runtime::builder().control("127.0.0.1:0".parse().unwrap());
+    /// let builder = taskgraph::Runtime::builder();
     /// assert!(builder.clone().control_token("sesame").build().is_ok());
     /// assert!(builder.control_token("open sesame").build().is_err()); // two words
     /// ```
@@ -133,9 +133,9 @@ impl Builder {
     /// minute; `Duration::MAX` turns it off.
     ///
     /// A `tracing` warning names the bodies, each with how long it has run at least, once, and again when twice the time
-    /// has passed, and so on. It may come by half of the time later than that. Who watches is a thread that starts with the
-    /// first run, and sleeps. Without it `running` on the control port tells no times. No time at all is an error of
-    /// [`build`](Self::build).
+    /// has passed, and so on. It may come late by half of the time: with a minute, after 60 to 90 seconds. Who watches is a
+    /// thread that starts with the first run, and sleeps. Where stalls are not told, `running` on the control port tells no
+    /// times. No time at all is an error of [`build`](Self::build).
     ///
     /// ```
     /// use std::time::Duration;
@@ -168,7 +168,9 @@ impl Builder {
         if self.stall_after.is_zero() {
             return Err(Error::setting("stall_after must be longer than nothing; `Duration::MAX` turns it off".into()));
         }
-        let (listen, token) = (self.control.or_from_environment()?, self.token.or_else(|| variable(TOKEN_VARIABLE)));
+        let listen = self.control.or_from_environment()?;
+        let token = self.token.or_else(|| variable(TOKEN_VARIABLE)).as_deref().map(Token::new).transpose();
+        let token = token.map_err(Error::setting)?;
         let limits = Arc::new(Limits::default());
         for (name, size) in &self.limits {
             limits.set(name, *size)?;
@@ -212,7 +214,7 @@ impl Listen {
         }
     }
 
-    fn open(self, token: Option<String>, steering: Arc<dyn Steering>) -> Result<Option<Control>, Error> {
+    fn open(self, token: Option<Token>, steering: Arc<dyn Steering>) -> Result<Option<Control>, Error> {
         match self {
             Self::Nowhere => Ok(None),
             Self::At(addr) => match Control::open(Settings { addr, token }, steering) {

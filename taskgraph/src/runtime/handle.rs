@@ -18,6 +18,10 @@ use crate::error::{CancelledBy, Error};
 /// It is a `Future` too, so that async code can await the result. **Dropping it cancels the run**, for nobody can get its
 /// result any more; [`detach`](Self::detach) lets it go on by itself.
 ///
+/// # Panics
+///
+/// As a future, if it is polled once more after it has given its result.
+///
 /// ```
 /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
 /// let handle = runtime.spawn(taskgraph::DC::new(|| 6 * 7, ()));

@@ -30,8 +30,8 @@ pub use results::{IntoStream, Results};
 /// Workers, and the control port through which their number changes while they run.
 ///
 /// Dropping it cancels the runs that have not settled, waits for the steps that are running, and ends all threads.
-/// Where a task drops it, that happens behind its back: one of the steps could be waiting for this one. So it does in
-/// async code, which must not wait.
+/// In a task, where one of those steps could be waiting for this one, and in async code, which must not wait, the drop returns
+/// at once, and a thread does the rest.
 ///
 /// ```
 /// use taskgraph::{DC, Runtime};
@@ -209,8 +209,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// If `size` is 0 or above 4,294,967,295, if `name` is not one word of at most 100 bytes, or if it is one more than 1024
-    /// names. Nothing has changed then.
+    /// If `size` is 0 or above 4,294,967,295, if `name` is not one word of at most 100 bytes, or if it would be one more than
+    /// the 1,024 names that a runtime may have. Nothing has changed then.
     ///
     /// ```
     /// use taskgraph::{Runtime, delayed};
