@@ -28,7 +28,11 @@ pub(crate) use signature::{braced, signature};
 /// out:  #[track_caller]
 ///       fn area(w: impl IntoArg<u32>, h: impl IntoArg<u32>) -> DC<u32> {
 ///           enum __Task {}
-///           impl Task for __Task { const NAME: &'static str = "area"; const LABEL: Option<&'static str> = None; }
+///           impl Task for __Task {
+///               const NAME: &'static str = "area";
+///               const LABEL: Option<&'static str> = None;
+///               const PLACE: Option<&'static Location<'static>> = Some(Location::caller());
+///           }
 ///           call::<__Task, Value, u32, _, _, _>(
 ///               (owned::<u32, _>(w), owned::<u32, _>(h)),
 ///               move |(w, h,)| -> u32 { let w: u32 = w; let h: u32 = h; { w * h } },
@@ -105,11 +109,15 @@ fn task(delayed: &Delayed) -> TokenStream {
         Some(label) => quote_spanned!(here()=> ::core::option::Option::Some(#label)),
         None => quote_spanned!(here()=> ::core::option::Option::None),
     };
+    // Where the name of the function is.
+    let place = quote_spanned!(delayed.function.sig.ident.span()=> ::core::panic::Location::caller());
     quote_spanned! {here()=>
         enum __Task {}
         impl ::taskgraph::__private::Task for __Task {
             const NAME: &'static ::core::primitive::str = #name;
             const LABEL: ::core::option::Option<&'static ::core::primitive::str> = #label;
+            const PLACE: ::core::option::Option<&'static ::core::panic::Location<'static>> =
+                ::core::option::Option::Some(#place);
         }
     }
 }

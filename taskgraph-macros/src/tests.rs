@@ -24,6 +24,9 @@ const TASK: &str = r#"enum __Task {}
     impl Task for __Task {
         const NAME: &'static ::core::primitive::str = "f";
         const LABEL: ::core::option::Option<&'static ::core::primitive::str> = ::core::option::Option::None;
+        const PLACE: ::core::option::Option<&'static ::core::panic::Location<'static>> = ::core::option::Option::Some(
+            ::core::panic::Location::caller(),
+        );
     }"#;
 
 #[test]

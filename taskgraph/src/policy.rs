@@ -178,13 +178,16 @@ where
     O: 'static,
 {
     let origin = Location::caller();
-    graph::call::<N, Generating, I, _, _>(inputs, move |values| {
+    // What waits for nothing has its place among others from the start, and need not find it once more.
+    let (outside, inside) = if I::IS_THERE { (policy.priority, 0) } else { (0, policy.priority) };
+    let call = graph::call::<N, Generating, I, _, _>(inputs, move |values| {
         let mut make = body(values);
         if policy.timeout.is_none() && policy.retries == 0 {
-            return policy.once::<N, R, _, _>(origin, make(), None);
+            return policy.priority(inside).once::<N, R, _, _>(origin, make(), None);
         }
         graph::future::<N, Fallible, T, _>(graph::sent(policy.try_each::<N, R, _, _>(origin, make)))
-    })
+    });
+    graph::ranked(call, outside)
 }
 
 /// Whether `retry_if` wants a further try after this failure: asked about the error itself, or about its cause if that is an

@@ -6,6 +6,9 @@ use std::panic::Location;
 
 /// A task as errors name it: the function, what [`named`](crate::DC::named) called it, and where it was called.
 ///
+/// A function that is given to another by its name, as in `.map(simulate)`, is called from no line of the program. Its tasks
+/// have the line where the function is written.
+///
 /// ```
 /// let broken = taskgraph::DC::<u32>::failed("disk full").named("page 7");
 /// let error = taskgraph::Runtime::builder().no_control().build()?.run(broken).unwrap_err();
@@ -21,6 +24,12 @@ pub struct Task {
 }
 
 impl Task {
+    /// Whether a call was made from nowhere in particular: by the compiler's own code, for a function that was given to another
+    /// by its name.
+    pub(crate) fn is_nowhere(origin: &Location<'_>) -> bool {
+        origin.file().rsplit(['/', '\\']).take(4).eq(["function.rs", "ops", "src", "core"])
+    }
+
     /// The name of the function, or of the method of [`DC`](crate::DC) that made the task.
     ///
     /// ```
@@ -45,7 +54,7 @@ impl Task {
         self.label.as_deref()
     }
 
-    /// The file that called the constructor.
+    /// The file that called the constructor, or the one with the function.
     ///
     /// ```
     /// let failing = taskgraph::DC::<u32>::failed("no");
@@ -57,7 +66,7 @@ impl Task {
         self.origin.file()
     }
 
-    /// The line of that call, from 1.
+    /// The line of that call or function, from 1.
     ///
     /// ```
     /// let failing = taskgraph::DC::<u32>::failed("no");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use taskgraph::{DC, Error, all};
+use taskgraph::{DC, Error, Shared, all, each};
 use taskgraph_tests::tasks::{double, panicking, refuse};
 use taskgraph_tests::{failing, run};
 
@@ -118,5 +118,34 @@ mod texts {
         let error = run(refused, 1).unwrap_err();
         let task = error.task().unwrap();
         assert_eq!((task.name(), task.label(), task.file(), task.line()), ("refuse", None, file!(), line));
+    }
+
+    #[test]
+    fn tell_where_a_function_is_that_was_given_by_its_name() {
+        const WRITTEN: u32 = line!() + 2;
+        #[taskgraph::delayed]
+        fn fail(i: u32) -> Result<u32, String> {
+            Err(format!("no {i}"))
+        }
+        #[taskgraph::delayed]
+        fn sum(parts: Vec<u32>) -> u32 {
+            parts.iter().sum()
+        }
+        let by_name = [each(0..100, fail).map(|_| 1), sum((0..3).map(fail).collect::<Vec<_>>()), fail(0)];
+        let called = line!() - 1;
+        for (computation, line) in by_name.into_iter().zip([WRITTEN, WRITTEN, called]) {
+            let error = run(computation, 1).unwrap_err();
+            let task = error.task().unwrap();
+            assert_eq!((task.name(), task.file(), task.line()), ("fail", file!(), line));
+        }
+        // What is the library's own has the line of what needs it.
+        let shared = fail(1).shared();
+        let shared_ones = || vec![shared.clone(), shared.clone()];
+        let line = line!() + 1;
+        for needs in [sum(shared_ones()), sum(shared_ones().iter().map(Shared::dc).collect::<Vec<_>>())] {
+            let error = run(needs, 1).unwrap_err();
+            let told: Vec<_> = error.trace().iter().map(|task| (task.name(), task.file(), task.line())).collect();
+            assert_eq!(told, [("shared", file!(), line), ("sum", file!(), line)]);
+        }
     }
 }

@@ -100,6 +100,33 @@ fn an_urgent_run_passes_what_a_busy_worker_has_to_do() {
 }
 
 #[test]
+fn a_run_of_a_function_with_a_priority_has_it() {
+    #[delayed(priority = 5)]
+    fn urgent(log: Log) {
+        log.lock().unwrap().push(5);
+    }
+    #[delayed(priority = -1, retries = 1)]
+    fn patient(log: Log) {
+        log.lock().unwrap().push(-1);
+    }
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let (log, stages) = (Log::default(), Arc::new(Stages::new()));
+        let first = runtime.spawn(blocker(&stages));
+        stages.wait_for(1);
+        let patient = runtime.spawn(patient(Arc::clone(&log)));
+        let ordinary: Vec<_> = (0..10).map(|_| runtime.spawn(say(&log, 0))).collect();
+        let urgent = runtime.spawn(urgent(Arc::clone(&log)));
+        stages.signal(2);
+        first.join().unwrap();
+        urgent.join().unwrap();
+        patient.join().unwrap();
+        ordinary.into_iter().for_each(|handle| assert_eq!(handle.join().unwrap(), 0));
+        assert_eq!(said(&log), [5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1]);
+    });
+}
+
+#[test]
 fn an_urgent_computation_comes_between_the_steps_of_a_chain_that_is_at_work() {
     #[delayed]
     fn count_down(n: u32, steps: Arc<AtomicUsize>, stages: Arc<Stages>) -> DC<u32> {

@@ -126,7 +126,12 @@ impl<T: Clone + Send + Sync + 'static> IntoArg<Vec<T>> for Vec<Shared<T>> {
 
     #[track_caller]
     fn into_input(self) -> Listed<T> {
-        Listed::new(self.iter().map(Shared::dc).collect())
+        let mut children = Vec::with_capacity(self.len());
+        // No closure, which would be who calls.
+        for shared in &self {
+            children.push(shared.dc());
+        }
+        Listed::new(children)
     }
 }
 
@@ -135,7 +140,12 @@ impl<T: Send + 'static> IntoArg<Vec<Vec<T>>> for Vec<Vec<DC<T>>> {
 
     #[track_caller]
     fn into_input(self) -> Self::Input {
-        all::all(self.into_iter().map(all::all))
+        let mut children = Vec::with_capacity(self.len());
+        // As above.
+        for list in self {
+            children.push(all::all(list));
+        }
+        all::all(children)
     }
 }
 

@@ -24,6 +24,8 @@ pub trait Task: 'static {
     const NAME: &'static str;
     /// What the attribute's `name` option says.
     const LABEL: Option<&'static str> = None;
+    /// Where the function is written.
+    const PLACE: Option<&'static Location<'static>> = None;
     /// Nothing that anybody wrote: errors do not tell that it needed what failed.
     const IS_PLUMBING: bool = false;
 
@@ -250,5 +252,6 @@ where
 }
 
 pub(crate) fn name<N: Task>(origin: &'static Location<'static>) -> TaskName {
+    let origin = N::PLACE.filter(|_| TaskName::is_nowhere(origin)).unwrap_or(origin);
     TaskName { name: Cow::Borrowed(N::name()), label: N::LABEL.map(Cow::Borrowed), origin }
 }

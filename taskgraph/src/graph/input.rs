@@ -42,6 +42,9 @@ pub unsafe trait Input: Send + 'static {
     /// `slot` is room for a `Slot` inside the node of `placing`.
     unsafe fn place(self, slot: *mut Self::Slot, placing: &mut Placing);
 
+    /// Whether nothing has to be waited for, whatever it is.
+    const IS_THERE: bool = false;
+
     /// Whether there are shared results to be asked for.
     const HAS_TAPS: bool = false;
 
@@ -157,6 +160,7 @@ unsafe impl<T: Send + 'static> Input for Plain<T> {
     type Slot = T;
     type Held = T;
     type Value = T;
+    const IS_THERE: bool = true;
 
     #[inline(always)]
     fn now(self) -> Result<T, Self> {
@@ -277,6 +281,7 @@ macro_rules! tuple {
             type Slot = ($($input::Slot,)*);
             type Held = ($($input::Held,)*);
             type Value = ($($input::Value,)*);
+            const IS_THERE: bool = true $(&& $input::IS_THERE)*;
             const HAS_TAPS: bool = false $(|| $input::HAS_TAPS)*;
 
             #[inline(always)]

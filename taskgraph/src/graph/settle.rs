@@ -146,10 +146,10 @@ unsafe fn look_up(node: NonNull<Node>) -> (Described, Option<NonNull<Node>>) {
     (described, above)
 }
 
-/// The tasks of what is described, with their names.
+/// The tasks of what is described, with their names. What was called from nowhere has the line of what needs it.
 fn tasks(described: impl Iterator<Item = Described>) -> impl Iterator<Item = Task> {
     let mut described = described.peekable();
-    iter::from_fn(move || {
+    let named = iter::from_fn(move || {
         let mut task = described.find_map(|described| match described {
             Described::Task(task) => Some(task),
             Described::Label(..)
@@ -162,6 +162,16 @@ fn tasks(described: impl Iterator<Item = Described>) -> impl Iterator<Item = Tas
         })?;
         while let Some(Described::Label(label, _)) = described.next_if(|next| matches!(next, Described::Label(..))) {
             task.label = Some(label);
+        }
+        Some(task)
+    });
+    let mut named = named.peekable();
+    iter::from_fn(move || {
+        let mut task = named.next()?;
+        if Task::is_nowhere(task.origin)
+            && let Some(needs_it) = named.peek()
+        {
+            task.origin = needs_it.origin;
         }
         Some(task)
     })
