@@ -19,6 +19,25 @@ use crate::task::Task;
 /// A cause as users give it: anything that `?` makes of an error or of a text.
 pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
+/// What a task can fail with: any error, or a text.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be what a task fails with",
+    label = "not an error that may go to another thread",
+    note = "take a type that implements `std::error::Error`, and is `Send`, `Sync` and `'static`; a `String`, a `&str`, or a \
+            `Box<dyn Error + Send + Sync>`"
+)]
+pub trait IntoCause {
+    #[doc(hidden)]
+    fn into_cause(self) -> Box<dyn StdError + Send + Sync>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Cause>> IntoCause for E {
+    fn into_cause(self) -> Cause {
+        self.into()
+    }
+}
+
 /// Why a run has no result, or why a runtime could not be set up.
 ///
 /// `{}` names the task that failed and the cause; `{:#}` adds what caused that, and the chain of tasks that needed it.

@@ -15,7 +15,7 @@ use super::tap::{Borrowed, Owned, Present, Tapped};
 /// "A `T`, or something that will be one": what a parameter of type `T` of a `#[delayed]` function takes.
 ///
 /// That is a `T`, a [`DC<T>`](DC), or a [`Shared<T>`](Shared) if `T` can be cloned. `DC`s and `Shared`s inside a
-/// `Vec` or an array, and `DC`s inside a tuple of up to four, count as well, and `&'static str` serves for `String`.
+/// `Vec` or an array, and `DC`s inside a tuple of up to four, count as well, and a `&str`, which is copied, serves for `String`.
 ///
 /// ```
 /// use taskgraph::{DC, IntoArg, delayed};
@@ -103,7 +103,7 @@ impl<T: Clone + Send + Sync + 'static> IntoArg<T> for Shared<T> {
     }
 }
 
-impl IntoArg<String> for &'static str {
+impl IntoArg<String> for &str {
     type Input = Plain<String>;
 
     fn into_input(self) -> Plain<String> {
@@ -178,6 +178,7 @@ macro_rules! tuples {
     // A tuple of nothing but values is a value.
     (@emit no $($any:tt)*) => {};
     (@emit yes $(($elem:ident, $given:ty, $input:ty, $wrap:path, $index:tt))*) => {
+        #[diagnostic::do_not_recommend]
         impl<$($elem: Send + 'static),*> IntoArg<($($elem,)*)> for ($($given,)*) {
             type Input = ($($input,)*);
 
@@ -212,7 +213,8 @@ tuples!(A 0 B 1 C 2 D 3);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot lend a `&{B}` to a task",
-    label = "expected `{B}` or what owns one, or a `DC`, `Shared` or `Arc` of that"
+    label = "expected `{B}` or what owns one, or a `DC`, `Shared` or `Arc` of that",
+    note = "what a task borrows is its own, or lives for ever: give it the value, a clone of it, or an `Arc`"
 )]
 pub trait IntoRef<B: ?Sized> {
     #[doc(hidden)]

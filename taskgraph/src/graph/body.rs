@@ -17,7 +17,7 @@ use super::awaited;
 use super::cx::Cx;
 use super::future::Sent;
 use super::node::Node;
-use crate::error::Cause;
+use crate::error::{Cause, IntoCause};
 use crate::unwind;
 
 /// How the body of a generator may end.
@@ -32,9 +32,9 @@ impl Finish for () {
     }
 }
 
-impl<E: Into<Cause> + Send + 'static> Finish for Result<(), E> {
+impl<E: IntoCause + Send + 'static> Finish for Result<(), E> {
     fn finish(self) -> Result<(), Cause> {
-        self.map_err(Into::into)
+        self.map_err(IntoCause::into_cause)
     }
 }
 

@@ -14,7 +14,7 @@ use super::memory;
 use super::node::{Abandoned, Described, Node, Ready, Table};
 use super::settle::{self, Why};
 use super::tap;
-use crate::error::Cause;
+use crate::error::{Cause, IntoCause};
 use crate::task::Task as TaskName;
 use crate::unwind;
 
@@ -99,13 +99,13 @@ impl<T> Returns<T> for Value {
     }
 }
 
-impl<T, E: Into<Cause>> Returns<Result<T, E>> for Fallible {
+impl<T, E: IntoCause> Returns<Result<T, E>> for Fallible {
     type Value = T;
     #[inline(always)]
     fn outcome(returned: Result<T, E>) -> Outcome<T> {
         match returned {
             Ok(value) => Outcome::Value(value),
-            Err(error) => Outcome::Failed(error.into()),
+            Err(error) => Outcome::Failed(error.into_cause()),
         }
     }
 }
@@ -126,13 +126,13 @@ impl<T> Returns<DC<T>> for Generating {
     }
 }
 
-impl<T, E: Into<Cause>> Returns<Result<DC<T>, E>> for FallibleGrowing {
+impl<T, E: IntoCause> Returns<Result<DC<T>, E>> for FallibleGrowing {
     type Value = T;
     #[inline(always)]
     fn outcome(returned: Result<DC<T>, E>) -> Outcome<T> {
         match returned {
             Ok(delayed) => Outcome::Delayed(delayed),
-            Err(error) => Outcome::Failed(error.into()),
+            Err(error) => Outcome::Failed(error.into_cause()),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::call::{self, Fallible, Generating, Growing, Value, task};
 use super::delayed::DC;
 use super::shared;
 use super::tap::{Borrowed, Tapped};
-use crate::error::Cause;
+use crate::error::IntoCause;
 use crate::sync::{Mutex, lock};
 
 impl<T: Send + 'static> DC<T> {
@@ -140,7 +140,7 @@ impl<T: Send + 'static> DC<Option<DC<T>>> {
     }
 }
 
-impl<T: Send + 'static, E: Into<Cause> + Send + 'static> DC<Result<T, E>> {
+impl<T: Send + 'static, E: IntoCause + Send + 'static> DC<Result<T, E>> {
     /// The value, or a failure: an `Err` fails the task, and so all that needs it.
     ///
     /// The way back is [`attempt`](DC::attempt), which makes a failure a value again. What was attempted fails with

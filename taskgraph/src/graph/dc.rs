@@ -12,7 +12,7 @@ use super::input::Plain;
 use super::label;
 use super::ranked;
 use super::shared::{self, Shared};
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Error, IntoCause};
 
 impl<T: Send + 'static> DC<T> {
     /// A call of `func` with a tuple of arguments, each a value or a computation of one.
@@ -237,6 +237,11 @@ impl<T: Send + 'static> FromIterator<DC<T>> for DC<Vec<T>> {
 /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(square(|| DC::value(8)))?, 64);
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be called with `{A}`",
+    label = "not a function that takes such arguments",
+    note = "arguments come as a tuple, one for each parameter: `(x,)` is one, `()` is none"
+)]
 pub trait Func<A, P, T>: Send + 'static {
     #[doc(hidden)]
     #[track_caller]
@@ -268,7 +273,7 @@ impl<T> Output<T> for T {
     }
 }
 
-impl<T, E: Into<Cause>> Output<T> for Result<T, E> {
+impl<T, E: IntoCause> Output<T> for Result<T, E> {
     #[inline(always)]
     fn into_outcome(self) -> Outcome<T> {
         Fallible::outcome(self)
@@ -282,7 +287,7 @@ impl<T> Output<T> for DC<T> {
     }
 }
 
-impl<T, E: Into<Cause>> Output<T> for Result<DC<T>, E> {
+impl<T, E: IntoCause> Output<T> for Result<DC<T>, E> {
     #[inline(always)]
     fn into_outcome(self) -> Outcome<T> {
         FallibleGrowing::outcome(self)
