@@ -3,6 +3,8 @@
 //! A run reports its first failure. Errors are cheap to clone: everybody who needed a failed
 //! [`Shared`](crate::Shared) result gets the same cause, each with its own chain of tasks.
 
+mod cause;
+
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,30 +15,10 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::cause::causes_of;
+pub(crate) use self::cause::{Cause, IntoCause};
 use crate::MAX_WORKERS_LIMIT;
 use crate::task::Task;
-
-/// A cause as users give it: anything that `?` makes of an error or of a text.
-pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
-
-/// What a task can fail with: any error, or a text.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be what a task fails with",
-    label = "not an error that may go to another thread",
-    note = "take a type that implements `std::error::Error`, and is `Send`, `Sync` and `'static`; a `String`, a `&str`, or a \
-            `Box<dyn Error + Send + Sync>`"
-)]
-pub trait IntoCause {
-    #[doc(hidden)]
-    fn into_cause(self) -> Box<dyn StdError + Send + Sync>;
-}
-
-#[diagnostic::do_not_recommend]
-impl<E: Into<Cause>> IntoCause for E {
-    fn into_cause(self) -> Cause {
-        self.into()
-    }
-}
 
 /// Why a run has no result, or why a runtime could not be set up.
 ///
@@ -132,9 +114,6 @@ fn hint(error: &io::Error) -> &'static str {
 fn rounded(time: Duration) -> Duration {
     Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
-
-/// What is told of a chain of causes.
-const CAUSES_MAX: usize = 16;
 
 impl Inner {
     fn new(kind: Kind, task: Option<Task>) -> Self {
@@ -375,7 +354,7 @@ impl Error {
     }
 
     /// Whether time ran out: that of the task (its `timeout`), that of the run (its deadline), or that of what the task
-    /// did, if its cause is an [`io::Error`] of kind [`TimedOut`](io::ErrorKind::TimedOut).
+    /// did, if its cause is an [`io::Error`] of kind [`TimedOut`](io::ErrorKind::TimedOut), or was caused by one.
     ///
     /// ```
     /// # use std::io;
@@ -400,7 +379,8 @@ impl Error {
         }
     }
 
-    /// The cause as the type the task failed with, if it is an `E`.
+    /// The cause, if the task failed with an `E`; or else the first `E` among what caused that, which is where `anyhow` and
+    /// others keep an error to which they have added something.
     ///
     /// ```
     /// use std::io;
@@ -411,7 +391,7 @@ impl Error {
     /// # Ok::<(), taskgraph::Error>(())
     /// ```
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        self.source()?.downcast_ref()
+        causes_of(self).find_map(<dyn StdError>::downcast_ref)
     }
 }
 
@@ -431,8 +411,7 @@ impl fmt::Display for Error {
         if f.alternate() {
             let cause = self.0.kind.cause();
             let mut told = cause.map(ToString::to_string).unwrap_or_default();
-            let causes = iter::successors(cause.and_then(StdError::source), |&cause| cause.source());
-            for cause in causes.take(CAUSES_MAX).map(ToString::to_string) {
+            for cause in cause.into_iter().flat_map(causes_of).map(ToString::to_string) {
                 // Many an error says its cause itself.
                 if !told.ends_with(&cause) {
                     write!(f, "\n  caused by: {}", indented(&cause))?;

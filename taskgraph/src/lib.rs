@@ -132,8 +132,27 @@ pub const CONTROL_PORT: u16 = 8888;
 
 /// Yields from the body of a generator: `yield_!(x)`, where `x` is a computation or a value.
 ///
-/// The body of a `#[delayed]` function that uses it is a generator; the attribute gives it its meaning. Anywhere else
-/// it is an error that says so.
+/// The body of a `#[delayed]` function that uses it is a generator; the attribute gives it its meaning. Where its value is used
+/// it is a handle on the result, a [`Shared`] of it, for which that has to be `Clone` and `Sync`.
+///
+/// ```
+/// use taskgraph::delayed;
+///
+/// #[delayed]
+/// fn double(x: u32) -> u32 { 2 * x }
+///
+/// #[delayed]
+/// fn powers(n: u32) -> Vec<u32> {
+///     let mut last = yield_!(1);
+///     for _ in 0..n {
+///         last = yield_!(double(last));
+///     }
+/// }
+/// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(powers(4))?, [1, 2, 4, 8, 16]);
+/// # Ok::<(), taskgraph::Error>(())
+/// ```
+///
+/// Anywhere else it is an error that says so.
 ///
 /// ```compile_fail
 /// fn plain() -> Vec<u64> {

@@ -190,8 +190,8 @@ where
     graph::ranked(call, outside)
 }
 
-/// Whether `retry_if` wants a further try after this failure: asked about the error itself, or about its cause if that is an
-/// `E`. It does not if that is something else.
+/// Whether `retry_if` wants a further try after this failure: asked about the error itself, or about its
+/// [cause](Error::downcast_ref) that is an `E`. It does not if there is none.
 pub fn judge<E: StdError + 'static>(retry_if: impl Fn(&E) -> bool, error: &Error) -> bool {
     let itself = (error as &dyn StdError).downcast_ref::<E>();
     itself.or_else(|| error.downcast_ref::<E>()).is_some_and(retry_if)

@@ -16,9 +16,10 @@ use tokio::sync::oneshot;
 async fn yields_and_awaits(n: u64) -> Result<Vec<u64>, Error> {
     let mut last = 0;
     for i in 0..n {
-        let sum = yield_!(add(last, i));
         if i % 2 == 0 {
-            last = sum.await?;
+            last = yield_!(add(last, i)).await?;
+        } else {
+            yield_!(add(last, i));
         }
         yield_!(later(i));
         if i % 10 == 3 {

@@ -23,6 +23,35 @@ mod an_error {
     }
 
     #[test]
+    fn is_found_behind_what_was_added_to_it() {
+        use anyhow::Context;
+
+        fn late() -> io::Error {
+            io::ErrorKind::TimedOut.into()
+        }
+        let ways: [fn() -> anyhow::Result<u32>; 3] =
+            [|| Err(late())?, || Err(late()).context("reading"), || Err(late()).context("reading").context("counting")];
+        for (i, way) in ways.into_iter().enumerate() {
+            let error = run(DC::<u32>::new(way, ()), 1).unwrap_err();
+            assert_eq!(
+                error.downcast_ref::<io::Error>().map(io::Error::kind),
+                Some(io::ErrorKind::TimedOut),
+                "way {i}"
+            );
+            assert!(error.is_timeout() && error.downcast_ref::<fmt::Error>().is_none());
+            assert!(error.to_string().ends_with(["timed out", "reading", "counting"][i]), "{error}");
+        }
+        // One of ours stays what it is, as with `?` anywhere else.
+        let inner = run(failing::<u32>("deep"), 1).unwrap_err();
+        let task = inner.task().cloned();
+        let handed_on = DC::<u32>::new(move || -> anyhow::Result<u32> { Err(inner)? }, ());
+        let error = run(handed_on, 1).unwrap_err();
+        assert!(error.to_string().ends_with("failed: deep"), "{error}");
+        assert_eq!(error.task().cloned(), task);
+        assert_eq!(error.trace().iter().map(|task| task.name()).collect::<Vec<_>>(), ["closure"]);
+    }
+
+    #[test]
     fn tells_its_kind() {
         let timeout = DC::<()>::new(|| Err::<(), _>(io::Error::from(io::ErrorKind::TimedOut)), ());
         assert!(run(timeout, 1).unwrap_err().is_timeout());

@@ -24,7 +24,7 @@ const TESTS: [&str; 2] = ["tests.rs", "models.rs"];
 /// What the crate's root holds beside rooms: constants.
 const OF_THE_ROOT: [&str; 2] = ["MAX_WORKERS_LIMIT", "CONTROL_PORT"];
 /// A foreign crate, and the only places that name it: one room each.
-const FOREIGN: [(&str, &[&str]); 12] = [
+const FOREIGN: [(&str, &[&str]); 13] = [
     ("rayon", &["scheduler/pool.rs"]),
     ("crossbeam_deque", &["scheduler/queues.rs"]),
     ("crossbeam_utils", &["mailbox.rs"]),
@@ -35,6 +35,7 @@ const FOREIGN: [(&str, &[&str]); 12] = [
     ("fastrand", &["policy.rs", "testing.rs"]),
     ("bon", &["__private.rs"]),
     ("subtle", &["control/auth.rs"]),
+    ("anyhow", &["error/cause.rs"]),
     ("futures_util", &["join.rs", "control/"]),
     ("futures_core", &["graph/stream.rs", "runtime/results.rs"]),
 ];

@@ -51,7 +51,7 @@ mod generators {
             yield_!(99);
             1
         }));
-        let [()] = [yield_!(13)];
+        let [_] = [yield_!(13)];
     }
 
     #[delayed]
@@ -111,6 +111,31 @@ mod generators {
         }
         drop(inner(1).map(|_| ()).map(drop));
         vec![n]
+    }
+
+    /// Handles on what was yielded, wherever an expression may be.
+    #[delayed]
+    #[deny(warnings)]
+    fn by_handles(n: u32) -> Vec<u32> {
+        let mut handles = Vec::new();
+        handles.push(yield_!(add(n, 1)));
+        let larger = if n == 0 { yield_!(add(n, 2)) } else { yield_!(4) };
+        let (a, b) = (yield_!(add(larger, 10)), yield_!(20));
+        let chosen = match n {
+            0 => yield_!(add(a, b)),
+            _ => b,
+        };
+        handles.push(yield_!(chosen.clone()).clone());
+        handles.push(chosen);
+        for handle in handles {
+            yield_!(handle);
+        }
+    }
+
+    #[test]
+    fn give_handles_on_what_they_yield() {
+        check(by_handles(0), vec![1, 2, 12, 20, 32, 32, 1, 32, 32]);
+        check(by_handles(7), vec![8, 4, 14, 20, 20, 8, 20, 20]);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! out:  let total = { let (__shared, __pause) = __yielder.put_shared(count(part)); __yielder.pause(__pause).await; __shared };
 //! ```
 //!
-//! A `yield_!` in a `let` with a name gives a handle on the result; anywhere else it is `()`.
+//! A `yield_!` whose value is [used](Use) gives a handle on the result; any other is `()`.
 //!
 //! A `yield_!` suspends the function it stands in, so it cannot work in a closure, a nested item, an `async` block, or
 //! among the tokens of another macro (which decides alone what they mean). Those are noted as findings.
@@ -44,8 +44,22 @@ pub(crate) fn generator(body: &WrittenBody, complaints: &mut Complaints) -> Opti
     rewrite.yields.then_some(Generator { body, findings: rewrite.findings })
 }
 
+/// What becomes of the value of the expression that is visited.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Use {
+    /// Nothing: it ends a statement, or a block of which nobody takes the value.
+    #[default]
+    Dropped,
+    /// It is the value of a variable, or of a block, branch or arm whose value is used.
+    Kept,
+    /// It is a part of a larger expression.
+    Operand,
+}
+
 #[derive(Default)]
 struct Rewrite {
+    /// Of the expression that is visited next.
+    used: Use,
     /// Where we are, if not in the generator itself.
     place: Option<Place>,
     /// Was there one, at the right place or not? The only ones may be those of a delayed function inside this one.
@@ -54,6 +68,12 @@ struct Rewrite {
 }
 
 impl Rewrite {
+    fn visit_used(&mut self, used: Use, visit: impl FnOnce(&mut Self)) {
+        let outside = mem::replace(&mut self.used, used);
+        visit(self);
+        self.used = outside;
+    }
+
     fn within(&mut self, place: Place, visit: impl FnOnce(&mut Self)) {
         let outside = self.place.replace(place);
         visit(self);
@@ -69,7 +89,7 @@ impl Rewrite {
         quote!(#(#attrs)* #put)
     }
 
-    /// What the `yield_!(x)` of a `let name = yield_!(x)` becomes.
+    /// What a `yield_!(x)` becomes that is used, such as that of `let name = yield_!(x)`.
     fn put_shared(&mut self, mac: &Macro) -> TokenStream {
         let Some(yielded) = self.yielded(mac) else { return quote!(()) };
         let written = mac.path.span();
@@ -90,7 +110,7 @@ impl Rewrite {
         }
         match argument(mac) {
             Ok(mut yielded) => {
-                self.visit_expr_mut(&mut yielded);
+                self.visit_used(Use::Operand, |inside| inside.visit_expr_mut(&mut yielded));
                 Some(yielded)
             }
             Err(finding) => {
@@ -121,21 +141,58 @@ impl VisitMut for Rewrite {
         }
     }
 
-    fn visit_local_mut(&mut self, local: &mut Local) {
-        if let Some(init) = &mut local.init
-            && let Expr::Macro(written) = &*init.expr
-            && is_yield(&written.mac)
-            && has_name(&local.pat)
-        {
-            *init.expr = Expr::Verbatim(self.put_shared(&written.mac));
+    /// The value of a block is that of its last expression.
+    fn visit_block_mut(&mut self, block: &mut Block) {
+        let used = self.used;
+        let last = block.stmts.len().saturating_sub(1);
+        for (i, stmt) in block.stmts.iter_mut().enumerate() {
+            let is_value = i == last && matches!(stmt, Stmt::Expr(_, None));
+            self.visit_used(if is_value { used } else { Use::Dropped }, |inside| inside.visit_stmt_mut(stmt));
         }
-        visit_mut::visit_local_mut(self, local);
+    }
+
+    fn visit_local_mut(&mut self, local: &mut Local) {
+        let Some(init) = &mut local.init else { return };
+        let used = if takes_nothing(&local.pat) { Use::Dropped } else { Use::Kept };
+        self.visit_used(used, |inside| inside.visit_expr_mut(&mut init.expr));
+        if let Some((_, otherwise)) = &mut init.diverge {
+            self.visit_expr_mut(otherwise);
+        }
     }
 
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
         match expr {
             Expr::Macro(written) if is_yield(&written.mac) => {
-                *expr = Expr::Verbatim(self.put(&mem::take(&mut written.attrs), &written.mac));
+                let attrs = mem::take(&mut written.attrs);
+                let put = match self.used {
+                    Use::Dropped => self.put(&attrs, &written.mac),
+                    Use::Kept => self.put_shared(&written.mac),
+                    Use::Operand => {
+                        let put = self.put_shared(&written.mac);
+                        quote_spanned!(names::here()=> (#put))
+                    }
+                };
+                *expr = Expr::Verbatim(put);
+            }
+            // The value of these is that of a part of them.
+            Expr::Paren(_) | Expr::Group(_) | Expr::Block(_) | Expr::Unsafe(_) => visit_mut::visit_expr_mut(self, expr),
+            Expr::If(branch) => {
+                self.visit_used(Use::Kept, |inside| inside.visit_expr_mut(&mut branch.cond));
+                self.visit_block_mut(&mut branch.then_branch);
+                if let Some((_, otherwise)) = &mut branch.else_branch {
+                    self.visit_expr_mut(otherwise);
+                }
+            }
+            Expr::Match(matching) => {
+                self.visit_used(Use::Kept, |inside| inside.visit_expr_mut(&mut matching.expr));
+                for arm in &mut matching.arms {
+                    // It may have a guard.
+                    self.visit_used(Use::Kept, |inside| inside.visit_pat_mut(&mut arm.pat));
+                    self.visit_expr_mut(&mut arm.body);
+                }
+            }
+            Expr::ForLoop(_) | Expr::Loop(_) | Expr::While(_) => {
+                self.visit_used(Use::Dropped, |inside| visit_mut::visit_expr_mut(inside, expr));
             }
             Expr::Closure(closure) => {
                 self.within(Place::Closure, |inside| visit_mut::visit_expr_closure_mut(inside, closure));
@@ -145,7 +202,7 @@ impl VisitMut for Rewrite {
             Expr::Verbatim(unknown) => self.search(Place::Unknown, unknown.clone()),
             _ => {
                 self.note(expr);
-                visit_mut::visit_expr_mut(self, expr);
+                self.visit_used(Use::Operand, |inside| visit_mut::visit_expr_mut(inside, expr));
             }
         }
     }
@@ -196,11 +253,12 @@ impl Rewrite {
     }
 }
 
-/// `name` or `name: T`
-fn has_name(pattern: &Pat) -> bool {
+/// `_`, or `()`
+fn takes_nothing(pattern: &Pat) -> bool {
     match pattern {
-        Pat::Ident(_) => true,
-        Pat::Type(typed) => has_name(&typed.pat),
+        Pat::Wild(_) => true,
+        Pat::Tuple(tuple) => tuple.elems.is_empty(),
+        Pat::Type(typed) => takes_nothing(&typed.pat),
         _ => false,
     }
 }
@@ -270,6 +328,26 @@ mod tests {
             "{ let y = yield_!(x); }",
             Some(
                 "{ let y = { let (__shared, __pause) = __yielder.put_shared(x); __yielder.pause(__pause).await; __shared }; }",
+            ),
+        );
+        let shared = |x| {
+            format!(
+                "{{ let (__shared, __pause) = __yielder.put_shared({x}); __yielder.pause(__pause).await; __shared }}"
+            )
+        };
+        let used = |body: &str| check(body, Some(&body.replace("yield_!(x)", &shared("x"))));
+        used("{ let (y, _): T = if a { yield_!(x) } else { match b { _ => { f(); yield_!(x) } } }; }");
+        used("{ let y = if a { yield_!(x) } else { return }; }");
+        used("{ if let Some(y) = a && b { let y = yield_!(x); } }");
+        let operand = |body: &str| check(body, Some(&body.replace("yield_!(x)", &format!("({})", shared("x")))));
+        operand("{ all.push(yield_!(x)); }");
+        operand("{ y = [yield_!(x)]; }");
+        operand("{ yield_!(x).await?; }");
+        operand("{ let y = S { x: yield_!(x), y: (a, yield_!(x)) }; }");
+        check(
+            "{ let _ = if a { yield_!(x) } else { for y in z { yield_!(x) } }; }",
+            Some(
+                "{ let _ = if a { __yielder.pause(__yielder.put(x)).await } else { for y in z { __yielder.pause(__yielder.put(x)).await } }; }",
             ),
         );
         check(

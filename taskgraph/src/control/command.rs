@@ -270,6 +270,7 @@ mod tests {
             ("get_max_workers 1", vec![&wrong("get_max_workers"), "get_max_workers"]),
             ("get_max_workers", vec!["3"]),
             ("limits", vec!["db 8, 2 running, 5 waiting"]),
+            ("set_limit dd 5", vec!["setting limit dd to 5, which nothing has set or used before"]),
             ("set_limit db 3", vec!["setting limit db to 3"]),
             ("limits", vec!["db 3, 2 running, 5 waiting"]),
             ("set_limit db x", vec!["the limit db is x, and must be from 1 to 4294967295"]),

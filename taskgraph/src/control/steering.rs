@@ -112,10 +112,14 @@ pub(super) fn set_limit(client: &mut Client, arguments: &[&str]) -> Result<Answe
             format!("the limit {} is {}, and must be from 1 to {}", echo::word(name), echo::word(said), u32::MAX);
         return Ok(Answer::line(line));
     };
-    Ok(match client.port.steering().set_limit(name, size) {
+    let steering = client.port.steering();
+    let is_known = steering.limits().iter().any(|limit| limit.name == name);
+    Ok(match steering.set_limit(name, size) {
         Ok(()) => {
             tracing::info!(peer = %client.peer, name, size, "limit set through the control port");
-            Answer::line(format_args!("setting limit {} to {size}", echo::word(name)))
+            // It may be a slip of the pen.
+            let hint = if is_known { "" } else { ", which nothing has set or used before" };
+            Answer::line(format_args!("setting limit {} to {size}{hint}", echo::word(name)))
         }
         Err(error) => Answer::line(echo::message(&error.to_string())),
     })

@@ -33,7 +33,7 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// A delayed computation whose result many may need: it runs once, when the first of them does.
 ///
-/// Made by [`DC::shared`] and [`DC::tee`]; in a generator, `let x = yield_!(..)` gives one. A clone is another handle on the same result. A task that takes its argument by value
+/// Made by [`DC::shared`] and [`DC::tee`]; in a generator, a `yield_!(..)` whose value is used gives one. A clone is another handle on the same result. A task that takes its argument by value
 /// gets a clone of the result, and the last user gets the result itself; one that takes a reference never copies.
 ///
 /// If the computation fails, everybody who needs it fails with the same cause. It is given up when all runs that need
