@@ -257,7 +257,8 @@ impl Limit {
     }
 
     fn source(&'static self) -> Source {
-        let limits = graph::reactor().and_then(|reactor| reactor.common().downcast::<Limits>().ok());
+        let limits =
+            graph::with_reactor(|reactor| reactor.common()).and_then(|common| common.downcast::<Limits>().ok());
         match &self.0 {
             Kind::Own(turns) => match limits.as_ref().and_then(|limits| limits.own.as_ref()) {
                 None => Source::Own(turns),

@@ -2,7 +2,8 @@
 //! is polled; and the limits of their runtime.
 //!
 //! Somebody who awaits a run from within tokio has a runtime already, and that one serves. Who blocks a thread for the
-//! result might block the very thread that would drive it, and gets one of ours.
+//! result might block the very thread that would drive it, and gets one of ours. So do shared computations, which others may
+//! need when that runtime is gone.
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::graph::Reactor;
 use crate::limit::Limits;
 use crate::sync::{Mutex, lock};
+use crate::unwind;
 
 /// One of our own, for all runs of a runtime.
 pub(crate) struct OwnReactor {
@@ -41,7 +43,11 @@ impl OwnReactor {
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel();
         let drive = move || {
-            let _ = runtime.block_on(ended);
+            if let Err(message) = unwind::catch(|| drop(runtime.block_on(ended))) {
+                // A body can give tokio a waker of its own. tokio does not survive its panic: who sleeps there is only woken when
+                // his run ends early.
+                tracing::error!("a waker panicked, and ended what drives timers and I/O with it: {message}");
+            }
             // What the users left there does not hold the runtime up.
             runtime.shutdown_background();
         };
@@ -69,6 +75,10 @@ impl Reactor for OwnReactor {
         poll();
     }
 
+    fn own(&self) -> &dyn Reactor {
+        self
+    }
+
     fn common(&self) -> Arc<dyn Any + Send + Sync> {
         Arc::clone(&self.limits) as _
     }
@@ -76,15 +86,15 @@ impl Reactor for OwnReactor {
 
 /// That of whoever awaits the run.
 pub(crate) struct CallersReactor {
-    limits: Arc<Limits>,
+    own: Arc<OwnReactor>,
     tokio: Handle,
 }
 
 impl CallersReactor {
-    /// If this thread is inside of tokio; for runs with these limits.
-    pub(crate) fn current(limits: &Arc<Limits>) -> Option<Arc<Self>> {
+    /// If this thread is inside of tokio; for runs of a runtime that has one of its own.
+    pub(crate) fn current(own: &Arc<OwnReactor>) -> Option<Arc<Self>> {
         let tokio = Handle::try_current().ok()?;
-        Some(Arc::new(Self { limits: Arc::clone(limits), tokio }))
+        Some(Arc::new(Self { own: Arc::clone(own), tokio }))
     }
 }
 
@@ -94,8 +104,12 @@ impl Reactor for CallersReactor {
         poll();
     }
 
+    fn own(&self) -> &dyn Reactor {
+        &*self.own
+    }
+
     fn common(&self) -> Arc<dyn Any + Send + Sync> {
-        Arc::clone(&self.limits) as _
+        self.own.common()
     }
 }
 

@@ -93,19 +93,20 @@ impl Countdown {
 
     /// Time passes from now on. In a step.
     pub(crate) fn start(self: &Arc<Self>) {
-        let Some(reactor) = graph::reactor() else { return };
-        let mut is_first = false;
-        reactor.enter(&mut || is_first = self.started.set(Instant::now()).is_ok());
-        if !is_first {
-            return;
-        }
         let this = Arc::downgrade(self);
-        let timer = Timer::start(&*reactor, self.limit, move || {
+        let end = move || {
             if let Some(this) = Weak::upgrade(&this) {
                 this.end();
             }
+        };
+        let timer = graph::with_reactor(|reactor| {
+            let mut is_first = false;
+            reactor.enter(&mut || is_first = self.started.set(Instant::now()).is_ok());
+            is_first.then(|| Timer::start(reactor, self.limit, end))
         });
-        *lock(&self.timer) = Some(timer);
+        if let Some(Some(timer)) = timer {
+            *lock(&self.timer) = Some(timer);
+        }
     }
 
     /// Time is up.

@@ -14,6 +14,7 @@ pub(crate) use tokio::time::sleep;
 
 use crate::graph::Reactor;
 use crate::sync::{Mutex, lock};
+use crate::unwind;
 
 /// Goes off once, unless it is dropped first.
 #[must_use = "a timer that is dropped does not go off"]
@@ -54,7 +55,8 @@ impl Alarm {
     fn go_off(&self) {
         let go_off = lock(&self.go_off).take();
         if let Some(go_off) = go_off {
-            go_off();
+            // The last owner of what it ends may be itself, and drop the values of users.
+            unwind::drop_values(go_off);
         }
     }
 }

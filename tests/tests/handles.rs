@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use taskgraph::{DC, Handle, delayed};
 use taskgraph_tests::census::{Census, Counted};
@@ -102,6 +103,18 @@ mod a_handle {
             handle
         };
         assert_eq!(handle.join().unwrap(), 1);
+    }
+
+    #[test]
+    fn that_has_outlived_its_runtime_needs_no_deadline() {
+        let runtime = runtime(1);
+        let never_polled = runtime.run_async(DC::value(1));
+        // It starts what drives timers.
+        let handle = runtime.spawn(DC::value(2)).deadline(Instant::now() + Duration::from_secs(100));
+        wait::until(|| handle.is_finished());
+        drop(runtime);
+        assert_eq!(handle.deadline(Instant::now() + Duration::from_secs(1)).join().unwrap(), 2);
+        drop(never_polled);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use futures_util::stream::StreamExt;
 use taskgraph::testing::run_seeded;
-use taskgraph::{DC, Runtime, delayed};
+use taskgraph::{DC, Error, Runtime, delayed};
 use taskgraph_tests::bodies::{Event, at_any_width};
 use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::{failing, log, process, run, runtime, wait as waiting};
@@ -136,6 +137,35 @@ fn a_body_that_waits_for_others_of_its_limit_gives_them_its_turn() {
         assert_eq!(run_seeded(depth(20), seed).unwrap(), 20);
         assert_eq!(run_seeded(tree(1), seed).unwrap().len(), 100);
     }
+}
+
+#[test]
+fn a_body_that_awaits_a_run_gives_its_turn_to_that() {
+    #[derive(Clone, Copy)]
+    enum By {
+        Spawn,
+        RunAsync,
+        Stream,
+    }
+    #[delayed(limit = 1)]
+    async fn fact(runtime: Arc<Runtime>, by: By, n: u64) -> Result<u64, Error> {
+        if n == 0 {
+            return Ok(1);
+        }
+        let before = fact(Arc::clone(&runtime), by, n - 1);
+        let before = match by {
+            By::Spawn => runtime.spawn(before).await,
+            By::RunAsync => runtime.run_async(before).await,
+            By::Stream => StreamExt::next(&mut runtime.stream([before])).await.expect("there is one"),
+        };
+        Ok(n * before?)
+    }
+    waiting::ends(|| {
+        for (max_workers, by) in [1, 4].into_iter().flat_map(|n| [(n, By::Spawn), (n, By::RunAsync), (n, By::Stream)]) {
+            let runtime = Arc::new(runtime(max_workers));
+            assert_eq!(runtime.run(fact(Arc::clone(&runtime), by, 5)).unwrap(), 120);
+        }
+    });
 }
 
 #[test]

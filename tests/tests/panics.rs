@@ -249,6 +249,36 @@ mod panics {
     }
 
     #[test]
+    fn of_an_item_that_nobody_consumes_stay_inside_the_run() {
+        wait::ends(|| {
+            let runtime = runtime(1);
+            let (census, stages) = (Census::new(), Arc::new(Stages::new()));
+            let (bombs, waits) = (census.clone(), Arc::clone(&stages));
+            // The consumer goes between the first and the second.
+            let many = DC::new(
+                move || {
+                    let bombs = (0..100).map(move |i| {
+                        if i == 1 {
+                            stages.signal(1);
+                            stages.wait_for(2);
+                        }
+                        Bomb(bombs.counted())
+                    });
+                    Box::new(bombs) as Box<dyn Iterator<Item = Bomb> + Send>
+                },
+                (),
+            );
+            let items = runtime.stream(many.into_stream());
+            waits.wait_for(1);
+            drop(items);
+            waits.signal(2);
+            assert_eq!(runtime.run(DC::value(7)).unwrap(), 7, "the worker lives on");
+            drop(runtime);
+            census.assert_balanced(1);
+        });
+    }
+
+    #[test]
     fn of_a_waker_stay_inside_the_run() {
         struct Broken;
         impl Wake for Broken {

@@ -1,13 +1,17 @@
 //! Runs and runtimes that meet: in a shared result, in a task that blocks, and when one of them ends.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use taskgraph::{DC, Error, Runtime, Shared, delayed};
+use taskgraph_tests::bodies::Event;
 use taskgraph_tests::{failing, runtime, wait};
+use tokio::time::{sleep, timeout};
 
 /// A computation that starts a new one for ever.
 fn endless() -> DC<u64> {
@@ -288,4 +292,84 @@ fn a_failure_among_children_is_told_to_a_generator_that_waits() {
         let error = run.join().unwrap_err();
         assert!(error.to_string().contains("a child has failed"), "{error}");
     });
+}
+
+/// What drives the timers of a shared computation, if whoever asked first is inside of a tokio that goes.
+mod a_shared_computation_that_waits {
+    use super::*;
+
+    #[delayed]
+    async fn slow(event: Event) -> u64 {
+        for _ in 0..3 {
+            event.wait().await;
+            sleep(Duration::from_millis(1)).await;
+        }
+        // In a scope of its own, which only the run waits for.
+        DC::new(|| 7, ()).timeout(Duration::from_secs(100)).await.unwrap_or(0)
+    }
+
+    /// What is still there when a run has been left.
+    type Rest = Box<dyn Any>;
+
+    /// `ask` has another run ask first, and gives a way to leave that.
+    #[track_caller]
+    fn check(ask: impl FnOnce(&Arc<Runtime>, DC<u64>) -> Box<dyn FnOnce() -> Rest> + Send + 'static) {
+        wait::ends(|| {
+            let (runtime, event) = (Arc::new(runtime(2)), Event::default());
+            let shared = slow(event.clone()).shared();
+            let leave = ask(&runtime, shared.dc());
+            wait::until(|| event.waits() != 0);
+            let second = runtime.spawn(shared.dc().map(|x| 2 * x));
+            // It has asked when what is queued behind it has run.
+            runtime.run(DC::new(|| (), ())).unwrap();
+            let rest = leave();
+            event.happen().into_iter().for_each(Waker::wake);
+            assert_eq!(second.join().unwrap(), 14);
+            drop(rest);
+        });
+    }
+
+    #[test]
+    fn needs_no_tokio_that_is_shut_down() {
+        check(|runtime, first| {
+            let (runtime, tokio) = (Arc::clone(runtime), tokio::runtime::Runtime::new().unwrap());
+            tokio.spawn(async move { runtime.run_async(first).await });
+            Box::new(move || {
+                tokio.shutdown_background();
+                Box::new(())
+            })
+        });
+    }
+
+    #[test]
+    fn needs_no_tokio_that_nobody_drives() {
+        check(|runtime, first| {
+            let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let mut first = Box::pin(runtime.run_async(first));
+            let started = tokio.block_on(async { timeout(Duration::from_millis(50), &mut first).await });
+            assert!(started.is_err(), "it waits");
+            Box::new(move || {
+                drop(first);
+                Box::new(tokio)
+            })
+        });
+    }
+
+    #[test]
+    fn needs_no_runtime_whose_task_asked_first() {
+        struct First(Option<DC<u64>>);
+        #[delayed]
+        async fn asks(runtime: Arc<Runtime>, mut first: First) -> Result<u64, Error> {
+            runtime.run_async(first.0.take().expect("it is asked for once")).await
+        }
+        check(|runtime, first| {
+            let other = super::runtime(1);
+            let handle = other.spawn(asks(Arc::clone(runtime), First(Some(first))));
+            Box::new(move || {
+                drop(other);
+                assert!(handle.join().unwrap_err().is_cancelled());
+                Box::new(())
+            })
+        });
+    }
 }

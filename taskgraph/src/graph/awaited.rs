@@ -97,8 +97,8 @@ pub(crate) fn gives_way<R>(poll: impl FnOnce() -> R) -> (R, bool) {
     (polled, gives_way)
 }
 
-/// The body that is polled on this thread gives way.
-pub(super) fn give_way() {
+/// The body that is polled on this thread gives way, if one is.
+pub(crate) fn give_way() {
     GIVES_WAY.set(true);
 }
 
@@ -119,7 +119,8 @@ pub(super) trait Stop: Send + Sync {
 
 impl Drop for Children {
     fn drop(&mut self) {
-        self.0.live().for_each(|child| child.stop());
+        // Each by itself: what the last owner of one drops are a user's values.
+        self.0.live().for_each(|child| unwind::drop_values(move || child.stop()));
     }
 }
 
@@ -149,7 +150,7 @@ pub(super) unsafe fn with_parent<R>(
     let mut result = None;
     unwind::catch(|| {
         let mut poll = || result = poll.take().map(|poll| poll());
-        scope.surroundings().reactor.enter(&mut poll);
+        scope.reactor().enter(&mut poll);
     })?;
     Ok(result.expect("a reactor polls"))
 }

@@ -84,7 +84,10 @@ where
         };
         // Even a collection of nothing may have items.
         let put_all = || (outlet.end()..).zip(collection).for_each(|(place, item)| outlet.put(place, item));
-        match unwind::catch(put_all) {
+        let put = unwind::catch(put_all);
+        // Where nobody consumes them any more, they go with it.
+        unwind::drop_values(|| drop(outlet));
+        match put {
             // SAFETY: the destination is that of this node, whose result is nothing.
             Ok(()) => unsafe { settle::deliver(to, (), cx) },
             Err(message) => {

@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::ptr;
-use std::sync::Arc;
 
 use super::scope::{Reactor, Scope, ScopePtr};
 
@@ -87,7 +86,7 @@ pub fn attempt() -> u32 {
     with_scope(Scope::attempt).flatten().unwrap_or(1)
 }
 
-/// The timers and the I/O of the run whose step is under way on this thread.
-pub(crate) fn reactor() -> Option<Arc<dyn Reactor>> {
-    with_scope(|scope| Arc::clone(&scope.surroundings().reactor))
+/// Uses the timers and the I/O of the run whose step is under way on this thread.
+pub(crate) fn with_reactor<R>(f: impl FnOnce(&dyn Reactor) -> R) -> Option<R> {
+    with_scope(|scope| f(scope.reactor()))
 }

@@ -31,6 +31,8 @@ pub(crate) struct Scope {
     pub(super) stopped: AtomicBool,
     /// Whether it is part of a shared computation, or belongs to one.
     is_in_shared: AtomicBool,
+    /// Whether a shared computation needs it, be it that nobody waits for it there.
+    serves_many: AtomicBool,
     /// Where the run that started it is stopped: the number of stops up to which another one is known to need it.
     pub(super) needed_at: AtomicU32,
     /// The run, or the part of one that is stopped by itself, that started it; null for the scope of that.
@@ -125,6 +127,8 @@ pub(crate) trait Home: Send + Sync {
 pub(crate) trait Reactor: Send + Sync {
     /// Calls `poll` with them around it.
     fn enter(&self, poll: &mut dyn FnMut());
+    /// That of the runtime, which is there as long as anything runs there.
+    fn own(&self) -> &dyn Reactor;
     /// What else the run has in common, for those who know what that is.
     fn common(&self) -> Arc<dyn Any + Send + Sync>;
 }
@@ -247,6 +251,7 @@ impl Scope {
         Self {
             stopped: AtomicBool::new(false),
             is_in_shared: AtomicBool::new(matches!(needed_by, NeededBy::Waiters(..))),
+            serves_many: AtomicBool::new(matches!(needed_by, NeededBy::Waiters(..))),
             needed_at: AtomicU32::new(0),
             run: AtomicPtr::new(ptr::null_mut()),
             needed_by,
@@ -260,10 +265,12 @@ impl Scope {
         if let NeededBy::Body(body) = &self.needed_by {
             body.whole.store(ptr::from_ref(outer.whole_run()).cast_mut(), Ordering::Relaxed);
             body.outer.store(ptr::from_ref(outer).cast_mut(), Ordering::Relaxed);
+            self.serves_many.store(outer.serves_many(), Ordering::Relaxed);
             return;
         }
         if let NeededBy::Around(_) = &self.needed_by {
             self.is_in_shared.store(outer.is_in_shared(), Ordering::Relaxed);
+            self.serves_many.store(outer.serves_many(), Ordering::Relaxed);
         }
         self.run.store(ptr::from_ref(outer.run()).cast_mut(), Ordering::Relaxed);
         if let NeededBy::Around(around) = &self.needed_by {
@@ -336,7 +343,18 @@ impl Scope {
         &self.surroundings().home
     }
 
-    pub(super) fn surroundings(&self) -> &Surroundings {
+    /// What the futures of this scope find around them. Not that of whoever awaits the run, where others may need it too.
+    pub(super) fn reactor(&self) -> &dyn Reactor {
+        let reactor = &*self.surroundings().reactor;
+        if self.serves_many() { reactor.own() } else { reactor }
+    }
+
+    fn serves_many(&self) -> bool {
+        // Relaxed: as in `is_in_shared`.
+        self.serves_many.load(Ordering::Relaxed)
+    }
+
+    fn surroundings(&self) -> &Surroundings {
         match &self.whole_run().needed_by {
             NeededBy::Run(whole) => &whole.surroundings,
             _ => unreachable!("a scope that is started knows its run"),

@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::block;
 use super::run::{Cancel, Run};
 use crate::error::{CancelledBy, Error};
+use crate::graph;
 
 /// A run that was started with [`Runtime::spawn`](crate::Runtime::spawn): waits for it, or cancels it.
 ///
@@ -168,7 +169,11 @@ impl<T: Send + 'static> Future for Handle<T> {
     type Output = Result<T, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.run.result.poll(context)
+        let polled = self.run.result.poll(context);
+        if polled.is_pending() {
+            graph::give_way();
+        }
+        polled
     }
 }
 

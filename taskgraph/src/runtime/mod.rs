@@ -134,7 +134,7 @@ impl Runtime {
     ) -> impl Future<Output = Result<T, Error>> + Send + use<T> {
         let core = Arc::clone(&self.core);
         async move {
-            let reactor = match CallersReactor::current(&core.limits) {
+            let reactor = match CallersReactor::current(&core.reactor) {
                 Some(callers) => callers as Arc<dyn Reactor>,
                 None => Arc::clone(&core.reactor) as _,
             };

@@ -53,6 +53,10 @@ impl<T: Send + 'static> Run<T> {
 
     pub(super) fn set_deadline(self: &Arc<Self>, at: Instant) {
         let Some(core) = self.core.upgrade() else { return };
+        if !self.result.is_empty() {
+            // Its runtime may be gone, with what drives timers.
+            return;
+        }
         let run = Arc::downgrade(self);
         let go_off = move || {
             if let Some(run) = run.upgrade() {
