@@ -5,10 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use rayon::prelude::*;
-use taskgraph::{DC, all};
+use taskgraph::{DC, Runtime, all};
 use taskgraph_tests::inside::{Inside, spin};
-use taskgraph_tests::wait;
-use taskgraph_tests::{process, runtime};
+use taskgraph_tests::wait::{self, Stages};
+use taskgraph_tests::{process, runtime, size};
 
 #[test]
 fn sees_as_many_threads_as_there_are_workers() {
@@ -93,5 +93,68 @@ fn may_wait_long_while_other_tasks_are_ready() {
         let more = process::mappings().saturating_sub(before);
         println!("measured {more} more mappings");
         assert!(more < 100, "{more} mappings were left behind");
+    });
+}
+
+#[test]
+fn gets_no_task_on_top_of_what_waits() {
+    if size::IS_CHECKED {
+        // A memory checker hides how deep a stack is.
+        return;
+    }
+    // The second waits for the first. A piece of that waits for another piece, on a thread that looks for jobs meanwhile.
+    wait::ends(|| {
+        let runtime = Arc::new(runtime(2));
+        for _ in 0..5 {
+            let started = Arc::new(Stages::new());
+            let pieces = Arc::clone(&started);
+            let sleep = |ms| thread::sleep(Duration::from_millis(ms));
+            let first = runtime.spawn(DC::new(
+                move || {
+                    let waits = || {
+                        let says_so = || {
+                            sleep(10);
+                            pieces.signal(1);
+                            sleep(10);
+                        };
+                        rayon::join(says_so, || sleep(100)) // taken by the thread that is through below
+                    };
+                    rayon::join(|| sleep(5), waits);
+                    1
+                },
+                (),
+            ));
+            started.wait_for(1);
+            let second = runtime.spawn(DC::new(move || first.join().unwrap() + 1, ()));
+            assert_eq!(second.join().unwrap(), 2);
+        }
+    });
+}
+
+#[test]
+fn may_nest_runs_at_any_number_of_workers() {
+    fn nested(runtime: &Arc<Runtime>, depth: u32) -> u32 {
+        if depth == 0 {
+            return 0;
+        }
+        let inner = Arc::clone(runtime);
+        let piece = move || rayon::join(|| thread::sleep(Duration::from_millis(5)), || nested(&inner, depth - 1)).1;
+        runtime.run(DC::new(move || piece() + 1, ())).unwrap()
+    }
+    wait::ends(|| {
+        for max_workers in [1, 2, 4] {
+            let runtime = Arc::new(runtime(max_workers));
+            let depth = 3 * max_workers as u32;
+            assert_eq!(nested(&runtime, depth), depth);
+            assert_eq!(runtime.max_workers(), max_workers);
+            // There are no more places than before.
+            let inside = Arc::new(Inside::default());
+            let tasks = (0..100).map(|_| {
+                let inside = Arc::clone(&inside);
+                DC::new(move || inside.during(|| spin(Duration::from_micros(100))), ())
+            });
+            runtime.run(all(tasks)).unwrap();
+            assert!(inside.max() <= max_workers, "{} ran at once", inside.max());
+        }
     });
 }

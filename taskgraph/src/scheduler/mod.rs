@@ -21,6 +21,7 @@
 //! its current step.
 
 mod gate;
+mod idle;
 mod nap;
 mod queues;
 mod pause;
@@ -52,12 +53,22 @@ pub(crate) struct Scheduler {
     /// The permit of a worker that is called but has not started, with the epoch of the pool whose job it is. One at
     /// most, for it counts as searching.
     called: Mutex<Option<(Suspended, u16)>>,
-    /// Held while the pool changes, so that pool and gate agree on how many there may be.
-    resizing: Mutex<()>,
+    /// How many there may be. Held while the pool changes, so that pool and gate agree on it.
+    size: Mutex<Size>,
     later: CallDue,
     /// Tasks that block.
     blocked: AtomicUsize,
 }
+
+#[derive(Clone, Copy)]
+struct Size {
+    max_workers: usize,
+    /// So many more, while so many pieces of tasks block.
+    lent: usize,
+}
+
+/// More pieces that block are not made up for.
+const LENT_MAX: usize = crate::MAX_WORKERS_LIMIT - 1;
 
 /// After so long a worker is called again whose call came to a thread that could not take it.
 const CALL_AGAIN_AFTER: Duration = Duration::from_millis(1);
@@ -71,7 +82,10 @@ impl Scheduler {
     pub(crate) fn new(max_workers: usize, stall_after: Duration) -> Result<Arc<Self>, Error> {
         let home = worker::Home::default();
         let threads_home = Arc::clone(&home);
-        let on_start = Arc::new(move || worker::set_home(Arc::clone(&threads_home)));
+        let on_start = Arc::new(move || {
+            idle::begin();
+            worker::set_home(Arc::clone(&threads_home));
+        });
         let scheduler = Arc::new(Self {
             gate: Gate::new(max_workers),
             queues: Queues::new(),
@@ -79,7 +93,7 @@ impl Scheduler {
             watch: Watch::new(stall_after),
             pool: Pool::new(max_workers, on_start)?,
             called: Mutex::new(None),
-            resizing: Mutex::new(()),
+            size: Mutex::new(Size { max_workers, lent: 0 }),
             later: CallDue::default(),
             blocked: AtomicUsize::new(0),
         });
@@ -88,7 +102,7 @@ impl Scheduler {
     }
 
     pub(crate) fn max_workers(&self) -> usize {
-        self.gate.state().max()
+        lock(&self.size).max_workers
     }
 
     /// Workers that take steps now.
@@ -99,23 +113,35 @@ impl Scheduler {
 
     /// Changes how many workers there may be; running steps are not disturbed.
     pub(crate) fn set_max_workers(self: &Arc<Self>, max_workers: usize) -> Result<(), Error> {
-        self.resize(|_| max_workers)
+        self.resize(|size| size.max_workers = max_workers)
     }
 
-    fn resize(self: &Arc<Self>, max_workers: impl FnOnce(usize) -> usize) -> Result<(), Error> {
-        let resizing = lock(&self.resizing);
-        let before = self.max_workers();
-        let max_workers = max_workers(before);
-        self.pool.renew(max_workers, || {
+    fn resize(self: &Arc<Self>, change: impl FnOnce(&mut Size)) -> Result<(), Error> {
+        let mut size = lock(&self.size);
+        let mut changed = *size;
+        change(&mut changed);
+        // Threads for what is lent are those of the pools before, on which tasks wait for what blocks.
+        self.pool.renew(changed.max_workers, || {
             // All threads of the old pool may be in tasks, or in what tasks gave to rayon, and block.
             if let Some((permit, _)) = lock(&self.called).take() {
                 drop(self.gate.resume(permit));
             }
-            self.gate.set_max(max_workers);
+            self.gate.set_max(changed.max_workers + changed.lent);
         })?;
-        drop(resizing);
+        *size = changed;
+        drop(size);
         self.call_worker();
         Ok(())
+    }
+
+    /// Moves the workers to a new pool, for this thread is lost to its own while it blocks. First: a worker that took its place
+    /// on the old one might wait for this very thread. Whether that could be done.
+    fn make_up_for_thread(self: &Arc<Self>, change: impl FnOnce(&mut Size)) -> bool {
+        let renewed = self.resize(change);
+        if let Err(error) = &renewed {
+            tracing::error!("a task blocks, and no worker can take its place: {error}");
+        }
+        renewed.is_ok()
     }
 
     /// Queues a node for whoever has nothing of its own to do.
@@ -227,16 +253,14 @@ pub(crate) fn is_in_task() -> bool {
 
 /// Runs `wait`, which blocks this thread. If a task does so, its place is another worker's meanwhile.
 pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
-    let task = worker::current();
-    // What a task gave to rayon runs on a thread of the pool, too.
-    let scheduler = task.as_ref().map(|current| Arc::clone(&current.scheduler));
-    let Some(scheduler) = scheduler.or_else(worker::home) else { return wait() };
-    // The thread is lost to its pool as long as it blocks, so the others move to a new one. First: a worker that took
-    // the place on the old one might wait for this very thread.
-    if let Err(error) = scheduler.resize(|unchanged| unchanged) {
-        tracing::error!("a task blocks, and no worker can take its place: {error}");
-    }
-    let Some(worker::Current { seat, .. }) = task else { return wait() };
+    let Some(worker::Current { scheduler, seat }) = worker::current() else {
+        // What a task gave to rayon runs on a thread of the pool, too.
+        return match worker::home() {
+            Some(scheduler) => blocking_piece(&scheduler, wait),
+            None => wait(),
+        };
+    };
+    scheduler.make_up_for_thread(|_| {});
     // Relaxed: generators that read it are only more or less careful.
     scheduler.blocked.fetch_add(1, Ordering::Relaxed);
     seat.set_waiting(true);
@@ -246,6 +270,24 @@ pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
     scheduler.gate.unblock(|| scheduler.call_worker());
     seat.set_waiting(false);
     scheduler.blocked.fetch_sub(1, Ordering::Relaxed);
+    result
+}
+
+/// The same, of a piece of some task, which has no place of its own. Its task has one, and waits for this, or soon will; but
+/// rayon does not say which that is. So there may be a worker more meanwhile.
+fn blocking_piece<R>(scheduler: &Arc<Scheduler>, wait: impl FnOnce() -> R) -> R {
+    let mut is_lent = false;
+    let lend = |size: &mut Size| {
+        is_lent = size.lent < LENT_MAX;
+        size.lent += usize::from(is_lent);
+    };
+    let is_lent = scheduler.make_up_for_thread(lend) && is_lent;
+    let result = wait();
+    if is_lent {
+        let mut size = lock(&scheduler.size);
+        size.lent -= 1;
+        scheduler.gate.set_max(size.max_workers + size.lent);
+    }
     result
 }
 

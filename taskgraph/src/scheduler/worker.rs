@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::gate::{Gate, Permit, State};
+use super::idle;
 use super::queues::{Claim, Found};
 use crate::barrier;
 use crate::graph::{self, Cx, Host, Queued, Ready, Seat};
@@ -78,7 +79,7 @@ enum Stop {
 /// If the thread is inside a task already, which waits for rayon and was given this job meanwhile, the permit comes
 /// back unused: a task must not wait for the steps of others on top of its own stack.
 pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: u16) -> Result<(), Permit<'s>> {
-    if CURRENT.with_borrow(Option::is_some) {
+    if CURRENT.with_borrow(Option::is_some) || idle::is_interrupted() {
         return Err(permit);
     }
     let gate = &scheduler.gate;
