@@ -8,6 +8,7 @@
 //! nodes change their owner there.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_deque::{Injector, Steal};
@@ -25,12 +26,16 @@ pub(crate) struct Queues {
     /// By priority, before everything else or after it.
     ranks: Ranks<Queued>,
     deques: Mutex<Deques>,
-    /// How many deques there are; none ever goes.
-    len: AtomicUsize,
+    /// How often deques came or went.
+    changes: AtomicUsize,
 }
 
+/// So many deques are kept, whether anybody needs them or not.
+const KEPT: usize = 16;
+
 struct Deques {
-    unclaimed: Vec<(usize, Deque)>,
+    /// By their index.
+    unclaimed: BTreeMap<usize, Deque>,
     /// One for each.
     seats: Vec<Arc<Seat>>,
     stealers: Arc<[Stealer]>,
@@ -43,6 +48,8 @@ pub(crate) struct Claim<'q> {
     own: Deque,
     seat: Arc<Seat>,
     stealers: RefCell<Arc<[Stealer]>>,
+    /// The changes that it has seen.
+    seen: Cell<usize>,
     /// Whom it insists on next.
     insists_on: Cell<usize>,
 }
@@ -62,13 +69,13 @@ impl From<Queued> for Found {
 
 impl Queues {
     pub(crate) fn new() -> Self {
-        let deques = Deques { unclaimed: Vec::new(), seats: Vec::new(), stealers: Arc::from([]) };
+        let deques = Deques { unclaimed: BTreeMap::new(), seats: Vec::new(), stealers: Arc::from([]) };
         Self {
             injector: Injector::new(),
             spare: Injector::new(),
             ranks: Ranks::new(),
             deques: Mutex::new(deques),
-            len: AtomicUsize::new(0),
+            changes: AtomicUsize::new(0),
         }
     }
 
@@ -87,21 +94,45 @@ impl Queues {
         self.ranks.push(node, priority, gate);
     }
 
-    /// A deque for a new worker; the one that was left last, or another one if all are claimed.
+    /// A deque for a new worker; the first that is left, or another one if all are claimed.
     pub(crate) fn claim(&self) -> Claim<'_> {
         let mut deques = lock(&self.deques);
-        let (worker_idx, own) = deques.unclaimed.pop().unwrap_or_else(|| {
+        let (worker_idx, own) = deques.unclaimed.pop_first().unwrap_or_else(|| {
             let own = Deque::new();
             let worker_idx = deques.stealers.len();
             deques.seats.push(Arc::new(Seat::new()));
             deques.stealers = deques.stealers.iter().cloned().chain([own.stealer()]).collect();
-            // Relaxed: it only tells that a view is old; views are taken under the lock.
-            self.len.store(deques.stealers.len(), Ordering::Relaxed);
+            self.has_changed();
             (worker_idx, own)
         });
         let stealers = RefCell::new(Arc::clone(&deques.stealers));
         let seat = Arc::clone(&deques.seats[worker_idx]);
-        Claim { queues: self, worker_idx, own, seat, stealers, insists_on: Cell::new(worker_idx + 1) }
+        let seen = Cell::new(self.changes.load(Ordering::Relaxed));
+        Claim { queues: self, worker_idx, own, seat, stealers, seen, insists_on: Cell::new(worker_idx + 1) }
+    }
+
+    /// A worker leaves its deque. Those at the end that are empty go once that halves their number: many there may be while
+    /// many tasks block, and whoever looks for work looks at all.
+    fn leave(&self, worker_idx: usize, own: Deque) {
+        let mut deques = lock(&self.deques);
+        deques.unclaimed.insert(worker_idx, own);
+        let len = deques.stealers.len();
+        if len <= KEPT {
+            return;
+        }
+        let is_left = |&idx: &usize| deques.unclaimed.contains_key(&idx) && deques.stealers[idx].is_empty();
+        let needed = KEPT.max(len - (0..len).rev().take_while(is_left).count());
+        if needed <= len / 2 {
+            drop(deques.unclaimed.split_off(&needed));
+            deques.seats.truncate(needed);
+            deques.stealers = deques.stealers[..needed].iter().cloned().collect();
+            self.has_changed();
+        }
+    }
+
+    /// Relaxed: it only tells that a view is old; views are taken under the lock, which the caller has.
+    fn has_changed(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Where those sit who have a deque, or have had one.
@@ -157,8 +188,10 @@ impl Claim<'_> {
         if let Some(node) = self.take_injected() {
             return Some(node);
         }
-        if self.stealers.borrow().len() != self.queues.len.load(Ordering::Relaxed) {
-            self.stealers.replace(Arc::clone(&lock(&self.queues.deques).stealers));
+        if self.seen.get() != self.queues.changes.load(Ordering::Relaxed) {
+            let deques = lock(&self.queues.deques);
+            self.stealers.replace(Arc::clone(&deques.stealers));
+            self.seen.set(self.queues.changes.load(Ordering::Relaxed));
         }
         // Each worker starts at its neighbour, so that thieves spread over their victims.
         let stealers = self.stealers.borrow();
@@ -200,7 +233,7 @@ impl Claim<'_> {
     pub(crate) fn release(self) {
         self.seat.leave();
         self.own.leave();
-        lock(&self.queues.deques).unclaimed.push((self.worker_idx, self.own));
+        self.queues.leave(self.worker_idx, self.own);
     }
 }
 
@@ -216,5 +249,34 @@ fn take(injector: &Injector<Queued>) -> Option<Queued> {
             Steal::Empty => return None,
             Steal::Retry => {}
         }
+    }
+}
+
+#[cfg(all(test, not(taskgraph_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deques_that_many_tasks_needed_once_go_again() {
+        let queues = Queues::new();
+        let few: Vec<_> = (0..3).map(|_| queues.claim()).collect();
+        let many: Vec<_> = (0..1000).map(|_| queues.claim()).collect();
+        let view = few[0].stealers.borrow().len();
+        assert_eq!((view, queues.seats().len()), (1, 1003));
+        assert!(few[0].steal(false).is_none());
+        assert_eq!(few[0].stealers.borrow().len(), 1003, "it has seen that others came");
+        // Those at the end stay as long as the last of them is claimed.
+        let mut many = many.into_iter();
+        let last = many.next_back().expect("there are some");
+        many.for_each(Claim::release);
+        assert_eq!(queues.seats().len(), 1003);
+        last.release();
+        assert_eq!(queues.seats().len(), KEPT);
+        assert!(few[0].steal(false).is_none());
+        assert_eq!(few[0].stealers.borrow().len(), KEPT, "it has seen that they went");
+        let again = queues.claim();
+        assert_eq!(again.worker_idx, 3, "the first that is left");
+        again.release();
+        few.into_iter().for_each(Claim::release);
     }
 }
