@@ -375,7 +375,9 @@ impl Error {
     pub fn is_timeout(&self) -> bool {
         match &self.0.kind {
             Kind::TimedOut { .. } | Kind::PastDeadline(_) => true,
-            _ => self.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut),
+            _ => causes_of(self)
+                .filter_map(<dyn StdError>::downcast_ref::<io::Error>)
+                .any(|error| error.kind() == io::ErrorKind::TimedOut),
         }
     }
 

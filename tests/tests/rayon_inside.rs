@@ -132,6 +132,24 @@ fn gets_no_task_on_top_of_what_waits() {
 }
 
 #[test]
+fn that_blocks_in_many_pieces_is_made_up_for_by_one_worker() {
+    wait::ends(|| {
+        let (runtime, inside) = (Arc::new(runtime(3)), Arc::new(Inside::default()));
+        let (runs, counts) = (Arc::clone(&runtime), Arc::clone(&inside));
+        let piece = move |_| {
+            let tasks = (0..10).map(|_| {
+                let counts = Arc::clone(&counts);
+                DC::new(move || counts.during(|| thread::sleep(Duration::from_millis(1))), ())
+            });
+            runs.run(all(tasks)).unwrap().len()
+        };
+        let sum = runtime.run(DC::new(move || (0..30).into_par_iter().with_max_len(1).map(piece).sum::<usize>(), ()));
+        assert_eq!(sum.unwrap(), 300);
+        assert!(inside.max() <= 3 + 1, "{} ran at once", inside.max());
+    });
+}
+
+#[test]
 fn may_nest_runs_at_any_number_of_workers() {
     fn nested(runtime: &Arc<Runtime>, depth: u32) -> u32 {
         if depth == 0 {

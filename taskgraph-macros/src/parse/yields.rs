@@ -21,7 +21,7 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, Block, Expr, Item, Local, Macro, Pat, Stmt, Token};
+use syn::{Attribute, Block, Expr, Item, Local, Macro, Pat, Stmt, StmtMacro, Token};
 
 use crate::complaints::Complaints;
 use crate::model::{Finding, Generator, Place, WrittenBody};
@@ -90,15 +90,17 @@ impl Rewrite {
     }
 
     /// What a `yield_!(x)` becomes that is used, such as that of `let name = yield_!(x)`.
-    fn put_shared(&mut self, mac: &Macro) -> TokenStream {
+    fn put_shared(&mut self, attrs: &[Attribute], mac: &Macro) -> TokenStream {
         let Some(yielded) = self.yielded(mac) else { return quote!(()) };
         let written = mac.path.span();
         let yielder = names::yielder(written);
-        quote_spanned! {names::here_at(written)=> {
+        let put = quote_spanned! {names::here_at(written)=> {
             let (__shared, __pause) = #yielder.put_shared(#yielded);
             #yielder.pause(__pause).await;
             __shared
-        }}
+        }};
+        let put = if self.used == Use::Operand { quote_spanned!(names::here()=> (#put)) } else { put };
+        quote!(#(#attrs)* #put)
     }
 
     /// The `x` of a `yield_!(x)` at the right place.
@@ -132,6 +134,9 @@ impl Rewrite {
 impl VisitMut for Rewrite {
     fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
         match stmt {
+            Stmt::Macro(written) if is_yield(&written.mac) && self.used != Use::Dropped => {
+                *stmt = Stmt::Expr(Expr::Verbatim(self.put_shared(&written.attrs, &written.mac)), None);
+            }
             Stmt::Macro(written) if is_yield(&written.mac) => {
                 let put = self.put(&written.attrs, &written.mac);
                 let semicolon = written.semi_token.unwrap_or(Token![;](names::here()));
@@ -146,7 +151,8 @@ impl VisitMut for Rewrite {
         let used = self.used;
         let last = block.stmts.len().saturating_sub(1);
         for (i, stmt) in block.stmts.iter_mut().enumerate() {
-            let is_value = i == last && matches!(stmt, Stmt::Expr(_, None));
+            let is_value =
+                i == last && matches!(stmt, Stmt::Expr(_, None) | Stmt::Macro(StmtMacro { semi_token: None, .. }));
             self.visit_used(if is_value { used } else { Use::Dropped }, |inside| inside.visit_stmt_mut(stmt));
         }
     }
@@ -164,15 +170,10 @@ impl VisitMut for Rewrite {
         match expr {
             Expr::Macro(written) if is_yield(&written.mac) => {
                 let attrs = mem::take(&mut written.attrs);
-                let put = match self.used {
+                *expr = Expr::Verbatim(match self.used {
                     Use::Dropped => self.put(&attrs, &written.mac),
-                    Use::Kept => self.put_shared(&written.mac),
-                    Use::Operand => {
-                        let put = self.put_shared(&written.mac);
-                        quote_spanned!(names::here()=> (#put))
-                    }
-                };
-                *expr = Expr::Verbatim(put);
+                    Use::Kept | Use::Operand => self.put_shared(&attrs, &written.mac),
+                });
             }
             // The value of these is that of a part of them.
             Expr::Paren(_) | Expr::Group(_) | Expr::Block(_) | Expr::Unsafe(_) => visit_mut::visit_expr_mut(self, expr),
@@ -191,8 +192,12 @@ impl VisitMut for Rewrite {
                     self.visit_expr_mut(&mut arm.body);
                 }
             }
-            Expr::ForLoop(_) | Expr::Loop(_) | Expr::While(_) => {
+            Expr::ForLoop(_) | Expr::Loop(_) | Expr::While(_) | Expr::Break(_) | Expr::Return(_) => {
+                self.note(expr);
                 self.visit_used(Use::Dropped, |inside| visit_mut::visit_expr_mut(inside, expr));
+            }
+            Expr::Assign(assign) if matches!(*assign.left, Expr::Infer(_)) => {
+                self.visit_used(Use::Dropped, |inside| inside.visit_expr_mut(&mut assign.right));
             }
             Expr::Closure(closure) => {
                 self.within(Place::Closure, |inside| visit_mut::visit_expr_closure_mut(inside, closure));
@@ -343,6 +348,14 @@ mod tests {
         operand("{ all.push(yield_!(x)); }");
         operand("{ y = [yield_!(x)]; }");
         operand("{ yield_!(x).await?; }");
+        operand("{ f([yield_!(x), #[cfg(a)] yield_!(x)]); }");
+        check("{ let y = { yield_! { x } }; }", Some(&format!("{{ let y = {{ {} }}; }}", shared("x"))));
+        let dropped = |body: &str| {
+            check(body, Some(&body.replace("yield_!(x)", "__yielder.pause(__yielder.put(x)).await")));
+        };
+        dropped("{ _ = yield_!(x); }");
+        dropped("{ loop { break yield_!(x); } }");
+        dropped("{ let Some(y) = z else { return yield_!(x) }; }");
         operand("{ let y = S { x: yield_!(x), y: (a, yield_!(x)) }; }");
         check(
             "{ let _ = if a { yield_!(x) } else { for y in z { yield_!(x) } }; }",

@@ -4,7 +4,7 @@
 //!
 //! | field | counts |
 //! |---|---|
-//! | `max` | how many workers may run: what users set |
+//! | `max` | how many workers may run: what users set, and one for each pool of which pieces block |
 //! | `running` | permits that are out: each worker that takes steps, or looks for one to take, has one |
 //! | `searching` | those of them that look for work, or have been called and will |
 //! | `returning` | tasks that blocked, gave their place back, and want it again: they come before new workers |

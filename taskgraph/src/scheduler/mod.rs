@@ -30,6 +30,7 @@ mod pool;
 mod watch;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,15 +61,20 @@ pub(crate) struct Scheduler {
     blocked: AtomicUsize,
 }
 
-#[derive(Clone, Copy)]
 struct Size {
     max_workers: usize,
-    /// So many more, while so many pieces of tasks block.
-    lent: usize,
+    /// How many pieces of tasks block, of each pool where any do. There may be a worker more for each of these.
+    blocked_pieces: BTreeMap<u64, usize>,
 }
 
-/// More pieces that block are not made up for.
+/// More pools of which pieces block are not made up for.
 const LENT_MAX: usize = crate::MAX_WORKERS_LIMIT - 1;
+
+impl Size {
+    fn with_lent(&self) -> usize {
+        self.max_workers + self.blocked_pieces.len().min(LENT_MAX)
+    }
+}
 
 /// After so long a worker is called again whose call came to a thread that could not take it.
 const CALL_AGAIN_AFTER: Duration = Duration::from_millis(1);
@@ -82,9 +88,9 @@ impl Scheduler {
     pub(crate) fn new(max_workers: usize, stall_after: Duration) -> Result<Arc<Self>, Error> {
         let home = worker::Home::default();
         let threads_home = Arc::clone(&home);
-        let on_start = Arc::new(move || {
+        let on_start = Arc::new(move |pool| {
             idle::begin();
-            worker::set_home(Arc::clone(&threads_home));
+            worker::set_home(Arc::clone(&threads_home), pool);
         });
         let scheduler = Arc::new(Self {
             gate: Gate::new(max_workers),
@@ -93,7 +99,7 @@ impl Scheduler {
             watch: Watch::new(stall_after),
             pool: Pool::new(max_workers, on_start)?,
             called: Mutex::new(None),
-            size: Mutex::new(Size { max_workers, lent: 0 }),
+            size: Mutex::new(Size { max_workers, blocked_pieces: BTreeMap::new() }),
             later: CallDue::default(),
             blocked: AtomicUsize::new(0),
         });
@@ -113,35 +119,36 @@ impl Scheduler {
 
     /// Changes how many workers there may be; running steps are not disturbed.
     pub(crate) fn set_max_workers(self: &Arc<Self>, max_workers: usize) -> Result<(), Error> {
-        self.resize(|size| size.max_workers = max_workers)
-    }
-
-    fn resize(self: &Arc<Self>, change: impl FnOnce(&mut Size)) -> Result<(), Error> {
         let mut size = lock(&self.size);
-        let mut changed = *size;
-        change(&mut changed);
-        // Threads for what is lent are those of the pools before, on which tasks wait for what blocks.
-        self.pool.renew(changed.max_workers, || {
-            // All threads of the old pool may be in tasks, or in what tasks gave to rayon, and block.
-            if let Some((permit, _)) = lock(&self.called).take() {
-                drop(self.gate.resume(permit));
-            }
-            self.gate.set_max(changed.max_workers + changed.lent);
-        })?;
-        *size = changed;
+        self.renew_pool(max_workers, max_workers + (size.with_lent() - size.max_workers))?;
+        size.max_workers = max_workers;
         drop(size);
         self.call_worker();
         Ok(())
     }
 
+    /// Starts a pool of so many threads, to which the workers move, of whom there may be so many then. While the size is locked.
+    fn renew_pool(&self, threads: usize, max: usize) -> Result<(), Error> {
+        self.pool.renew(threads, || {
+            // All threads of the old pool may be in tasks, or in what tasks gave to rayon, and block.
+            if let Some((permit, _)) = lock(&self.called).take() {
+                drop(self.gate.resume(permit));
+            }
+            self.gate.set_max(max);
+        })
+    }
+
     /// Moves the workers to a new pool, for this thread is lost to its own while it blocks. First: a worker that took its place
-    /// on the old one might wait for this very thread. Whether that could be done.
-    fn make_up_for_thread(self: &Arc<Self>, change: impl FnOnce(&mut Size)) -> bool {
-        let renewed = self.resize(change);
-        if let Err(error) = &renewed {
-            tracing::error!("a task blocks, and no worker can take its place: {error}");
+    /// on the old one might wait for this very thread.
+    fn make_up_for_thread(self: &Arc<Self>, change: impl FnOnce(&mut Size)) {
+        let mut size = lock(&self.size);
+        change(&mut size);
+        let renewed = self.renew_pool(size.max_workers, size.with_lent());
+        drop(size);
+        match renewed {
+            Ok(()) => self.call_worker(),
+            Err(error) => tracing::error!("a task blocks, and no worker can take its place: {error}"),
         }
-        renewed.is_ok()
     }
 
     /// Queues a node for whoever has nothing of its own to do.
@@ -274,19 +281,18 @@ pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
 }
 
 /// The same, of a piece of some task, which has no place of its own. Its task has one, and waits for this, or soon will; but
-/// rayon does not say which that is. So there may be a worker more meanwhile.
+/// rayon does not say which that is. So there may be a worker more meanwhile: one, however many pieces of a pool block, for one
+/// worker gets on with anything.
 fn blocking_piece<R>(scheduler: &Arc<Scheduler>, wait: impl FnOnce() -> R) -> R {
-    let mut is_lent = false;
-    let lend = |size: &mut Size| {
-        is_lent = size.lent < LENT_MAX;
-        size.lent += usize::from(is_lent);
-    };
-    let is_lent = scheduler.make_up_for_thread(lend) && is_lent;
+    let pool = worker::pool();
+    scheduler.make_up_for_thread(|size| *size.blocked_pieces.entry(pool).or_default() += 1);
     let result = wait();
-    if is_lent {
-        let mut size = lock(&scheduler.size);
-        size.lent -= 1;
-        scheduler.gate.set_max(size.max_workers + size.lent);
+    let mut size = lock(&scheduler.size);
+    let left = size.blocked_pieces.get_mut(&pool).expect("one of them is this");
+    *left -= 1;
+    if *left == 0 {
+        size.blocked_pieces.remove(&pool);
+        scheduler.gate.set_max(size.with_lent());
     }
     result
 }

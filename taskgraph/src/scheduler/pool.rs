@@ -22,28 +22,36 @@ pub(crate) struct Pool {
     on_start: OnStart,
 }
 
-type OnStart = Arc<dyn Fn() + Send + Sync>;
+/// With the number of the pool.
+type OnStart = Arc<dyn Fn(u64) + Send + Sync>;
 
 struct Threads {
     /// The pool for new workers; none once the runtime ends.
     current: Option<ThreadPool>,
     /// Of all pools, the old ones too.
     handles: Vec<JoinHandle<()>>,
+    /// How many pools there were before.
+    number: u64,
 }
 
 impl Pool {
     pub(crate) fn new(threads: usize, on_start: OnStart) -> Result<Self, Error> {
-        let (pool, handles) = build(threads, &on_start)?;
-        Ok(Self { threads: Mutex::new(Threads { current: Some(pool), handles }), on_start })
+        let (pool, handles) = build(threads, 0, &on_start)?;
+        Ok(Self { threads: Mutex::new(Threads { current: Some(pool), handles, number: 0 }), on_start })
     }
 
     /// Lets new workers start on a new pool of so many threads; `renewed` runs before the first of them can.
     pub(crate) fn renew(&self, threads: usize, renewed: impl FnOnce()) -> Result<(), Error> {
-        if lock(&self.threads).current.is_none() {
-            // The runtime ends.
-            return Ok(());
-        }
-        let (pool, handles) = build(threads, &self.on_start)?;
+        let number = {
+            let mut inner = lock(&self.threads);
+            if inner.current.is_none() {
+                // The runtime ends.
+                return Ok(());
+            }
+            inner.number += 1;
+            inner.number
+        };
+        let (pool, handles) = build(threads, number, &self.on_start)?;
         let mut inner = lock(&self.threads);
         inner.handles.retain(|handle| !handle.is_finished());
         inner.handles.extend(handles);
@@ -98,7 +106,7 @@ impl Pool {
     }
 }
 
-fn build(threads: usize, on_start: &OnStart) -> Result<(ThreadPool, Vec<JoinHandle<()>>), Error> {
+fn build(threads: usize, number: u64, on_start: &OnStart) -> Result<(ThreadPool, Vec<JoinHandle<()>>), Error> {
     let mut handles = Vec::with_capacity(threads);
     let pool = ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -106,7 +114,7 @@ fn build(threads: usize, on_start: &OnStart) -> Result<(ThreadPool, Vec<JoinHand
             let builder = thread::Builder::new().name(format!("taskgraph-{}", thread.index()));
             let on_start = Arc::clone(on_start);
             let body = move || {
-                on_start();
+                on_start(number);
                 thread.run();
             };
             handles.push(builder.spawn(body)?);

@@ -30,7 +30,7 @@ pub(crate) struct Queues {
     changes: AtomicUsize,
 }
 
-/// So many deques are kept, whether anybody needs them or not.
+/// So many deques are kept, whether anybody needs them or not; and as many as there may be workers.
 const KEPT: usize = 16;
 
 struct Deques {
@@ -113,15 +113,15 @@ impl Queues {
 
     /// A worker leaves its deque. Those at the end that are empty go once that halves their number: many there may be while
     /// many tasks block, and whoever looks for work looks at all.
-    fn leave(&self, worker_idx: usize, own: Deque) {
+    fn leave(&self, worker_idx: usize, own: Deque, max_workers: usize) {
         let mut deques = lock(&self.deques);
         deques.unclaimed.insert(worker_idx, own);
-        let len = deques.stealers.len();
-        if len <= KEPT {
+        let (len, kept) = (deques.stealers.len(), KEPT.max(max_workers));
+        if len <= kept {
             return;
         }
         let is_left = |&idx: &usize| deques.unclaimed.contains_key(&idx) && deques.stealers[idx].is_empty();
-        let needed = KEPT.max(len - (0..len).rev().take_while(is_left).count());
+        let needed = kept.max(len - (0..len).rev().take_while(is_left).count());
         if needed <= len / 2 {
             drop(deques.unclaimed.split_off(&needed));
             deques.seats.truncate(needed);
@@ -229,11 +229,11 @@ impl Claim<'_> {
         self.own.calm_down(patience);
     }
 
-    /// Leaves the deque to the next worker.
-    pub(crate) fn release(self) {
+    /// Leaves the deque to the next worker, of whom there may be so many.
+    pub(crate) fn release(self, max_workers: usize) {
         self.seat.leave();
         self.own.leave();
-        self.queues.leave(self.worker_idx, self.own);
+        self.queues.leave(self.worker_idx, self.own, max_workers);
     }
 }
 
@@ -268,15 +268,16 @@ mod tests {
         // Those at the end stay as long as the last of them is claimed.
         let mut many = many.into_iter();
         let last = many.next_back().expect("there are some");
-        many.for_each(Claim::release);
+        let leave = |claim: Claim<'_>| claim.release(100);
+        many.for_each(leave);
         assert_eq!(queues.seats().len(), 1003);
-        last.release();
-        assert_eq!(queues.seats().len(), KEPT);
+        leave(last);
+        assert_eq!(queues.seats().len(), 100);
         assert!(few[0].steal(false).is_none());
-        assert_eq!(few[0].stealers.borrow().len(), KEPT, "it has seen that they went");
+        assert_eq!(few[0].stealers.borrow().len(), 100, "it has seen that they went");
         let again = queues.claim();
         assert_eq!(again.worker_idx, 3, "the first that is left");
-        again.release();
-        few.into_iter().for_each(Claim::release);
+        leave(again);
+        few.into_iter().for_each(leave);
     }
 }

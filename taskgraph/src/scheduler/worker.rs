@@ -39,6 +39,8 @@ thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
     /// The scheduler whose pool this thread is part of; set in it once that is complete.
     static HOME: RefCell<Option<Home>> = const { RefCell::new(None) };
+    /// The number of that pool.
+    static POOL: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The scheduler whose worker a thread is, and where that notes what it does.
@@ -97,7 +99,7 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
         in_turn: Cell::new(false),
     };
     let stop = worker.work(permit);
-    worker.queues.release();
+    worker.queues.release(gate.state().max());
     graph::settle_memory();
     CURRENT.set(None);
     if stop == Stop::Displaced {
@@ -111,9 +113,15 @@ pub(super) fn current() -> Option<Current> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// This thread is part of a pool of that scheduler.
-pub(super) fn set_home(home: Home) {
+/// This thread is part of a pool of that scheduler, by its number.
+pub(super) fn set_home(home: Home, pool: u64) {
     HOME.set(Some(home));
+    POOL.set(pool);
+}
+
+/// The number of the pool of which this thread is part.
+pub(super) fn pool() -> u64 {
+    POOL.get()
 }
 
 /// The scheduler of whose pool this thread is part.
