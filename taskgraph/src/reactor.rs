@@ -21,7 +21,13 @@ use crate::unwind;
 pub(crate) struct OwnReactor {
     limits: Arc<Limits>,
     started: OnceLock<Handle>,
-    thread: Mutex<Option<Running>>,
+    driver: Mutex<Driver>,
+}
+
+#[derive(Default)]
+struct Driver {
+    running: Option<Running>,
+    has_ended: bool,
 }
 
 struct Running {
@@ -32,7 +38,7 @@ struct Running {
 impl OwnReactor {
     /// For runs with these limits.
     pub(crate) fn new(limits: Arc<Limits>) -> Arc<Self> {
-        Arc::new(Self { limits, started: OnceLock::new(), thread: Mutex::new(None) })
+        Arc::new(Self { limits, started: OnceLock::new(), driver: Mutex::default() })
     }
 
     fn start(&self) -> Handle {
@@ -54,13 +60,21 @@ impl OwnReactor {
         let thread = thread::Builder::new().name("taskgraph-reactor".into()).spawn(drive);
         let thread =
             thread.unwrap_or_else(|error| panic!("cannot start the thread that drives timers and I/O: {error}"));
-        *lock(&self.thread) = Some(Running { end, thread });
+        let mut driver = lock(&self.driver);
+        if !driver.has_ended {
+            driver.running = Some(Running { end, thread });
+        }
         handle
     }
 
     /// Ends the thread. No body is polled any more.
     pub(crate) fn end(&self) {
-        if let Some(Running { end, thread }) = lock(&self.thread).take() {
+        let running = {
+            let mut driver = lock(&self.driver);
+            driver.has_ended = true;
+            driver.running.take()
+        };
+        if let Some(Running { end, thread }) = running {
             let _ = end.send(());
             if thread.thread().id() != thread::current().id() {
                 thread.join().expect("the reactor's thread catches what panics there");

@@ -11,6 +11,7 @@ use crate::mailbox::Mailbox;
 use crate::sync::{Mutex, lock};
 use crate::task::Task;
 use crate::timer::Timer;
+use crate::unwind;
 
 pub(super) struct Run<T> {
     scope: Scope,
@@ -53,19 +54,19 @@ impl<T: Send + 'static> Run<T> {
 
     pub(super) fn set_deadline(self: &Arc<Self>, at: Instant) {
         let Some(core) = self.core.upgrade() else { return };
-        if !self.result.is_empty() {
-            // Its runtime may be gone, with what drives timers.
-            return;
-        }
         let run = Arc::downgrade(self);
         let go_off = move || {
             if let Some(run) = run.upgrade() {
                 run.scope.fail(|| Error::past_deadline(run.started.elapsed()));
             }
         };
-        let timer = Timer::start(&*core.reactor, at.saturating_duration_since(Instant::now()), go_off);
-        if self.result.is_empty() {
-            *lock(&self.timer) = Some(timer);
+        let after = at.saturating_duration_since(Instant::now());
+        let start = || self.result.is_empty().then(|| Timer::start(&*core.reactor, after, go_off));
+        match unwind::catch(start) {
+            Ok(timer) if self.result.is_empty() => *lock(&self.timer) = timer,
+            Ok(_) => {}
+            // What drives timers has gone with its runtime meanwhile, before which the run was through.
+            Err(message) => assert!(!self.result.is_empty(), "{message}"),
         }
     }
 }
