@@ -8,7 +8,6 @@
 //! nodes change their owner there.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_deque::{Injector, Steal};
@@ -34,8 +33,8 @@ pub(crate) struct Queues {
 const KEPT: usize = 16;
 
 struct Deques {
-    /// By their index.
-    unclaimed: BTreeMap<usize, Deque>,
+    /// With their indices, of which the last is the least.
+    unclaimed: Vec<(usize, Deque)>,
     /// One for each.
     seats: Vec<Arc<Seat>>,
     stealers: Arc<[Stealer]>,
@@ -69,7 +68,7 @@ impl From<Queued> for Found {
 
 impl Queues {
     pub(crate) fn new() -> Self {
-        let deques = Deques { unclaimed: BTreeMap::new(), seats: Vec::new(), stealers: Arc::from([]) };
+        let deques = Deques { unclaimed: Vec::new(), seats: Vec::new(), stealers: Arc::from([]) };
         Self {
             injector: Injector::new(),
             spare: Injector::new(),
@@ -97,7 +96,7 @@ impl Queues {
     /// A deque for a new worker; the first that is left, or another one if all are claimed.
     pub(crate) fn claim(&self) -> Claim<'_> {
         let mut deques = lock(&self.deques);
-        let (worker_idx, own) = deques.unclaimed.pop_first().unwrap_or_else(|| {
+        let (worker_idx, own) = deques.unclaimed.pop().unwrap_or_else(|| {
             let own = Deque::new();
             let worker_idx = deques.stealers.len();
             deques.seats.push(Arc::new(Seat::new()));
@@ -115,15 +114,18 @@ impl Queues {
     /// many tasks block, and whoever looks for work looks at all.
     fn leave(&self, worker_idx: usize, own: Deque, max_workers: usize) {
         let mut deques = lock(&self.deques);
-        deques.unclaimed.insert(worker_idx, own);
+        let at = deques.unclaimed.partition_point(|(idx, _)| worker_idx < *idx);
+        deques.unclaimed.insert(at, (worker_idx, own));
         let (len, kept) = (deques.stealers.len(), KEPT.max(max_workers));
         if len <= kept {
             return;
         }
-        let is_left = |&idx: &usize| deques.unclaimed.contains_key(&idx) && deques.stealers[idx].is_empty();
-        let needed = kept.max(len - (0..len).rev().take_while(is_left).count());
+        // Those that are left, as far as they are the last ones of all.
+        let left = (0..len).rev().zip(&deques.unclaimed);
+        let ends = left.take_while(|(last, (idx, _))| last == idx && deques.stealers[*idx].is_empty()).count();
+        let needed = kept.max(len - ends);
         if needed <= len / 2 {
-            drop(deques.unclaimed.split_off(&needed));
+            deques.unclaimed.drain(..len - needed);
             deques.seats.truncate(needed);
             deques.stealers = deques.stealers[..needed].iter().cloned().collect();
             self.has_changed();
