@@ -190,43 +190,53 @@ fn an_owner_whose_stores_wait_and_a_thief_never_take_the_same_node() {
     const FAR: usize = 1 << 23;
     const FAR_APART: usize = 5_184_673;
     const ROUNDS: usize = 1 << 18;
+    /// How many of the nodes were stolen.
+    fn owner_and_thief(far: &[AtomicUsize]) -> usize {
+        let deque = Deque::new();
+        // Plain stores: an exchange would be a fence.
+        let [popped, stolen] = [(); 2].map(|()| (0..2 * ROUNDS).map(|_| AtomicBool::new(false)).collect::<Vec<_>>());
+        let is_over = AtomicBool::new(false);
+        let stealer = deque.stealer();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // Not for ever: a deque of which a node is taken twice panics.
+                let start = Instant::now();
+                while !is_over.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(20) {
+                    // Without waiting whether the owner does something: it does.
+                    if let Some(i) = stealer.steal().or_else(|| stealer.steal_alone(true)).map(number) {
+                        stolen[i].store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+            for round in 0..ROUNDS {
+                deque.calm_down(0);
+                // Both are private, and the thief has to insist.
+                deque.push(numbered(2 * round));
+                deque.push(numbered(2 * round + 1));
+                for i in 0..16 {
+                    far[(16 * round + i).wrapping_mul(FAR_APART) % FAR].store(round, Ordering::Relaxed);
+                }
+                while let Some(i) = deque.pop().map(number) {
+                    popped[i].store(true, Ordering::Relaxed);
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let is_taken_once = |i: &usize| popped[*i].load(Ordering::Relaxed) != stolen[*i].load(Ordering::Relaxed);
+        assert_eq!((0..2 * ROUNDS).filter(is_taken_once).count(), 2 * ROUNDS);
+        stolen.iter().filter(|is_stolen| is_stolen.load(Ordering::Relaxed)).count()
+    }
     if !barriers_are_exact() {
         return;
     }
-    let deque = Deque::new();
     let far: Vec<AtomicUsize> = (0..FAR).map(|_| AtomicUsize::new(0)).collect();
-    // Plain stores: an exchange would be a fence.
-    let [popped, stolen] = [(); 2].map(|()| (0..2 * ROUNDS).map(|_| AtomicBool::new(false)).collect::<Vec<_>>());
-    let is_over = AtomicBool::new(false);
-    let stealer = deque.stealer();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            // Not for ever: a deque of which a node is taken twice panics.
-            let start = Instant::now();
-            while !is_over.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(20) {
-                // Without waiting whether the owner does something: it does.
-                if let Some(i) = stealer.steal().or_else(|| stealer.steal_alone(true)).map(number) {
-                    stolen[i].store(true, Ordering::Relaxed);
-                }
-            }
-        });
-        for round in 0..ROUNDS {
-            deque.calm_down(0);
-            // Both are private, and the thief has to insist.
-            deque.push(numbered(2 * round));
-            deque.push(numbered(2 * round + 1));
-            for i in 0..16 {
-                far[(16 * round + i).wrapping_mul(FAR_APART) % FAR].store(round, Ordering::Relaxed);
-            }
-            while let Some(i) = deque.pop().map(number) {
-                popped[i].store(true, Ordering::Relaxed);
-            }
+    // Where others keep the processors busy the thief may come late.
+    let mut n_stolen = 0;
+    for _ in 0..50 {
+        n_stolen += owner_and_thief(&far);
+        if 100 < n_stolen {
+            return;
         }
-        is_over.store(true, Ordering::Relaxed);
-    });
-    let is_taken_once = |i: &usize| popped[*i].load(Ordering::Relaxed) != stolen[*i].load(Ordering::Relaxed);
-    assert_eq!((0..2 * ROUNDS).filter(is_taken_once).count(), 2 * ROUNDS);
-    let n_stolen = stolen.iter().filter(|is_stolen| is_stolen.load(Ordering::Relaxed)).count();
-    println!("measured: {n_stolen} of {} were stolen", 2 * ROUNDS);
-    assert!(100 < n_stolen, "the thief has to come at the right time, and often");
+    }
+    panic!("the thief has to come at the right time, and often: {n_stolen} were stolen");
 }
