@@ -87,7 +87,8 @@ mod tests {
         }
         let long = "x".repeat(TOKEN_BYTES_MAX + 1);
         for token in ["", " ", "two words", "tab\tbed", "end\n", "\x03", long.as_str()] {
-            assert!(Token::new(token).is_err(), "{token:?}");
+            let told = Token::new(token).err().unwrap_or_default();
+            assert!(told.contains("must be one word of at most 256 bytes"), "{token:?}: {told}");
         }
     }
 
