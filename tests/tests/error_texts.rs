@@ -2,10 +2,12 @@
 //! Whoever reads one should know which task it was, where that was called, why, and what to do.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fmt;
 use std::future::{IntoFuture, pending};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::Location;
 use std::pin::pin;
 use std::process::Command;
@@ -21,6 +23,9 @@ use taskgraph_tests::{failing, log, run, runtime};
 
 /// Where the kinds of errors are.
 const SOURCE: &str = include_str!("../../taskgraph/src/error.rs");
+
+const TOKEN_IS_NO_WORD: &str = "the token of the control port, `Builder::control_token` or TASKGRAPH_CONTROL_TOKEN in the \
+                                environment, must be one word of at most 256 bytes";
 
 #[test]
 fn every_error_and_warning_says_which_task_and_where_and_why_and_what_to_do() {
@@ -341,7 +346,7 @@ fn settings(page: &mut Page) {
     let expected = "cannot open the control port on 0.0.0.0:0: other machines could reach it; listen on 127.0.0.1, or set a \
                     token: `Builder::control_token`, or TASKGRAPH_CONTROL_TOKEN in the environment";
     page.show("Control", refused(Runtime::builder().control(open)), expected);
-    let expected = "the token of the control port must be one word of at most 256 bytes";
+    let expected = TOKEN_IS_NO_WORD;
     page.show("Setting", refused(Runtime::builder().control_token("open sesame")), expected);
 }
 
@@ -372,10 +377,14 @@ fn system(page: &mut Page) {
     let told = said_by_child(Command::new(&program).env("TASKGRAPH_CONTROL", "localhost:8888"), "settings");
     let expected = "TASKGRAPH_CONTROL is \"localhost:8888\", and must be `off` or an address such as 127.0.0.1:8888";
     page.show("Setting", told, expected);
-    let mut command = Command::new(&program);
-    command.env("TASKGRAPH_CONTROL_TOKEN", "two words");
-    let expected = "the token of the control port must be one word of at most 256 bytes";
-    page.show("Setting", said_by_child(&mut command, "settings"), expected);
+    for token in ["two words", ""] {
+        let told = said_by_child(Command::new(&program).env("TASKGRAPH_CONTROL_TOKEN", token), "settings");
+        page.show("Setting", told, "the token of the control port must be one word of at most 256 bytes");
+    }
+    for variable in ["TASKGRAPH_CONTROL", "TASKGRAPH_CONTROL_TOKEN"] {
+        let told = said_by_child(Command::new(&program).env(variable, OsStr::from_bytes(b"\xff")), "settings");
+        page.show("Setting", told, &format!("{variable} is set to something that is not UTF-8"));
+    }
 
     if cfg!(taskgraph_system_alloc) {
         // A memory checker needs more than that.

@@ -2,6 +2,8 @@
 
 use subtle::ConstantTimeEq;
 
+use super::TOKEN_VARIABLE;
+
 /// Long enough for any secret, and far from what fits on a line behind `auth`.
 const TOKEN_BYTES_MAX: usize = 256;
 
@@ -16,7 +18,10 @@ impl Token {
     pub(crate) fn new(token: &str) -> Result<Token, String> {
         let is_word = !token.is_empty() && !token.chars().any(|c| c.is_whitespace() || c.is_control());
         if !is_word || TOKEN_BYTES_MAX < token.len() {
-            return Err(format!("the token of the control port must be one word of at most {TOKEN_BYTES_MAX} bytes"));
+            return Err(format!(
+                "the token of the control port, `Builder::control_token` or {TOKEN_VARIABLE} in the environment, must be \
+                 one word of at most {TOKEN_BYTES_MAX} bytes"
+            ));
         }
         Ok(Token(token.to_owned()))
     }

@@ -1,6 +1,6 @@
 //! The settings of a runtime.
 
-use std::env;
+use std::env::{self, VarError};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
@@ -106,7 +106,8 @@ impl Builder {
 
     /// What a client of the control port has to send first, as `auth TOKEN`: one word of at most 256 bytes.
     ///
-    /// By default what the environment variable `TASKGRAPH_CONTROL_TOKEN` says, and nothing without that.
+    /// By default what the environment variable `TASKGRAPH_CONTROL_TOKEN` says, and nothing where that is not set. Set to
+    /// nothing, it is an error of [`build`](Self::build).
     ///
     /// ```
     /// let builder = taskgraph::Runtime::builder();
@@ -169,8 +170,8 @@ impl Builder {
             return Err(Error::setting("stall_after must be longer than nothing; `Duration::MAX` turns it off".into()));
         }
         let listen = self.control.or_from_environment()?;
-        let token = self.token.or_else(|| variable(TOKEN_VARIABLE)).as_deref().map(Token::new).transpose();
-        let token = token.map_err(Error::setting)?;
+        let token = self.token.map_or_else(|| variable(TOKEN_VARIABLE), |token| Ok(Some(token)))?;
+        let token = token.as_deref().map(Token::new).transpose().map_err(Error::setting)?;
         let limits = Arc::new(Limits::default());
         for (name, size) in &self.limits {
             limits.set(name, *size)?;
@@ -203,14 +204,15 @@ impl fmt::Debug for Builder {
 
 impl Listen {
     fn or_from_environment(self) -> Result<Self, Error> {
-        match (self, variable(CONTROL_VARIABLE)) {
-            (Self::ByDefault, Some(value)) if value == "off" => Ok(Self::Nowhere),
-            (Self::ByDefault, Some(value)) => value.parse().map(Self::At).map_err(|_| {
+        let Self::ByDefault = self else { return Ok(self) };
+        match variable(CONTROL_VARIABLE)?.as_deref() {
+            None | Some("") => Ok(self),
+            Some("off") => Ok(Self::Nowhere),
+            Some(value) => value.parse().map(Self::At).map_err(|_| {
                 Error::setting(format!(
                     "{CONTROL_VARIABLE} is {value:?}, and must be `off` or an address such as 127.0.0.1:{CONTROL_PORT}"
                 ))
             }),
-            (listen, _) => Ok(listen),
         }
     }
 
@@ -236,7 +238,13 @@ impl Listen {
     }
 }
 
-/// An environment variable that says something.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+/// An environment variable, if it is set. What cannot be read is an error, or a token of which something went wrong would be
+/// none.
+fn variable(name: &str) -> Result<Option<String>, Error> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value.trim().to_owned())),
+        Err(VarError::NotPresent) => Ok(None),
+        // What it is may be a secret.
+        Err(VarError::NotUnicode(_)) => Err(Error::setting(format!("{name} is set to something that is not UTF-8"))),
+    }
 }
