@@ -93,7 +93,8 @@ impl State {
         self.0 & PAUSED != 0
     }
 
-    fn has_place(self) -> bool {
+    /// Whether there is a place for a worker.
+    pub(crate) fn has_place(self) -> bool {
         self.running() + self.returning() < self.max()
     }
 
@@ -260,8 +261,8 @@ impl Gate {
 
     /// Changes the word unless `change` declines; gives what it was before.
     ///
-    /// SeqCst: who leaves looks at the queues after this, who filled a queue looks at the word after that (see
-    /// `Scheduler::call_worker`); and a returning task and who frees its place look at each other's change.
+    /// SeqCst: who leaves, or searches no more, looks at the queues after this, who filled a queue looks at the word after that
+    /// (see [`scheduler`](super)); and a returning task and who frees its place look at each other's change.
     fn update(&self, change: impl Fn(u64) -> Option<u64>) -> Option<State> {
         self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, change).ok().map(State)
     }

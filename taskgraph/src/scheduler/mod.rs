@@ -14,11 +14,11 @@
 //! 3. While a worker searches nobody is called, for it will find the node. The last that finds something calls the
 //!    next one if there is more.
 //!
-//! Between 1 and 2 stands the classic race: the one writes a queue and reads the gate, the other writes the gate and
-//! reads the queues; each could miss the other. From outside both sides pay for a fence. A worker that queues a node has the
-//! [light half](barrier::light) of a barrier, for a fence would cost every node; one that goes idle has the [patient
-//! half](barrier::patient). Were that too short, the node would still not be lost: the worker that queued it takes it after
-//! its current step.
+//! Between 1 and 2, and between 1 and 3, stands the classic race: the one writes a queue and reads the gate, the other writes
+//! the gate and reads the queues; each could miss the other. So both sides have a fence. There is one exception: a worker that
+//! queues a node while no place is free has only the [light half](barrier::light) of a barrier, for a fence would cost every
+//! node; then the one that goes idle has the [patient half](barrier::patient). Were that too short, the node would still not
+//! be lost: the worker that queued it takes it after its current step.
 
 mod gate;
 mod idle;
@@ -154,22 +154,23 @@ impl Scheduler {
     /// Queues a node for whoever has nothing of its own to do.
     fn offer(self: &Arc<Self>, node: Queued) {
         self.queues.inject(node);
-        self.call_for_injected();
+        self.call_for_queued();
     }
 
     /// Queues a node by its priority: a positive one before everything else that is ready, a negative one after it.
     pub(crate) fn rank(self: &Arc<Self>, node: Queued, priority: i32) {
         self.queues.rank(node, priority, &self.gate);
-        self.call_for_injected();
+        self.call_for_queued();
     }
 
     /// Queues a node for whoever would go idle without it.
     fn offer_spare(self: &Arc<Self>, node: Queued) {
         self.queues.inject_spare(node);
-        self.call_for_injected();
+        self.call_for_queued();
     }
 
-    fn call_for_injected(self: &Arc<Self>) {
+    /// Has a worker come for what was queued.
+    fn call_for_queued(self: &Arc<Self>) {
         // SeqCst, pairs with the gate's: see "Why no work is overlooked".
         fence(Ordering::SeqCst);
         if self.gate.state().wants_worker() {

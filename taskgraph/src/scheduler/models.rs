@@ -115,6 +115,36 @@ fn going_idle(barrier: fn()) {
     });
 }
 
+/// The last that searches finds a node while another one is queued: one of both sees to that.
+#[test]
+fn a_push_and_a_worker_that_has_found_work_do_not_miss_each_other() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::new(3));
+        let queued = Arc::new(AtomicUsize::new(0));
+        let mut busy = gate.try_enter().unwrap();
+        busy.found_work();
+        let searching = gate.try_enter().unwrap().suspend();
+
+        let searcher = {
+            let (gate, queued) = (Arc::clone(&gate), Arc::clone(&queued));
+            thread::spawn(move || {
+                let mut permit = gate.resume(searching);
+                let is_last = permit.found_work();
+                fence(Ordering::SeqCst);
+                is_last && gate.state().wants_worker() && 0 < queued.load(Ordering::Relaxed)
+            })
+        };
+        queued.store(1, Ordering::Relaxed);
+        if gate.state().has_place() {
+            fence(Ordering::SeqCst);
+        }
+        let called = gate.state().wants_worker();
+        let is_seen = searcher.join().unwrap();
+        assert!(called || is_seen, "a node lies in a queue, and nobody is called");
+        drop(busy);
+    });
+}
+
 /// One queues what is urgent while another one takes it: the gate says so exactly while there is some.
 #[test]
 fn the_gate_says_that_something_is_urgent_while_something_is() {

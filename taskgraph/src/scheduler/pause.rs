@@ -101,14 +101,14 @@ impl Scheduler {
     /// The end of [`pause`](Self::pause).
     pub(crate) fn resume(self: &Arc<Self>) {
         self.queue_again(self.aside.end(&self.gate));
-        self.call_for_injected();
+        self.call_for_queued();
     }
 
     /// Something has stopped, perhaps of what lies aside.
     pub(super) fn look_through_aside(self: &Arc<Self>) {
         self.aside.change();
         if self.is_paused() {
-            self.call_for_injected();
+            self.call_for_queued();
         }
     }
 

@@ -13,7 +13,7 @@ use super::idle;
 use super::queues::{Claim, Found};
 use crate::barrier;
 use crate::graph::{self, Cx, Host, Queued, Ready, Seat};
-use crate::sync::atomic::Ordering;
+use crate::sync::atomic::{Ordering, fence};
 
 /// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what calling a
 /// worker costs; more, where it insists on what others keep.
@@ -30,7 +30,7 @@ const PAUSES_MAX: u32 = 32;
 /// After so many steps a worker looks for work from outside, so that a run from there has its turn: often enough for
 /// people, and too seldom to be felt.
 const STEPS_IN_A_ROW: u32 = 256;
-/// For so many times as many steps, for each worker there may be, a deque is watched once a thief has insisted. The next one
+/// For so many times as many steps, for each worker there may be, a deque stays open once a thief has insisted. The next one
 /// interrupts all workers, so this should be rare, and rarer the more of them there are.
 const CALM_AFTER: u32 = 4;
 
@@ -198,8 +198,8 @@ impl<'s> Worker<'s> {
             self.put_back(next, cx);
             return None;
         }
-        if queued_more && state.wants_worker() {
-            self.scheduler.call_worker();
+        if queued_more && state.has_place() {
+            self.scheduler.call_for_queued();
         }
         Some(if state.is_urgent() { self.hurry(next, cx) } else { next })
     }
@@ -256,8 +256,8 @@ impl<'s> Worker<'s> {
             self.put_back(next, cx);
         }
         barrier::light();
-        if self.gate.state().wants_worker() {
-            self.scheduler.call_worker();
+        if self.gate.state().has_place() {
+            self.scheduler.call_for_queued();
         }
         // Of those that are given up nothing is left to go on with.
         while self.gate.state().may_stay(self.epoch) {
@@ -345,8 +345,12 @@ impl<'s> Worker<'s> {
         for round in 0..SEARCH_ROUNDS {
             if let Some(found) = self.look(round) {
                 // While one searches nobody else is called, so the last that finds something calls the next.
-                if permit.found_work() && self.gate.state().wants_worker() && self.scheduler.queues.any() {
-                    self.scheduler.call_worker();
+                if permit.found_work() && self.gate.state().wants_worker() {
+                    // SeqCst, pairs with that in `call_for_queued`: who queued something before that saw us searching.
+                    fence(Ordering::SeqCst);
+                    if self.scheduler.queues.any() {
+                        self.scheduler.call_worker();
+                    }
                 }
                 return Some(found);
             }
@@ -398,8 +402,8 @@ impl Host for Worker<'_> {
         if self.queue_ready(cx) {
             // The newest this worker may take next.
             self.queues.offer(1);
-            if self.gate.state().wants_worker() {
-                self.scheduler.call_worker();
+            if self.gate.state().has_place() {
+                self.scheduler.call_for_queued();
             }
         }
     }
