@@ -9,8 +9,9 @@
 //!   nanoseconds at most, and an interrupted core drains its own. It is for whoever loses nothing but time should that be too
 //!   short.
 //! * [`heavy`] has the system interrupt all threads of the process that run just then, so that each has gone through a fence:
-//!   `membarrier(2)` on Linux, some 2 microseconds, and one for each of those threads. It is there only where
-//!   [`is_exact`] says so.
+//!   `membarrier(2)` on Linux, some 2 microseconds, and one for each of those threads.
+//!
+//! Such a pair is called an asymmetric fence (D. Goldblatt: *P1202: Asymmetric Fences*, for C++).
 //!
 //! The model checker knows neither time nor interrupts: for it all halves are fences. The light one that pairs with [`heavy`]
 //! is one only in models that want it (`in_model`), for others look at what needs no barrier.
@@ -49,17 +50,17 @@ pub(crate) fn patient() {
     }
 }
 
-/// The other half, by the system. Only where it [`is_exact`].
-///
-/// Should the system refuse it after all, as a filter of system calls can that is set up after the first ones, this is no
-/// more than [`patient`].
-pub(crate) fn heavy() {
-    if cfg!(taskgraph_loom) || !membarrier::interrupt_all() {
-        patient();
+/// The other half, by the system. False if that refuses it: then it is none.
+#[must_use]
+pub(crate) fn heavy() -> bool {
+    #[cfg(taskgraph_loom)]
+    if in_model::has_heavy() {
+        return in_model::heavy();
     }
+    membarrier::interrupt_all()
 }
 
-/// Whether there is a heavy half. From then on there is.
+/// Whether there is a heavy half. The system could still refuse it one day.
 pub(crate) fn is_exact() -> bool {
     membarrier::is_registered()
 }
@@ -77,25 +78,40 @@ pub(crate) mod in_model {
 
     use super::{Ordering, fence};
 
-    thread_local! {
-        /// All threads of a model are one of the system's.
-        static HAS_HEAVY: Cell<bool> = const { Cell::new(false) };
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Heavy {
+        NotAsked,
+        Fence,
+        Refused,
     }
 
-    /// There are heavy halves in this model.
+    thread_local! {
+        /// All threads of a model are one of the system's.
+        static HEAVY: Cell<Heavy> = const { Cell::new(Heavy::NotAsked) };
+    }
+
+    /// There are heavy halves in this model, or threads that ask for them and are refused.
     #[cfg(test)]
-    pub(crate) fn with_heavy(model: impl FnOnce()) {
-        HAS_HEAVY.set(true);
+    pub(crate) fn with_heavy(is_refused: bool, model: impl FnOnce()) {
+        HEAVY.set(if is_refused { Heavy::Refused } else { Heavy::Fence });
         model();
-        HAS_HEAVY.set(false);
+        HEAVY.set(Heavy::NotAsked);
     }
 
     pub(crate) fn has_heavy() -> bool {
-        HAS_HEAVY.get()
+        HEAVY.get() != Heavy::NotAsked
+    }
+
+    pub(super) fn heavy() -> bool {
+        let is_fence = HEAVY.get() == Heavy::Fence;
+        if is_fence {
+            fence(Ordering::SeqCst);
+        }
+        is_fence
     }
 
     pub(super) fn light_for_heavy() {
-        if has_heavy() {
+        if HEAVY.get() == Heavy::Fence {
             fence(Ordering::SeqCst);
         }
     }

@@ -16,18 +16,20 @@
 //! * *What thieves may take is split off*, as in the deque of Dinan and others ("Scalable work stealing", 2009). The nodes
 //!   before `split` are public: a few of the oldest, or none. When those are gone their owner makes the next ones public, once
 //!   it has something else to do than to pop them. For what is private it needs no fence.
-//! * *A thief that insists takes what is private, too*, for an owner may be in one body for an hour. It sets a mark, that the
-//!   deque is watched, and goes through the [heavy half](barrier::heavy) of a barrier of which the owner has the light one.
-//!   While the deque is watched the owner has a fence in each pop, and nothing is private. After a while it takes the mark
-//!   [away](Deque::calm_down).
-//! * *One thief at a time*; the others look elsewhere. So the mark is taken away while no thief relies on it, and a buffer
+//! * *A thief that insists takes what is private, too*, for an owner may be in one body for an hour. It asks for the deque to be
+//!   open, and goes through the [heavy half](barrier::heavy) of a barrier of which the owner has the light one. While an owner
+//!   is asked, or the deque is open, it has a fence in each pop; of an open one nothing is private. After a while it closes it
+//!   [again](Deque::calm_down).
+//! * *One thief at a time*; the others look elsewhere. So the deque is closed while no thief relies on the fences, and a buffer
 //!   that has become too large goes, with those before it, while no thief reads it.
 //!
-//! Why that is enough: in a pop the owner writes `bottom`, then reads the mark. A thief's heavy barrier is a fence somewhere
-//! in what the owner does. If that is before the owner reads the mark, it finds the mark, and has a fence of its own. If it is
-//! after that, `bottom` was written before the barrier, and the thief reads it afterwards. Later thieves get the lock from the
-//! first, and do not read an older `bottom`. A thief that finds no mark takes only what is before `split`, which never goes
-//! back while there is none; and for that the owner has a fence, or gets the last one by the same exchange as thieves do.
+//! Why that is enough: in a pop the owner writes `bottom`, then reads whether it is asked. A thief's heavy barrier is a fence
+//! somewhere in what the owner does. If that is before the owner reads, it finds out, and has a fence of its own. If it is
+//! after that, `bottom` was written before the barrier, and the thief reads it afterwards. Should the system refuse the
+//! barrier, as a filter of system calls can, the thief takes nothing before the owner itself has opened the deque, in its next
+//! pop. Later thieves get the lock from the first, and do not read an older `bottom`. A thief that finds the deque closed takes
+//! only what is before `split`, which never goes back meanwhile; and for that the owner has a fence, or gets the last one by
+//! the same exchange as thieves do.
 //!
 //! Indices only grow, and may wrap around.
 
@@ -40,7 +42,7 @@ use std::time::{Duration, Instant};
 use super::cx::Queued;
 use super::node::{Node, Ready};
 use crate::barrier;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
 
 /// So many nodes have room at first. A power of two, as all sizes are.
 const CAPACITY_MIN: usize = if cfg!(taskgraph_loom) { 2 } else { 64 };
@@ -58,8 +60,8 @@ pub(crate) struct Deque {
     room_end: Cell<usize>,
     /// Where what is public ends, as thieves will read it.
     split: Cell<usize>,
-    /// For how long it has been watched: so many times it was [looked at](Self::calm_down).
-    rounds_watched: Cell<u32>,
+    /// For how long it has been open: so many times it was [looked at](Self::calm_down).
+    rounds_open: Cell<u32>,
 }
 
 // SAFETY: the circle is the deque's own, and nodes can be sent.
@@ -86,11 +88,18 @@ struct ThievesLine {
     top: AtomicUsize,
     /// Written by the owner. What is before it is public.
     split: AtomicUsize,
-    /// Whether all is public, and thieves rely on a fence in each pop.
-    is_watched: AtomicBool,
+    /// `CLOSED`, `ASKED` or `OPEN`.
+    access: AtomicU8,
     /// Held by a thief while it steals, and by an owner that wants to be alone.
     is_locked: AtomicBool,
 }
+
+/// What is before `split` is public, the rest is the owner's.
+const CLOSED: u8 = 0;
+/// A thief wants all. The owner has a fence in each pop once it has seen that.
+const ASKED: u8 = 1;
+/// All is public, and thieves rely on a fence in each pop.
+const OPEN: u8 = 2;
 
 /// Nodes by their index, in a circle.
 struct Buffer {
@@ -155,12 +164,12 @@ impl Deque {
         let thief = ThievesLine {
             top: AtomicUsize::new(i),
             split: AtomicUsize::new(i),
-            is_watched: AtomicBool::new(true),
+            access: AtomicU8::new(OPEN),
             is_locked: AtomicBool::new(false),
         };
         let shared = Arc::new(Shared { owner, thief });
         let room_end = Cell::new(i.wrapping_add(CAPACITY_MIN));
-        Self { shared, circle, room_end, split: Cell::new(i), rounds_watched: Cell::default() }
+        Self { shared, circle, room_end, split: Cell::new(i), rounds_open: Cell::default() }
     }
 
     pub(crate) fn stealer(&self) -> Stealer {
@@ -235,8 +244,8 @@ impl Deque {
         // Release, like all that is written here: a thief that reads it has all that was pushed before.
         owner.bottom.store(newest, Ordering::Release);
         barrier::light_for_heavy();
-        if thief.is_watched.load(Ordering::Relaxed) {
-            return self.pop_public(newest);
+        if thief.access.load(Ordering::Relaxed) != CLOSED {
+            return self.pop_open(newest);
         }
         if is_before(newest, self.split.get()) {
             return if newest == top { self.pop_oldest(newest) } else { self.pop_public(newest) };
@@ -246,6 +255,17 @@ impl Deque {
         }
         // SAFETY: no thief takes what is private.
         Some(unsafe { self.take(newest) })
+    }
+
+    /// With a fence, whatever it is: opens the deque if a thief has asked for it.
+    #[inline(never)]
+    fn pop_open(&self, newest: usize) -> Option<Queued> {
+        let access = &self.shared.thief.access;
+        if access.load(Ordering::Relaxed) == ASKED {
+            // Release, as in `leave`: what was taken without a fence.
+            access.store(OPEN, Ordering::Release);
+        }
+        self.pop_public(newest)
     }
 
     /// One that a thief may take as well: with a fence, and the last one by the exchange.
@@ -290,33 +310,33 @@ impl Deque {
         unsafe { Queued::again(Ready(NonNull::new_unchecked(node))) }
     }
 
-    /// Now and then, by the owner: takes the mark away if it is there for the `patience`-th time, and gives back memory that is
+    /// Now and then, by the owner: closes the deque if it is open for the `patience`-th time, and gives back memory that is
     /// hardly used.
     pub(crate) fn calm_down(&self, patience: u32) {
         self.shrink();
-        if !self.shared.thief.is_watched.load(Ordering::Relaxed) {
+        if self.shared.thief.access.load(Ordering::Relaxed) == CLOSED {
             return;
         }
-        let rounds = self.rounds_watched.get().saturating_add(1);
-        self.rounds_watched.set(rounds);
+        let rounds = self.rounds_open.get().saturating_add(1);
+        self.rounds_open.set(rounds);
         if patience <= rounds {
             match barrier::is_exact() {
-                true => self.end_watch(),
+                true => self.close(),
                 false => barrier::make_exact(),
             }
         }
     }
 
     /// All but some of the oldest are private again; unless a thief is at it.
-    pub(super) fn end_watch(&self) {
+    pub(super) fn close(&self) {
         self.alone(|| {
             let Shared { owner, thief } = &*self.shared;
             let (top, bottom) = (thief.top.load(Ordering::Relaxed), owner.bottom.load(Ordering::Relaxed));
             let split = top.wrapping_add(PUBLIC_MAX.min(bottom.wrapping_sub(top)));
             self.split.set(split);
             thief.split.store(split, Ordering::Relaxed);
-            thief.is_watched.store(false, Ordering::Relaxed);
-            self.rounds_watched.set(0);
+            thief.access.store(CLOSED, Ordering::Relaxed);
+            self.rounds_open.set(0);
         });
     }
 
@@ -324,7 +344,7 @@ impl Deque {
     pub(crate) fn leave(&self) {
         if self.shared.len() != 0 {
             // Release, as in `offer`: what the owner took without a fence.
-            self.shared.thief.is_watched.store(true, Ordering::Release);
+            self.shared.thief.access.store(OPEN, Ordering::Release);
         }
     }
 
@@ -359,7 +379,7 @@ impl Stealer {
     pub(crate) fn steal(&self) -> Option<Queued> {
         let thief = &self.0.thief;
         // What the owner writes at each step is not read while there is nothing to get.
-        let is_public = thief.is_watched.load(Ordering::Relaxed)
+        let is_public = thief.access.load(Ordering::Relaxed) == OPEN
             || is_before(thief.top.load(Ordering::Relaxed), thief.split.load(Ordering::Relaxed));
         if is_public { self.steal_alone(false) } else { None }
     }
@@ -404,14 +424,12 @@ impl Stealer {
     fn steal_locked(&self, insists: bool) -> Option<Queued> {
         let Shared { owner, thief } = &*self.0;
         let top = thief.top.load(Ordering::Relaxed);
-        if !thief.is_watched.load(Ordering::Relaxed) && !is_before(top, thief.split.load(Ordering::Relaxed)) {
-            if !insists || self.is_empty() {
-                return None;
-            }
-            thief.is_watched.store(true, Ordering::Relaxed);
-            barrier::heavy();
+        let is_public =
+            thief.access.load(Ordering::Relaxed) == OPEN || is_before(top, thief.split.load(Ordering::Relaxed));
+        if !is_public && (!insists || self.is_empty() || !self.open()) {
+            return None;
         }
-        // SeqCst, pairs with that of a pop; and with the Release in `offer`, or of an owner that has left.
+        // SeqCst, pairs with that of a pop; and with the Release in `offer`, or of an owner that opened it or has left.
         fence(Ordering::SeqCst);
         // Acquire, pairs with every store to it: what was pushed by then.
         let bottom = owner.bottom.load(Ordering::Acquire);
@@ -427,6 +445,21 @@ impl Stealer {
         thief.top.compare_exchange(top, top.wrapping_add(1), Ordering::SeqCst, Ordering::Relaxed).ok()?;
         // SAFETY: whoever moves `top` has the node.
         Some(unsafe { Deque::node(node) })
+    }
+
+    /// Whether all is public now.
+    #[cold]
+    fn open(&self) -> bool {
+        let access = &self.0.thief.access;
+        // An owner that opens it by itself, or leaves, may do so at any time.
+        if access.compare_exchange(CLOSED, ASKED, Ordering::Relaxed, Ordering::Relaxed) == Err(OPEN) {
+            return true;
+        }
+        let is_exact = barrier::heavy();
+        if is_exact {
+            access.store(OPEN, Ordering::Relaxed);
+        }
+        is_exact
     }
 
     /// How many nodes there are, more or less.

@@ -28,12 +28,12 @@ fn barriers_are_exact() -> bool {
     barrier::is_exact()
 }
 
-/// A deque that nobody watches, unless it always will be.
+/// A closed deque, unless it always will be open.
 fn calm(start: usize) -> Deque {
     let deque = Deque::starting_at(start);
     let is_exact = barriers_are_exact();
     deque.calm_down(0);
-    assert_eq!(is_watched(&deque), !is_exact);
+    assert_eq!(is_open(&deque), !is_exact);
     deque
 }
 
@@ -42,8 +42,8 @@ fn steal_any(stealer: &Stealer) -> Option<Queued> {
     stealer.steal().or_else(|| stealer.insist())
 }
 
-fn is_watched(deque: &Deque) -> bool {
-    deque.shared.thief.is_watched.load(Ordering::Relaxed)
+fn is_open(deque: &Deque) -> bool {
+    deque.shared.thief.access.load(Ordering::Relaxed) == OPEN
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn in_whatever_order_it_is_used_it_is_a_double_ended_queue() {
 #[test]
 fn only_the_oldest_nodes_are_public() {
     let deque = calm(0);
-    if is_watched(&deque) {
+    if is_open(&deque) {
         return;
     }
     let stealer = deque.stealer();
@@ -142,13 +142,13 @@ fn only_the_oldest_nodes_are_public() {
     assert_eq!(deque.pop().map(number), Some(12), "what is public is the owner's, too");
     assert_eq!(deque.pop().map(number), Some(11));
     assert_eq!((deque.pop().map(number), steal_all()), (None, vec![]));
-    assert!(!is_watched(&deque), "nobody has insisted");
+    assert!(!is_open(&deque), "nobody has insisted");
 }
 
 #[test]
 fn a_thief_that_insists_makes_all_public_for_a_while() {
     let deque = calm(0);
-    if is_watched(&deque) {
+    if is_open(&deque) {
         return;
     }
     let stealer = deque.stealer();
@@ -156,14 +156,14 @@ fn a_thief_that_insists_makes_all_public_for_a_while() {
         (0..5).for_each(|i| deque.push(numbered(i)));
         deque.offer(4);
         assert_eq!(steal_any(&stealer).map(number), Some(0));
-        assert!(!is_watched(&deque), "what is public can be had without");
+        assert!(!is_open(&deque), "what is public can be had without");
         assert_eq!(steal_any(&stealer).map(number), Some(1));
-        assert!(is_watched(&deque));
+        assert!(is_open(&deque));
         assert_eq!(stealer.steal().map(number), Some(2));
         (0..2).for_each(|_| deque.calm_down(3));
-        assert!(is_watched(&deque));
+        assert!(is_open(&deque));
         deque.calm_down(3);
-        assert!(!is_watched(&deque));
+        assert!(!is_open(&deque));
         assert_eq!(stealer.steal().map(number), Some(3), "the oldest stay public");
         assert_eq!(deque.pop().map(number), Some(4));
         deque.push(numbered(5));

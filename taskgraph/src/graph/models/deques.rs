@@ -68,23 +68,24 @@ impl Nodes {
     }
 }
 
-/// All ways in which a thread is interrupted up to three times; all there are would take minutes. With a deque that is watched,
-/// with one of which some nodes are public, and with thieves that insist on the others.
+/// All ways in which a thread is interrupted up to three times; all there are would take minutes. With a deque that is open,
+/// with one of which some nodes are public, and with thieves that insist on the others, whether or not the system helps.
 fn model(code: impl Fn(Deque) + Copy + Send + Sync + 'static) {
-    let check = |is_watched: bool| {
+    let check = |is_open: bool| {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
         builder.check(move || {
             let deque = Deque::new();
-            if !is_watched {
-                deque.end_watch();
+            if !is_open {
+                deque.close();
             }
             code(deque);
         });
     };
     check(true);
     check(false);
-    in_model::with_heavy(|| check(false));
+    in_model::with_heavy(false, || check(false));
+    in_model::with_heavy(true, || check(false));
 }
 
 /// A thief that comes at any time: to what was pushed before it came and after that, and to what lay below what was popped.
@@ -172,13 +173,13 @@ fn a_deque_changes_its_owner() {
 
 /// What was public becomes private while a thief comes.
 #[test]
-fn a_watch_ends() {
+fn an_open_deque_is_closed() {
     model(|deque| {
         let nodes = Nodes::new(4);
         (0..3).for_each(|i| nodes.push(&deque, i));
         let (stealer, its_nodes) = (deque.stealer(), Arc::clone(&nodes));
         let thief = thread::spawn(move || its_nodes.steal(&stealer, 2));
-        deque.end_watch();
+        deque.close();
         deque.pop().into_iter().for_each(|node| nodes.take(node));
         nodes.push(&deque, 3);
         nodes.pop_all(&deque);
