@@ -379,7 +379,7 @@ fn system(page: &mut Page) {
     page.show("Setting", told, expected);
     for token in ["two words", ""] {
         let told = said_by_child(Command::new(&program).env("TASKGRAPH_CONTROL_TOKEN", token), "settings");
-        page.show("Setting", told, "the token of the control port must be one word of at most 256 bytes");
+        page.show("Setting", told, TOKEN_IS_NO_WORD);
     }
     for variable in ["TASKGRAPH_CONTROL", "TASKGRAPH_CONTROL_TOKEN"] {
         let told = said_by_child(Command::new(&program).env(variable, OsStr::from_bytes(b"\xff")), "settings");
