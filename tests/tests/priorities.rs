@@ -126,6 +126,113 @@ fn a_run_of_a_function_with_a_priority_has_it() {
     });
 }
 
+/// What is made in several steps, or of several parts, and starts with one of them.
+#[test]
+fn whatever_a_computation_is_made_of_the_highest_is_computed_first() {
+    #[delayed]
+    async fn awaits(log: Log, x: i32) -> i32 {
+        let one = DC::new(|| 1, ()).await.unwrap();
+        log.lock().unwrap().push(x);
+        one
+    }
+    #[delayed(limit = 1)]
+    fn limited(log: Log, x: i32) -> i32 {
+        log.lock().unwrap().push(x);
+        1
+    }
+    #[delayed(timeout = "1h", retries = 3)]
+    fn timed(log: Log, x: i32) -> i32 {
+        log.lock().unwrap().push(x);
+        1
+    }
+    #[delayed]
+    fn plain(log: Log, x: i32) -> i32 {
+        log.lock().unwrap().push(x);
+        1
+    }
+    #[delayed(priority = 1)]
+    fn with_its_own(log: Log, x: i32) -> i32 {
+        log.lock().unwrap().push(x);
+        1
+    }
+    #[delayed]
+    fn grows(log: Log, x: i32, depth: u32) -> DC<i32> {
+        if depth == 0 { plain(log, x) } else { grows(log, x, depth - 1) }
+    }
+    #[delayed]
+    fn yields(log: Log, x: i32) -> Vec<i32> {
+        yield_!(DC::value(1));
+        yield_!(plain(log, x));
+    }
+    let kinds: [(&str, fn(Log, i32) -> DC<i32>); 12] = [
+        ("a call", |log, x| plain(log, x)),
+        ("an async body", |log, x| awaits(log, x)),
+        ("a limit", |log, x| limited(log, x)),
+        ("a timeout and tries", |log, x| timed(log, x)),
+        ("a priority of its own", |log, x| with_its_own(log, x)),
+        ("growing", |log, x| grows(log, x, 5)),
+        ("an attempt", |log, x| plain(log, x).attempt().map(Result::unwrap)),
+        ("a timeout", |log, x| plain(log, x).timeout(Duration::from_secs(3600))),
+        ("arguments", |log, x| plain(DC::new(|log: Log| log, (log,)), DC::new(move || x, ()))),
+        ("shared results", |log, x| plain(DC::new(|log: Log| log, (log,)).shared(), x)),
+        ("what comes then", |log, x| DC::new(move || x, ()).then(move |x| plain(log, x))),
+        ("a generator", |log, x| yields(log, x).map(|ones| ones[1])),
+    ];
+    for (kind, make) in kinds {
+        let runtime = runtime(1);
+        let log = Log::default();
+        let numbers = [1, 5, 3, 9, 7, 3];
+        let list = all(numbers.map(|x| make(Arc::clone(&log), x).priority(x)));
+        assert_eq!(runtime.run(list).unwrap(), [1; 6]);
+        assert_eq!(said(&log), [9, 7, 5, 3, 3, 1], "{kind}");
+        // And of runs.
+        wait::ends(move || {
+            let stages = Arc::new(Stages::new());
+            let first = runtime.spawn(blocker(&stages));
+            stages.wait_for(1);
+            let handles = numbers.map(|x| runtime.spawn(make(Arc::clone(&log), x).priority(x)));
+            stages.signal(2);
+            first.join().unwrap();
+            assert_eq!(handles.map(|handle| handle.join().unwrap()), [1; 6]);
+            assert_eq!(said(&log), [9, 7, 5, 3, 3, 1], "runs of {kind}");
+        });
+    }
+}
+
+#[test]
+fn a_function_with_a_priority_passes_others() {
+    #[delayed(priority = 9)]
+    fn nine(log: Log) {
+        log.lock().unwrap().push(9);
+    }
+    #[delayed(priority = 2)]
+    fn two(log: Log, _: i32) {
+        log.lock().unwrap().push(2);
+    }
+    let log = Log::default();
+    let new = || Arc::clone(&log);
+    runtime(1).run(all([two(new(), 0), two(new(), DC::new(|| 0, ())), two(new(), 0), nine(new())])).unwrap();
+    assert_eq!(said(&log), [9, 2, 2, 2]);
+}
+
+#[test]
+fn what_is_more_urgent_passes_what_an_urgent_computation_makes() {
+    #[delayed]
+    fn grows(log: Log, depth: i32) -> DC<i32> {
+        log.lock().unwrap().push(5);
+        if depth == 0 { DC::value(0) } else { grows(log, depth - 1) }
+    }
+    #[delayed]
+    fn makes_more(log: Log) -> Vec<i32> {
+        yield_!(say(&log, 3));
+        yield_!(say(&log, 9));
+        yield_!(grows(log, 3));
+    }
+    let log = Log::default();
+    runtime(1).run(all([makes_more(Arc::clone(&log)).map(|_| 0).priority(5), say(&log, 4)])).unwrap();
+    assert_eq!(said(&log), [9, 5, 5, 5, 5, 4, 3]);
+}
+
 #[test]
 fn an_urgent_computation_comes_between_the_steps_of_a_chain_that_is_at_work() {
     #[delayed]

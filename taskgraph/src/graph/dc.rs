@@ -155,7 +155,7 @@ impl<T: Send + 'static> DC<T> {
         attempt::attempt(self)
     }
 
-    /// Among what is ready, a computation of higher priority is started first. Without a word it is 0.
+    /// Among what is ready, a computation of higher priority is started first. The default is 0.
     ///
     /// It starts with the highest positive priority before everything else that is ready in its runtime, of whatever run;
     /// of equal ones with the oldest. With a negative one it starts when nothing else is ready. A run that is started with
@@ -165,7 +165,8 @@ impl<T: Send + 'static> DC<T> {
     ///
     /// * A body that runs is not interrupted. The next worker that ends a step takes what is urgent.
     /// * What the computation is made of starts with it, so its arguments are not hurried before it, nor anything that
-    ///   somebody else computes for it. What it makes itself, once it has started, has no priority of its own.
+    ///   somebody else computes for it. The worker that has started it goes on with what it makes, unless something of a higher
+    ///   priority waits; for other workers that has no priority.
     /// * Ready is what could start now. Of a list in which all have a positive priority that is all of it; of other long
     ///   lists, of `each`, and of generators what was handed out so far: some hundred computations ahead of the workers.
     ///   Those who look for work while a list is handed out take the highest that they find by then.

@@ -204,6 +204,11 @@ impl Deque {
         }
     }
 
+    /// Where the next node will be.
+    pub(crate) fn bottom(&self) -> usize {
+        self.shared.owner.bottom.load(Ordering::Relaxed)
+    }
+
     #[cold]
     fn make_room(&self, bottom: usize) {
         // Acquire: thieves have read the places that are free again.

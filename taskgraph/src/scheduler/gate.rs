@@ -119,6 +119,11 @@ impl State {
         )
     }
 
+    /// The same, but for what the word never is.
+    pub(crate) fn never(self) -> State {
+        State(self.0 | COUNT << SEARCHING)
+    }
+
     pub(crate) fn ping(self) -> u8 {
         (self.0 >> PING & PINGS) as u8
     }

@@ -22,6 +22,7 @@
 
 mod gate;
 mod idle;
+mod levels;
 mod nap;
 mod queues;
 mod pause;

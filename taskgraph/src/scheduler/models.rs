@@ -161,14 +161,14 @@ fn the_gate_says_that_something_is_urgent_while_something_is() {
         let mut taken = Vec::new();
         for _ in 0..2 {
             if gate.state().is_urgent() {
-                taken.extend(ranks.take_urgent(gate).map(|(node, _)| node));
+                taken.extend(ranks.take_urgent(0, gate).map(|(node, _)| node));
             }
         }
         pusher.join().unwrap();
         while gate.state().is_urgent() {
-            taken.push(ranks.take_urgent(gate).expect("something is urgent").0);
+            taken.push(ranks.take_urgent(0, gate).expect("something is urgent").0);
         }
-        assert!(ranks.take_urgent(gate).is_none(), "nothing is urgent");
+        assert!(ranks.take_urgent(0, gate).is_none(), "nothing is urgent");
         taken.sort_unstable();
         assert_eq!((taken, ranks.take_patient(), ranks.is_empty()), (vec![1, 2], Some((-3, -3)), true));
     });

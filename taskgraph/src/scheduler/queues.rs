@@ -173,6 +173,11 @@ impl Claim<'_> {
         self.own.offer(kept);
     }
 
+    /// Where the worker's own nodes end.
+    pub(crate) fn bottom(&self) -> usize {
+        self.own.bottom()
+    }
+
     /// The newest of the worker's own nodes.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Queued> {
@@ -213,9 +218,14 @@ impl Claim<'_> {
         take(&self.queues.spare)
     }
 
-    /// The first of the nodes that come before everything else.
-    pub(crate) fn take_urgent(&self, gate: &Gate) -> Option<Found> {
-        self.queues.ranks.take_urgent(gate).map(|(node, priority)| Found { node, priority })
+    /// Whether one waits of a priority above this.
+    pub(crate) fn has_urgent(&self, least: i32) -> bool {
+        self.queues.ranks.has_urgent(least)
+    }
+
+    /// The first of the nodes that come before everything else, if its priority is above `least`.
+    pub(crate) fn take_urgent(&self, least: i32, gate: &Gate) -> Option<Found> {
+        self.queues.ranks.take_urgent(least, gate).map(|(node, priority)| Found { node, priority })
     }
 
     /// The first of the nodes that come after everything else, if there is nothing else.

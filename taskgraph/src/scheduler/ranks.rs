@@ -25,7 +25,7 @@ impl<N> Ranks<N> {
     /// Whoever pushes looks after that whether a worker is wanted.
     pub(crate) fn push(&self, node: N, priority: i32, gate: &Gate) {
         let mut waiting = lock(&self.waiting);
-        let is_first_urgent = 0 < priority && !has_urgent(&waiting);
+        let is_first_urgent = 0 < priority && !has_above(0, &waiting);
         waiting.entry(priority).or_default().push_back(node);
         // Relaxed: as with the queues, the fence of whoever pushes orders it before his look at the gate.
         self.len.fetch_add(1, Ordering::Relaxed);
@@ -42,14 +42,20 @@ impl<N> Ranks<N> {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// The first of those that come before everything else, with its priority.
-    pub(crate) fn take_urgent(&self, gate: &Gate) -> Option<(N, i32)> {
+    /// Whether there is one of a priority above this.
+    pub(crate) fn has_urgent(&self, least: i32) -> bool {
+        has_above(least, &lock(&self.waiting))
+    }
+
+    /// The first of those that come before everything else, with its priority; only if that is above `least`, which is not
+    /// negative.
+    pub(crate) fn take_urgent(&self, least: i32, gate: &Gate) -> Option<(N, i32)> {
         let mut waiting = lock(&self.waiting);
-        if !has_urgent(&waiting) {
+        if !has_above(least, &waiting) {
             return None;
         }
         let node = self.take_first(&mut waiting);
-        if !has_urgent(&waiting) {
+        if !has_above(0, &waiting) {
             gate.set_urgent(false);
         }
         node
@@ -61,7 +67,7 @@ impl<N> Ranks<N> {
             return None;
         }
         let mut waiting = lock(&self.waiting);
-        if has_urgent(&waiting) { None } else { self.take_first(&mut waiting) }
+        if has_above(0, &waiting) { None } else { self.take_first(&mut waiting) }
     }
 
     fn take_first(&self, waiting: &mut BTreeMap<i32, VecDeque<N>>) -> Option<(N, i32)> {
@@ -76,8 +82,8 @@ impl<N> Ranks<N> {
     }
 }
 
-fn has_urgent<N>(waiting: &BTreeMap<i32, VecDeque<N>>) -> bool {
-    waiting.last_key_value().is_some_and(|(&priority, _)| 0 < priority)
+fn has_above<N>(least: i32, waiting: &BTreeMap<i32, VecDeque<N>>) -> bool {
+    waiting.last_key_value().is_some_and(|(&priority, _)| least < priority)
 }
 
 #[cfg(all(test, not(taskgraph_loom)))]
@@ -91,7 +97,7 @@ mod tests {
             ranks.push(i, priority, &gate);
         }
         assert_eq!(ranks.take_patient(), None, "what is urgent comes first");
-        let urgent: Vec<_> = std::iter::from_fn(|| ranks.take_urgent(&gate)).map(|(i, _)| i).collect();
+        let urgent: Vec<_> = std::iter::from_fn(|| ranks.take_urgent(0, &gate)).map(|(i, _)| i).collect();
         assert_eq!((urgent, gate.state().is_urgent()), (vec![1, 5, 0, 3], false));
         let patient: Vec<_> = std::iter::from_fn(|| ranks.take_patient()).map(|(i, _)| i).collect();
         assert_eq!((patient, ranks.is_empty()), (vec![2, 6, 4], true));

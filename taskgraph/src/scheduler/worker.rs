@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::Scheduler;
 use super::gate::{Gate, Permit, State};
 use super::idle;
+use super::levels::Levels;
 use super::queues::{Claim, Found};
 use crate::barrier;
 use crate::graph::{self, Cx, Host, Queued, Ready, Seat};
@@ -59,8 +60,9 @@ struct Worker<'s> {
     gate: &'s Gate,
     queues: Claim<'s>,
     epoch: u16,
-    /// The gate's state while there is nothing in it for us to see.
+    /// The gate's state while there is nothing in it for us to see. None is that while there are levels.
     full: Cell<State>,
+    levels: Levels,
     /// Whether a spare node has the next turn of what others wait for.
     spare_turn: Cell<bool>,
     /// Whether the step is that of a spare node which has it.
@@ -95,6 +97,7 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
         queues,
         epoch,
         full: Cell::new(state.full(epoch)),
+        levels: Levels::new(),
         spare_turn: Cell::new(false),
         in_turn: Cell::new(false),
     };
@@ -144,6 +147,7 @@ impl<'s> Worker<'s> {
                     self.take_steps(first, &mut cx);
                 }
                 cx.rest();
+                self.end_levels(Levels::clear);
                 continue;
             }
             if self.scheduler.bring_back() {
@@ -201,7 +205,19 @@ impl<'s> Worker<'s> {
         if queued_more && state.has_place() {
             self.scheduler.call_for_queued();
         }
+        if next.is_none() {
+            self.end_levels(|levels| levels.end(self.queues.bottom()));
+        }
         Some(if state.is_urgent() { self.hurry(next, cx) } else { next })
+    }
+
+    fn end_levels(&self, end: impl FnOnce(&Levels)) {
+        if !self.levels.is_empty() {
+            end(&self.levels);
+            if self.levels.is_empty() {
+                self.full.set(self.gate.state().full(self.epoch).with_ping_of(self.full.get()));
+            }
+        }
     }
 
     /// Notes the ping, if it is a new one: this worker is in no body.
@@ -231,6 +247,10 @@ impl<'s> Worker<'s> {
     /// Goes on with a node that was found. One that was queued by its priority only starts what it holds, which comes
     /// with it.
     fn begin(&self, found: Found, cx: &mut Cx<'_>) -> Option<Ready> {
+        if 0 < found.priority {
+            self.levels.begin(found.priority, self.queues.bottom());
+            self.full.set(self.full.get().never());
+        }
         let mut first = Some(cx.take(found.node));
         if found.priority != 0 {
             first = first.and_then(|holder| cx.step(holder));
@@ -240,12 +260,19 @@ impl<'s> Worker<'s> {
         first
     }
 
-    /// Goes on with the first of what comes before everything else; what was at hand waits in our queue.
+    /// Goes on with the first of what comes before everything else; what was at hand waits in our queue. Unless that has been
+    /// started by a priority which is no lower.
     #[cold]
     fn hurry(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let least = self.levels.priority();
+        if !self.queues.has_urgent(least) {
+            return next;
+        }
         self.put_back(next, cx);
         // What only makes other nodes ready may make more urgent ones ready.
-        while let Some(queued) = self.queues.pop() {
+        while self.levels.bottom() != Some(self.queues.bottom())
+            && let Some(queued) = self.queues.pop()
+        {
             if !queued.is_starter() {
                 self.queues.push(queued);
                 break;
@@ -261,9 +288,10 @@ impl<'s> Worker<'s> {
         }
         // Of those that are given up nothing is left to go on with.
         while self.gate.state().may_stay(self.epoch) {
-            if let Some(started) = self.begin(self.queues.take_urgent(self.gate)?, cx) {
+            if let Some(started) = self.begin(self.queues.take_urgent(least, self.gate)?, cx) {
                 return Some(started);
             }
+            self.end_levels(|levels| levels.end(self.queues.bottom()));
         }
         None
     }
@@ -332,7 +360,7 @@ impl<'s> Worker<'s> {
 
     fn look(&self, round: u32) -> Option<Found> {
         if self.gate.state().is_urgent()
-            && let Some(urgent) = self.queues.take_urgent(self.gate)
+            && let Some(urgent) = self.queues.take_urgent(0, self.gate)
         {
             return Some(urgent);
         }

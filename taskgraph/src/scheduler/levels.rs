@@ -1,0 +1,54 @@
+//! What a worker has started by its priority, and is not through with: that goes on before it takes what is no more urgent.
+//!
+//! A computation of which only the first step has run is not through. What it leaves in the worker's deque lies above what
+//! was there when it was started; when nothing does any more, and no node of it is at hand, the worker is. (Others may be at
+//! work for it still, and it may wait for the outside. Then what is left of it comes as any other node.)
+
+use std::cell::RefCell;
+
+/// The most urgent last.
+pub(super) struct Levels(RefCell<Vec<Level>>);
+
+struct Level {
+    priority: i32,
+    /// Where the deque ended below it.
+    bottom: usize,
+}
+
+impl Levels {
+    pub(super) const fn new() -> Self {
+        Self(RefCell::new(Vec::new()))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// A computation of this priority is started, above what is in the deque.
+    pub(super) fn begin(&self, priority: i32, bottom: usize) {
+        self.0.borrow_mut().push(Level { priority, bottom });
+    }
+
+    /// The deque ends here, and no node is at hand. Those of which nothing is left are through.
+    pub(super) fn end(&self, bottom: usize) {
+        // The numbers may wrap around.
+        let is_left = |level: &Level| 0 < (bottom.wrapping_sub(level.bottom) as isize);
+        let mut levels = self.0.borrow_mut();
+        while levels.pop_if(|level| !is_left(level)).is_some() {}
+    }
+
+    /// The worker has nothing left of any of them, or leaves it.
+    pub(super) fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+
+    /// What has a higher priority than this comes first.
+    pub(super) fn priority(&self) -> i32 {
+        self.0.borrow().last().map_or(0, |level| level.priority)
+    }
+
+    /// What is in the deque above this belongs to what is at work.
+    pub(super) fn bottom(&self) -> Option<usize> {
+        self.0.borrow().last().map(|level| level.bottom)
+    }
+}
