@@ -241,7 +241,7 @@ fn tasks_that_block_do_not_let_a_generator_run_ahead() {
 #[test]
 fn a_failure_among_children_is_told_to_a_generator_that_waits() {
     /// A generator is no more ahead than that.
-    const IN_FLIGHT_MAX: u64 = 16_384;
+    const IN_FLIGHT_MAX: u64 = 4_096;
     const LATER: u64 = IN_FLIGHT_MAX - 24;
     const FAILING: u64 = LATER + 3;
     const LAST: u64 = LATER + 8;

@@ -22,6 +22,7 @@ use super::call::{self, Task, Value, task};
 use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
 use super::delayed::{DC, Opened};
+use super::in_flight::{IN_FLIGHT_MAX, InFlight};
 use super::links::List;
 use super::list::Listed;
 use super::memory;
@@ -67,8 +68,8 @@ pub(super) fn gathered<N: Task, T: Send + 'static>(children: Vec<DC<T>>) -> DC<V
 /// A computation for each of many items, made when a worker comes to it: their results, in order.
 ///
 /// The same as [`all`] of what `make` gives, but they are neither made before they run nor by one thread alone: a
-/// million of them take the memory of their results. If `items` does not know how many there are, all of them are made
-/// at once.
+/// million of them take the memory of their results. Some hundred are in flight for each worker, and some thousand if they
+/// wait. If `items` does not know how many there are, all of them are made at once.
 ///
 /// The run fails if `make` panics, or if there are more items than `items` said.
 ///
@@ -90,7 +91,7 @@ where
     let children = items.into_iter().map(make);
     match children.size_hint() {
         (len, Some(len_max)) if len == len_max => {
-            gather::<Each, _, _>(Segment::with_capacity(len), children, len, |_| {})
+            gather::<Each, _, _, true>(Segment::with_capacity(len), children, len)
         }
         _ => all(children),
     }
@@ -98,10 +99,12 @@ where
 
 task!(Each "each");
 
+/// `MAKES` children only when they are handed out: then they may be too many to be in flight together.
 #[repr(C)]
-struct Gather<N, T, S> {
+struct Gather<N, T, S, const MAKES: bool> {
     node: Node,
     pump: Node,
+    in_flight: InFlight,
     results: Segment<T>,
     /// Children that were handed out, and will have arrived when the node is through.
     handed_out: usize,
@@ -116,32 +119,34 @@ struct Gather<N, T, S> {
 pub(super) fn long<N: Task, T: Send + 'static>(children: Vec<DC<T>>) -> DC<Vec<T>> {
     let left = children.len();
     let (results, children) = Segment::for_results(children);
-    // The children are there already.
-    gather::<N, _, _>(results, children, left, Node::mark_starter)
+    gather::<N, _, _, false>(results, children, left)
 }
 
 #[track_caller]
-fn gather<N, T, S>(results: Segment<T>, children: S, left: usize, mark_pump: fn(&Node)) -> DC<Vec<T>>
+fn gather<N, T, S, const MAKES: bool>(results: Segment<T>, children: S, left: usize) -> DC<Vec<T>>
 where
     N: Task,
     T: Send + 'static,
     S: Iterator<Item = DC<T>> + Send + 'static,
 {
-    let gather = memory::allocate::<Gather<N, T, S>>();
-    let node = Node::new(Gather::<N, T, S>::TABLE, Location::caller(), 1);
-    let pump = Node::new(Gather::<N, T, S>::PUMP, Location::caller(), 0);
+    let gather = memory::allocate::<Gather<N, T, S, MAKES>>();
+    let node = Node::new(Gather::<N, T, S, MAKES>::TABLE, Location::caller(), 1);
+    let pump = Node::new(Gather::<N, T, S, MAKES>::PUMP, Location::caller(), 0);
     pump.attach(Destination::signal(gather.cast()));
-    mark_pump(&pump);
+    if !MAKES {
+        pump.mark_starter();
+    }
     // SAFETY: the memory is room for a `Gather`, whose only leaf is its pump.
     unsafe {
         let (handed_out, children) = (0, Some(children));
-        gather.write(Gather { node, pump, results, handed_out, children, left, name: PhantomData });
+        let in_flight = InFlight::new();
+        gather.write(Gather { node, pump, in_flight, results, handed_out, children, left, name: PhantomData });
         let pump = NonNull::new_unchecked(&raw mut (*gather.as_ptr()).pump);
         DC::from_parts(gather.cast(), List::of(pump))
     }
 }
 
-impl<N, T, S> Gather<N, T, S>
+impl<N, T, S, const MAKES: bool> Gather<N, T, S, MAKES>
 where
     N: Task,
     T: Send + 'static,
@@ -232,8 +237,10 @@ where
             // SAFETY: the pump is ours, in no list, and nobody has it before this step is over.
             unsafe {
                 (*at).left = left - len;
-                // Below the chunks, so that a thief finds it first.
-                cx.add_ready(List::of(pump));
+                if !(MAKES && (*at).in_flight.park_if_full(in_flight_max(cx))) {
+                    // Below the chunks, so that a thief finds it first.
+                    cx.add_ready(List::of(pump));
+                }
             }
             return cx.start(chunks);
         }
@@ -264,8 +271,8 @@ where
         // SAFETY: the caller's promise. What `children` does is a user's: it may panic between two of them.
         unsafe {
             let at = gather.as_ptr();
-            let chunk = Chunk::<Self>::open(gather.cast(), 0, ());
-            let mut made = Made::<Self> { chunk, fan_out: gather, chunks, leaves: List::EMPTY, len: 0 };
+            let chunk = Chunk::<Self>::open(gather.cast(), 0, 0);
+            let mut made = Made { chunk, gather, chunks, leaves: List::EMPTY, len: 0 };
             let children = (*at).children.as_mut().expect("the pump has not arrived");
             for _ in 0..len {
                 let Some(child) = children.next() else { return false };
@@ -298,33 +305,50 @@ where
     }
 }
 
+/// How many children that were only made for it may be in flight: fewer if they may be one more thread each.
+fn in_flight_max(cx: &Cx<'_>) -> u32 {
+    if cx.host.has_many_blocked() { CHUNK_LEN_MAX as u32 } else { IN_FLIGHT_MAX }
+}
+
 /// A chunk while its children are made; becomes one of the chunks however that ends.
-struct Made<'a, F: FanOut> {
+struct Made<'a, N, T, S, const MAKES: bool> {
     chunk: NonNull<Node>,
-    fan_out: NonNull<F>,
+    gather: NonNull<Gather<N, T, S, MAKES>>,
     chunks: &'a mut List,
     leaves: List,
     len: u32,
 }
 
-impl<F: FanOut> Drop for Made<'_, F> {
+impl<N, T, S, const MAKES: bool> Drop for Made<'_, N, T, S, MAKES> {
     fn drop(&mut self) {
-        // SAFETY: the chunk is ours, and so are the children that were attached to it.
+        // SAFETY: the chunk is ours, and so are the children that were attached to it; the gather waits for its pump.
         unsafe {
             if self.len == 0 {
-                return Chunk::<F>::discard(self.chunk);
+                return Chunk::<Gather<N, T, S, MAKES>>::discard(self.chunk);
             }
-            self.fan_out.cast::<Node>().as_ref().expect_input();
+            self.gather.cast::<Node>().as_ref().expect_input();
+            if MAKES {
+                (*self.gather.as_ptr()).in_flight.add(self.len);
+                Chunk::<Gather<N, T, S, MAKES>>::stamp(self.chunk).write(self.len);
+            }
             let leaves = mem::replace(&mut self.leaves, List::EMPTY);
-            self.chunks.append(Chunk::<F>::hold(self.chunk, leaves, self.len));
+            self.chunks.append(Chunk::<Gather<N, T, S, MAKES>>::hold(self.chunk, leaves, self.len));
         }
     }
 }
 
-impl<N, T, S> FanOut for Gather<N, T, S> {
-    type Stamp = ();
+impl<N, T, S, const MAKES: bool> FanOut for Gather<N, T, S, MAKES> {
+    /// How many children it has, if that is counted.
+    type Stamp = u32;
 
-    unsafe fn on_settled(_: NonNull<Node>, (): (), _: &mut Cx<'_>) -> Option<Ready> {
-        None
+    unsafe fn on_settled(fan_out: NonNull<Node>, children: u32, _: &mut Cx<'_>) -> Option<Ready> {
+        if !MAKES {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let at = fan_out.cast::<Self>().as_ptr();
+            (*at).in_flight.settled(children).then(|| Ready(NonNull::from(&(*at).pump)))
+        }
     }
 }

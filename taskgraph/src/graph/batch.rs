@@ -28,6 +28,8 @@ pub(super) struct Batch {
     taker: Node,
     /// Leaves of children that nobody has taken, linked down to null; or [`TAKEN`].
     children: AtomicPtr<Node>,
+    /// How many there are, once it is closed.
+    len: u32,
     opened_at: Instant,
     window: NonNull<Window>,
     /// The generator's, which may be parked.
@@ -52,11 +54,10 @@ impl OpenBatch {
     pub(super) fn new(generator: NonNull<Node>, window: &Window, pump: NonNull<Node>, cx: &Cx<'_>) -> Self {
         // SAFETY: the generator waits for its body, so it is alive.
         unsafe { generator.as_ref() }.expect_input();
-        window.open_batch();
         // SAFETY: as above.
         let taker = Node::new(TAKER, unsafe { generator.as_ref() }.origin(), 0);
         let children = AtomicPtr::new(TAKEN);
-        let batch = Batch { taker, children, opened_at: cx.host.now(), window: NonNull::from(window), pump };
+        let batch = Batch { taker, children, len: 0, opened_at: cx.host.now(), window: NonNull::from(window), pump };
         let chunk = Chunk::<Batch>::open(generator, OPEN, batch);
         // SAFETY: the chunk is ours until a child is in it.
         unsafe { Chunk::<Batch>::stamp(chunk).as_ref() }.taker.attach(Destination::signal(chunk));
@@ -109,6 +110,12 @@ impl OpenBatch {
 
     /// There will be no more children.
     pub(super) fn close(self, cx: &mut Cx<'_>) {
+        // SAFETY: the chunk waits for its open end, so it is alive, and its length is ours; and so is the window.
+        unsafe {
+            let batch = Chunk::<Batch>::stamp(self.chunk).as_ptr();
+            (*batch).len = self.len;
+            (*batch).window.as_ref().batch_closed(self.len);
+        }
         // SAFETY: the chunk waits for as many inputs as we take back here.
         let next = match unsafe { Node::inputs_arrived(self.chunk, OPEN - self.len) } {
             Arrival::StillWaiting => None,
@@ -168,6 +175,6 @@ impl FanOut for Batch {
         // SAFETY: the window belongs to the generator, which waits for the chunk.
         let window = unsafe { batch.window.as_ref() };
         let took = cx.host.now().saturating_duration_since(batch.opened_at);
-        window.batch_settled(took).then_some(Ready(batch.pump))
+        window.batch_settled(batch.len, took).then_some(Ready(batch.pump))
     }
 }

@@ -180,7 +180,7 @@ impl<T: Send + 'static> Desk<T> {
         // SAFETY: so the desk is the caller's, too.
         let feeding = unsafe { (*self.work.get()).feeding.as_mut()? };
         let (waker, _) = Sleeper::wake_up(&mut feeding.sleeper, self.pump, cx);
-        if !feeding.outlet.is_ahead(self.window.items_max(cx.host.max_workers()), waker) {
+        if !feeding.outlet.is_ahead(self.window.plenty(cx.host.max_workers()) as usize, waker) {
             return None;
         }
         let sleeper = feeding.sleeper.as_mut().expect("it was woken up");

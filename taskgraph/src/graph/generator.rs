@@ -10,7 +10,7 @@
 //! by whoever has nothing else to do, and makes children of its own. So what a worker makes it mostly takes itself while
 //! it is in its cache.
 //!
-//! Not more than a [window](super::window) of batches is in flight.
+//! Not more than a [window](super::window) of children is in flight.
 //!
 //! The [body](super::body) itself may be an `async` one, which awaits other things, too.
 

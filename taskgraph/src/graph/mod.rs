@@ -35,6 +35,7 @@ mod segment;
 mod chunk;
 mod list;
 mod all;
+mod in_flight;
 mod window;
 mod batch;
 mod awaited;

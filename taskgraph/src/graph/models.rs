@@ -28,7 +28,7 @@ use super::generator::generate;
 use super::root::{Ending, root};
 use super::scope::{Home, Reactor, Scope, Surroundings};
 use super::seat::Seat;
-use super::window::Window;
+use super::window::{FIRST_SLICE_LEN, Window};
 use crate::error::Error;
 use crate::mailbox::Mailbox;
 
@@ -410,12 +410,12 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
         let window = Arc::new(Window::new());
         // What the body did before it was parked: whoever takes it up must see it.
         let body = Arc::new(UnsafeCell::new(0));
-        (0..4).for_each(|_| window.open_batch());
+        window.batch_closed(4 * FIRST_SLICE_LEN);
         let chunks: Vec<_> = (0..2)
             .map(|_| {
                 let (window, body) = (Arc::clone(&window), Arc::clone(&body));
                 thread::spawn(move || {
-                    let pump_is_ready = window.batch_settled(Duration::ZERO);
+                    let pump_is_ready = window.batch_settled(FIRST_SLICE_LEN, Duration::ZERO);
                     if pump_is_ready {
                         // SAFETY: loom checks that nobody else is there.
                         body.with_mut(|body| unsafe { *body += 1 });

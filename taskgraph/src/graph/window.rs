@@ -3,13 +3,14 @@
 //! The body is resumed for one *slice* after the other, each of so many children, in batches. When a few slices for each
 //! worker are in flight it only goes on for a worker that would be idle otherwise: if what is in flight waits for timers
 //! or for other computations there is room for more. When very much is in flight, or many tasks block the threads they
-//! have, the pump is parked, and belongs to the batches: the one that leaves the window half empty makes it ready again.
+//! have, the pump is [parked](InFlight) until the window is half empty.
 //!
 //! A slice is a few children at first, so that no more than some for each worker are in flight, which bounds the memory of
 //! heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for this.
 
 use std::time::Duration;
 
+use super::in_flight::{IN_FLIGHT_MAX, InFlight};
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// Longer slices gain nothing.
@@ -18,21 +19,14 @@ pub(super) const SLICE_LEN_MAX: u32 = 256;
 const BATCH_LEN_MAX: u32 = 64;
 /// How many children the first slice has: few, for they may be heavy, but most generators should need no second one to
 /// find out.
-const FIRST_SLICE_LEN: u32 = 8;
+pub(super) const FIRST_SLICE_LEN: u32 = 8;
 /// A batch that settles within this time was too short to be worth its bookkeeping.
 const SETTLED_SOON: Duration = Duration::from_micros(200);
 /// A batch that takes this long holds more than it needs to.
 const SETTLED_LATE: Duration = Duration::from_millis(2);
-/// So many children in flight are enough, whatever they wait for; as batches of their length.
-const IN_FLIGHT_MAX: u32 = 1 << 14;
-/// Set in `in_flight` while the pump is parked.
-const PARKED: u32 = 1 << 31;
 
 pub(super) struct Window {
-    /// Batches that have not settled, and [`PARKED`].
-    in_flight: AtomicU32,
-    /// The pump becomes ready again when no more than this many batches are in flight.
-    low: AtomicU32,
+    in_flight: InFlight,
     slice_len: AtomicU32,
 }
 
@@ -51,7 +45,7 @@ fn slices_max(max_workers: usize) -> u32 {
 
 impl Window {
     pub(super) fn new() -> Self {
-        Self { in_flight: AtomicU32::new(0), low: AtomicU32::new(0), slice_len: AtomicU32::new(FIRST_SLICE_LEN) }
+        Self { in_flight: InFlight::new(), slice_len: AtomicU32::new(FIRST_SLICE_LEN) }
     }
 
     /// How many children the next slice should have.
@@ -64,50 +58,36 @@ impl Window {
         self.slice_len().min(BATCH_LEN_MAX)
     }
 
-    /// How many items may wait for a consumer.
-    pub(super) fn items_max(&self, max_workers: usize) -> usize {
-        (slices_max(max_workers) * self.slice_len()) as usize
+    /// How many children in flight are plenty, or items that wait for a consumer.
+    pub(super) fn plenty(&self, max_workers: usize) -> u32 {
+        slices_max(max_workers) * self.slice_len()
     }
 
-    /// The pump opens a batch.
-    pub(super) fn open_batch(&self) {
-        // Relaxed: the batch is not in anybody's hands yet.
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    /// The pump closes a batch of so many children.
+    pub(super) fn batch_closed(&self, children: u32) {
+        self.in_flight.add(children);
     }
 
     pub(super) fn room(&self, max_workers: usize) -> Room {
-        let in_flight = self.in_flight.load(Ordering::Relaxed);
-        if in_flight < self.batches_max(max_workers) {
+        let in_flight = self.in_flight.len();
+        if in_flight < self.plenty(max_workers) {
             Room::Plenty
-        } else if in_flight < IN_FLIGHT_MAX / self.batch_len() {
+        } else if in_flight < IN_FLIGHT_MAX {
             Room::Little
         } else {
             Room::None
         }
     }
 
-    /// How many batches are plenty.
-    fn batches_max(&self, max_workers: usize) -> u32 {
-        slices_max(max_workers) * (self.slice_len() / BATCH_LEN_MAX).max(1)
-    }
-
     /// Parks the pump unless there is plenty of room. If this gives true, the pump is not the caller's any more.
     pub(super) fn park_if_full(&self, max_workers: usize) -> bool {
-        let full = self.batches_max(max_workers);
-        self.low.store(full / 2, Ordering::Relaxed);
-        // Release: whoever gets the pump sees what it did, `low` included.
-        let park = |in_flight: u32| (full <= in_flight).then_some(in_flight | PARKED);
-        self.in_flight.fetch_update(Ordering::Release, Ordering::Relaxed, park).is_ok()
+        self.in_flight.park_if_full(self.plenty(max_workers))
     }
 
-    /// A batch has settled after this time; whether the pump is ready because of that, and the caller's.
-    pub(super) fn batch_settled(&self, took: Duration) -> bool {
+    /// A batch of so many children has settled after this time; whether the pump is ready because of that, and the caller's.
+    pub(super) fn batch_settled(&self, children: u32, took: Duration) -> bool {
         self.adapt(took);
-        // Acquire, pairs with the Release in `park_if_full`.
-        let before = self.in_flight.fetch_sub(1, Ordering::Acquire);
-        let half_empty = before & PARKED != 0 && (before & !PARKED) - 1 <= self.low.load(Ordering::Relaxed);
-        // Several may see it half empty: the one that clears the mark has the pump.
-        half_empty && self.in_flight.fetch_and(!PARKED, Ordering::Acquire) & PARKED != 0
+        self.in_flight.settled(children)
     }
 
     /// Suits the length of the next slices to the time this batch took.
@@ -130,11 +110,11 @@ mod tests {
         let window = Window::new();
         while matches!(window.room(1), Room::Plenty) {
             assert!(!window.park_if_full(1));
-            window.open_batch();
+            window.batch_closed(FIRST_SLICE_LEN);
         }
-        let full = slices_max(1);
         assert!(window.park_if_full(1));
-        let ready: Vec<_> = (0..full).map(|_| window.batch_settled(SETTLED_SOON)).collect();
+        let settle = |_| window.batch_settled(FIRST_SLICE_LEN, SETTLED_SOON);
+        let ready: Vec<_> = (0..slices_max(1)).map(settle).collect();
         assert_eq!(ready.iter().position(|ready| *ready), Some(ready.len() / 2 - 1));
         assert_eq!(ready.iter().filter(|ready| **ready).count(), 1, "the pump is made ready once");
     }
@@ -142,19 +122,30 @@ mod tests {
     #[test]
     fn there_is_plenty_of_room_for_some_slices_and_more_with_more_workers() {
         let window = Window::new();
-        (0..slices_max(1)).for_each(|_| window.open_batch());
+        window.batch_closed(slices_max(1) * FIRST_SLICE_LEN);
         assert!(matches!(window.room(1), Room::Little));
         assert!(matches!(window.room(2), Room::Plenty));
-        (0..IN_FLIGHT_MAX).for_each(|_| window.open_batch());
+        window.batch_closed(IN_FLIGHT_MAX);
         assert!(matches!(window.room(2), Room::None));
+    }
+
+    #[test]
+    fn children_count_however_long_their_batches_were() {
+        let window = Window::new();
+        (0..IN_FLIGHT_MAX / BATCH_LEN_MAX).for_each(|_| window.batch_closed(BATCH_LEN_MAX));
+        while 1 < window.slice_len() {
+            window.batch_closed(1);
+            window.batch_settled(1, 2 * SETTLED_LATE);
+        }
+        assert!(matches!(window.room(1), Room::None));
     }
 
     #[test]
     fn slices_grow_where_they_settle_soon_and_shrink_where_they_do_not() {
         let window = Window::new();
         let settle = |took| {
-            window.open_batch();
-            window.batch_settled(took);
+            window.batch_closed(1);
+            window.batch_settled(1, took);
             window.slice_len()
         };
         assert_eq!([settle(Duration::ZERO), settle(Duration::ZERO), settle(SETTLED_SOON)], [16, 32, 32]);

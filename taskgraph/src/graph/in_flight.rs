@@ -1,0 +1,52 @@
+//! How many children of a fan-out are in flight, and whether its pump is parked until there are fewer.
+//!
+//! A pump that is parked belongs to the children: those that leave few enough in flight have it.
+
+use crate::sync::atomic::{AtomicU32, Ordering};
+
+/// So many children in flight are enough, whatever they wait for.
+pub(super) const IN_FLIGHT_MAX: u32 = 1 << 12;
+/// Set in `children` while the pump is parked.
+const PARKED: u32 = 1 << 31;
+
+pub(super) struct InFlight {
+    /// How many have not settled, and [`PARKED`].
+    children: AtomicU32,
+    /// The pump becomes ready again when no more than so many are in flight.
+    low: AtomicU32,
+}
+
+impl InFlight {
+    pub(super) fn new() -> Self {
+        Self { children: AtomicU32::new(0), low: AtomicU32::new(0) }
+    }
+
+    /// How many there are. Only for the pump.
+    pub(super) fn len(&self) -> u32 {
+        self.children.load(Ordering::Relaxed)
+    }
+
+    /// The pump has made children.
+    pub(super) fn add(&self, children: u32) {
+        // Relaxed: they are not in anybody's hands yet.
+        self.children.fetch_add(children, Ordering::Relaxed);
+    }
+
+    /// Parks the pump if so many are in flight, until there are half of that. If this gives true, the pump is not the caller's
+    /// any more.
+    pub(super) fn park_if_full(&self, full: u32) -> bool {
+        self.low.store(full / 2, Ordering::Relaxed);
+        // Release: whoever gets the pump sees what it did, `low` included.
+        let park = |children: u32| (full <= children).then_some(children | PARKED);
+        self.children.fetch_update(Ordering::Release, Ordering::Relaxed, park).is_ok()
+    }
+
+    /// Children have settled; whether the pump is ready because of that, and the caller's.
+    pub(super) fn settled(&self, children: u32) -> bool {
+        // Acquire, pairs with the Release in `park_if_full`.
+        let before = self.children.fetch_sub(children, Ordering::Acquire);
+        let is_low = before & PARKED != 0 && (before & !PARKED) - children <= self.low.load(Ordering::Relaxed);
+        // Several may see that: the one that clears the mark has the pump.
+        is_low && self.children.fetch_and(!PARKED, Ordering::Acquire) & PARKED != 0
+    }
+}
