@@ -62,18 +62,19 @@ impl Alarm {
         // Acquire, pairs with the Release in `ring`.
         self.state.swap(AWAKE, Ordering::AcqRel);
     }
+}
 
-    /// Unless somebody has rung meanwhile. If this gives true, the pump is not the caller's any more.
-    fn try_sleep(&self) -> bool {
-        // Release, pairs with the Acquire in `ring`: whoever has the pump then sees what its step did.
-        let slept = self.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if !slept {
-            // Acquire: whoever rings once more before this has handed over something, too, and `wake_up` will see no more
-            // than what comes after it.
-            self.state.swap(QUEUED, Ordering::Acquire);
-        }
-        slept
+/// Unless somebody has rung meanwhile. If this gives true, the pump is not the caller's any more, and with it the alarm may
+/// be gone, of which this is the state.
+fn try_sleep(state: &AtomicU32) -> bool {
+    // Release, pairs with the Acquire in `ring`: whoever has the pump then sees what its step did.
+    let slept = state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok();
+    if !slept {
+        // Acquire: whoever rings once more before this has handed over something, too, and `wake_up` will see no more
+        // than what comes after it.
+        state.swap(QUEUED, Ordering::Acquire);
     }
+    slept
 }
 
 impl Wake for Alarm {
@@ -177,7 +178,7 @@ impl Sleeper {
         // Whoever rings does not know the scope.
         let queued = Queued::new(Ready(pump), cx.scope_ptr());
         // SAFETY: the alarm lives until somebody else has the pump, which is after the only look at it.
-        if !unsafe { &*alarm }.try_sleep() {
+        if !try_sleep(unsafe { &(*alarm).state }) {
             // It may ring without end, so others come first.
             cx.host.defer(queued);
         }
@@ -229,7 +230,7 @@ mod models {
                     break;
                 }
                 // If nobody rings any more this waits for ever, and loom says so.
-                if alarm.try_sleep() {
+                if try_sleep(&alarm.state) {
                     queue.0.wait();
                 }
             }

@@ -109,7 +109,7 @@ impl<T> Small<T> {
 // SAFETY: a graph that has not run is owned by this handle alone, and all that it holds is `Send`: every constructor
 // asks for that. A result that is made later is made on the worker that hands it on, and asks for `T: Send` there.
 unsafe impl<T> Send for DC<T> {}
-// SAFETY: there is nothing to be done with a `&DC`.
+// SAFETY: a `&DC` is good for `Debug` alone, which reads what does not change before the graph runs.
 unsafe impl<T> Sync for DC<T> {}
 
 impl<T> DC<T> {

@@ -175,17 +175,21 @@ impl<T: Send + 'static> Desk<T> {
     ///
     /// # Safety
     ///
-    /// The pump is the caller's, who is not resuming the body. What this gives, the step has to return.
-    pub(super) unsafe fn wait_for_room(&self, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
-        // SAFETY: so the desk is the caller's, too.
-        let feeding = unsafe { (*self.work.get()).feeding.as_mut()? };
-        let (waker, _) = Sleeper::wake_up(&mut feeding.sleeper, self.pump, cx);
-        if !feeding.outlet.is_ahead(self.window.plenty(cx.host.max_workers()) as usize, waker) {
-            return None;
-        }
-        let sleeper = feeding.sleeper.as_mut().expect("it was woken up");
+    /// The desk is that of a generator whose pump is the caller's, who is not resuming the body. What this gives, the step has to
+    /// return: the desk may be gone then.
+    pub(super) unsafe fn wait_for_room(this: NonNull<Self>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
+        // SAFETY: so the desk is the caller's, too, until its pump sleeps.
+        let (sleeper, pump) = unsafe {
+            let desk = this.as_ref();
+            let feeding = (*desk.work.get()).feeding.as_mut()?;
+            let (waker, _) = Sleeper::wake_up(&mut feeding.sleeper, desk.pump, cx);
+            if !feeding.outlet.is_ahead(desk.window.plenty(cx.host.max_workers()) as usize, waker) {
+                return None;
+            }
+            (ptr::from_mut(feeding.sleeper.as_mut().expect("it was woken up")), desk.pump)
+        };
         // SAFETY: the caller's promise.
-        Some(unsafe { Sleeper::sleep(sleeper, self.pump, cx) })
+        Some(unsafe { Sleeper::sleep(sleeper, pump, cx) })
     }
 }
 

@@ -176,11 +176,13 @@ where
     /// The pump is that of the generator, and the caller's.
     unsafe fn go_on(generator: NonNull<Self>, pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the caller's promise.
-        let desk = unsafe { &(*generator.as_ptr()).desk };
+        let desk = unsafe { NonNull::from(&*(*generator.as_ptr()).desk) };
         // SAFETY: as above.
-        if let Some(asleep) = unsafe { desk.wait_for_room(cx) } {
+        if let Some(asleep) = unsafe { Desk::wait_for_room(desk, cx) } {
             return asleep;
         }
+        // SAFETY: the pump is still ours.
+        let desk = unsafe { desk.as_ref() };
         let max_workers = cx.host.max_workers();
         match desk.window.room(max_workers) {
             Room::Plenty => cx.host.defer(Queued::new(Ready(pump), cx.scope_ptr())),

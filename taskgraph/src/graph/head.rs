@@ -10,7 +10,7 @@ use std::ptr::{self, NonNull};
 
 use super::cycle;
 use super::node::{Destination, Node, Table, WATCHED};
-use super::scope::{Scope, Waiter};
+use super::scope::{Scope, ScopePtr, Waiter};
 use super::settle;
 use crate::error::Error;
 use crate::sync::atomic::{AtomicPtr, Ordering};
@@ -164,18 +164,23 @@ impl Head {
     /// # Safety
     ///
     /// The waiter's consumer, which is part of `scope`, waits for the result, and holds a handle on it until it has arrived.
+    /// That may be before this returns: then the scope may be gone, too.
     #[inline(always)]
-    pub(super) unsafe fn ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: &Scope) -> Asked {
-        // SAFETY: the caller's promise, here and below.
-        let is_in_order = || unsafe { cycle::is_in_order(scope, this) };
-        let has_to_look =
-            |first: *mut Waiter| scope.is_in_shared() && (first.addr() & LOOKED_AT != 0 || !is_in_order());
+    pub(super) unsafe fn ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: ScopePtr) -> Asked {
+        // SAFETY: the caller's promise, here and below: the consumer does not wait yet.
+        let has_to_look = |first: *mut Waiter| unsafe {
+            let scope = scope.as_ref();
+            scope.is_in_shared() && (first.addr() & LOOKED_AT != 0 || !cycle::is_in_order(scope, this))
+        };
         // SAFETY: as above.
         match unsafe { Self::put(this, waiter, has_to_look) } {
             Some(Asked::First(node)) => {
-                if scope.is_in_shared() {
-                    // SAFETY: as above; it has not started.
-                    unsafe { cycle::put_in_order(scope, this) };
+                // SAFETY: as above; it has not started, so the consumer waits.
+                unsafe {
+                    let scope = scope.as_ref();
+                    if scope.is_in_shared() {
+                        cycle::put_in_order(scope, this);
+                    }
                 }
                 Asked::First(node)
             }
@@ -221,11 +226,11 @@ impl Head {
     ///
     /// As for `ask`.
     #[cold]
-    unsafe fn look_and_ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: &Scope) -> Asked {
+    unsafe fn look_and_ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: ScopePtr) -> Asked {
         let mut asking = cycle::lock_asking();
         // SAFETY: the consumer does not wait yet, so it is the caller's; the rest is his promise.
         unsafe {
-            let consumer = (*waiter.as_ptr()).consumer;
+            let (consumer, scope) = ((*waiter.as_ptr()).consumer, scope.as_ref());
             let state = Self::state(this);
             if state != DONE
                 && state != FAILED

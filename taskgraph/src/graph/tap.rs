@@ -135,7 +135,7 @@ impl Visit for Asking<'_, '_> {
         }
         self.missing -= 1;
         // SAFETY: the tap holds a handle until the node's inputs have all arrived.
-        match unsafe { Head::ask(*head, NonNull::from(waiter), self.cx.scope()) } {
+        match unsafe { Head::ask(*head, NonNull::from(waiter), self.cx.scope_ptr()) } {
             Asked::Waits => {}
             Asked::First(shared) if self.first.is_none() => self.first = Some(shared),
             // SAFETY: nobody has asked for it before, so its node is ours.

@@ -30,8 +30,8 @@ pub use results::{IntoStream, Results};
 /// Workers, and the control port through which their number changes while they run.
 ///
 /// Dropping it cancels the runs that have not settled, waits for the steps that are running, and ends all threads.
-/// In a task, where one of those steps could be waiting for this one, and in async code, which must not wait, the drop returns
-/// at once, and a thread does the rest.
+/// In a task, where one of those steps could be waiting for this one, and in async code, which must not wait, a thread does
+/// that, and the drop returns as soon as the control port is closed.
 ///
 /// ```
 /// use taskgraph::{DC, Runtime};
