@@ -164,7 +164,7 @@ mod tests {
         let found = complaints("nmae = \"f\", name = 1, name = \"f\", name = \"g\"", "const fn f() {}");
         let expected = [
             "`#[delayed]` has no option `nmae`",
-            "`name` takes a text",
+            "`name` takes a string literal",
             "`name` is given twice",
             "a `#[delayed]` function cannot be `const`: nothing of it runs before a run",
         ];
@@ -190,30 +190,30 @@ mod tests {
     #[test]
     fn every_mistake_about_options_is_complained_about_once() {
         let cases = [
-            ("limit = 0", "`limit` takes a number from 1, or the name of a limit that several functions share"),
-            ("limit", "`limit` takes a number from 1"),
-            ("limit = db", "`limit` takes a number from 1"),
+            ("limit = 0", "`limit` takes an integer literal from 1, or the name of a limit that several functions share"),
+            ("limit", "`limit` takes an integer literal from 1"),
+            ("limit = db", "`limit` takes an integer literal from 1"),
             ("limit = \" \"", "the name of a limit is one word of at most 100 bytes"),
             ("limit = 1, limit = \"db\"", "`limit` is given twice"),
-            ("timeout = 30", "`timeout` takes a duration, as a text"),
-            ("timeout = \"0s\"", "`0s` is no time at all"),
+            ("timeout = 30", "`timeout` takes a duration in a string literal"),
+            ("timeout = \"0s\"", "`0s` is zero"),
             ("timeout = \"30\"", "`30` is not a duration"),
             ("timeout = \"1s\", timeout = \"1s\"", "`timeout` is given twice"),
-            ("retries = 0", "`retries` takes a number from 1"),
-            ("retries = \"3\", backoff = \"1s..2s\", retry_if = f", "`retries` takes a number from 1"),
+            ("retries = 0", "`retries` takes an integer literal from 1"),
+            ("retries = \"3\", backoff = \"1s..2s\", retry_if = f", "`retries` takes an integer literal from 1"),
             ("retries = 1, retries = 2", "`retries` is given twice"),
             ("backoff = \"1s..2s\"", "`backoff` says how long to wait before a further try, and there is none"),
             ("retries = 1, backoff = \"1s\"", "`1s` has no `..` between two durations"),
             ("retries = 1, backoff = \"2s..1s\"", "the first delay, `2s`, is longer than the longest, `1s`"),
-            ("retries = 1, backoff = 1..2", "`backoff` takes two durations, as a text"),
+            ("retries = 1, backoff = 1..2", "`backoff` takes two durations in a string literal"),
             ("retry_if = f", "`retry_if` says which failures are worth a further try, and there is none"),
             ("retries = 1, retry_if = |e| true", "`retry_if` takes the path of a function"),
             ("retries = 1, retry_if = f()", "`retry_if` takes the path of a function"),
             ("retries = 1, retry_if = f, retry_if = f", "`retry_if` is given twice"),
-            ("priority = 2147483648", "`priority` takes a whole number from -2147483648 to 2147483647"),
-            ("priority = 1.5", "`priority` takes a whole number"),
-            ("priority = 5s", "`priority` takes a whole number"),
-            ("priority = high", "`priority` takes a whole number"),
+            ("priority = 2147483648", "`priority` takes an integer literal from -2147483648 to 2147483647"),
+            ("priority = 1.5", "`priority` takes an integer literal"),
+            ("priority = 5s", "`priority` takes an integer literal"),
+            ("priority = high", "`priority` takes an integer literal"),
             ("priority = 1, priority = -1", "`priority` is given twice"),
         ];
         for (options, expected) in cases {

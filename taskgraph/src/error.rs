@@ -72,11 +72,11 @@ enum Kind {
     TimedOut { ran: Duration, limit: Duration },
     #[error("{0}")]
     Cancelled(CancelledBy),
-    #[error("the run was not through by its deadline, after {0:?}")]
+    #[error("the run did not finish by its deadline, after {0:?}")]
     PastDeadline(Duration),
-    #[error("was awaited where no task is: await it in an `async` task, or give it to `taskgraph::run_async`")]
+    #[error("was awaited outside a task: await it in an `async` task, or give it to `taskgraph::run_async`")]
     AwaitedNowhere,
-    #[error("the run cannot go on: all that is left waits, and nothing will wake it")]
+    #[error("the run is deadlocked: everything left is waiting, and nothing will wake it")]
     Stalled,
     #[error("max_workers is {0}, and must be from 1 to {MAX_WORKERS_LIMIT}")]
     MaxWorkers(usize),
@@ -149,7 +149,7 @@ impl fmt::Display for CancelledBy {
             Self::Reason(reason) => write!(f, ": {reason}"),
             Self::DroppedHandle => f.write_str(": its handle was dropped"),
             Self::DroppedRuntime => f.write_str(": its runtime was dropped"),
-            Self::NobodyLeft => f.write_str("all who needed it had ended before it was through; make a new one"),
+            Self::NobodyLeft => f.write_str("every run that needed it ended before it finished; create a new one"),
         }
     }
 }

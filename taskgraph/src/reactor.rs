@@ -45,7 +45,7 @@ impl OwnReactor {
         let runtime = Builder::new_current_thread().enable_all().thread_name("taskgraph-blocking").build();
         // What is polled has no other way to fail than a panic, which is that task's.
         let runtime =
-            runtime.unwrap_or_else(|error| panic!("cannot open what tokio needs for timers and I/O: {error}"));
+            runtime.unwrap_or_else(|error| panic!("cannot start a tokio runtime for timers and I/O: {error}"));
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel();
         let drive = move || {

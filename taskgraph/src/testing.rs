@@ -114,7 +114,7 @@ struct Outcome<T> {
 impl Simulation {
     fn new(seed: u64) -> Result<Self, Error> {
         let tokio = Builder::new_current_thread().enable_all().start_paused(true).build();
-        let tokio = tokio.map_err(|error| Error::setting(format!("cannot open what tokio needs: {error}")))?;
+        let tokio = tokio.map_err(|error| Error::setting(format!("cannot start a tokio runtime: {error}")))?;
         let station = Station {
             ready: Mutex::default(),
             has_more: Notify::new(),

@@ -26,7 +26,7 @@ fn message(payload: Box<dyn Any + Send>) -> String {
     } else if let Some(text) = payload.downcast_ref::<String>() {
         text.clone()
     } else {
-        "a payload that is not text".to_owned()
+        "a payload that is not a string".to_owned()
     };
     drop_payload(payload);
     message
@@ -53,6 +53,6 @@ mod tests {
         assert_eq!(catch(|| 7), Ok(7));
         assert_eq!(catch(|| panic!("plain")), Err::<(), _>("plain".to_owned()));
         assert_eq!(catch(|| panic!("number {}", 3)), Err::<(), _>("number 3".to_owned()));
-        assert_eq!(catch(|| panic::panic_any(3)), Err::<(), _>("a payload that is not text".to_owned()));
+        assert_eq!(catch(|| panic::panic_any(3)), Err::<(), _>("a payload that is not a string".to_owned()));
     }
 }

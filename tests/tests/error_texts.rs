@@ -163,7 +163,7 @@ fn failures(page: &mut Page) {
     page.show("Panicked", &panicked, format!("task `closure` {at} panicked: out of luck"));
     let at = here(line!() + 1);
     let no_text = error(DC::new(|| -> u32 { std::panic::resume_unwind(Box::new(7)) }, ()));
-    page.show("Panicked", &no_text, format!("task `closure` {at} panicked: a payload that is not text"));
+    page.show("Panicked", &no_text, format!("task `closure` {at} panicked: a payload that is not a string"));
 }
 
 fn times(page: &mut Page) {
@@ -187,7 +187,7 @@ fn times(page: &mut Page) {
     let (before, took) = past.rsplit_once(' ').unwrap();
     let whole: u32 = took.strip_suffix("ms").and_then(|ms| ms.parse().ok()).expect("a whole number");
     assert!(20 <= whole, "{past}");
-    page.show("PastDeadline", format!("{before} 20ms"), "the run was not through by its deadline, after 20ms");
+    page.show("PastDeadline", format!("{before} 20ms"), "the run did not finish by its deadline, after 20ms");
 }
 
 fn tries(page: &mut Page) {
@@ -227,13 +227,13 @@ fn misuse(page: &mut Page) {
             std::task::Poll::Pending => panic!("nobody would wake it"),
         }
     };
-    let what_to_do = "was awaited where no task is: await it in an `async` task, or give it to `taskgraph::run_async`";
+    let what_to_do = "was awaited outside a task: await it in an `async` task, or give it to `taskgraph::run_async`";
     let at = here(line!() + 1);
     page.show("AwaitedNowhere", awaited(load("d.txt")), format!("task `load` {at} {what_to_do}"));
     page.show("AwaitedNowhere", awaited(DC::value(1)), format!("a computation {what_to_do}"));
 
     let stalled = run_seeded(wait_for_ever(), 1).unwrap_err();
-    page.show("Stalled", stalled, "the run cannot go on: all that is left waits, and nothing will wake it");
+    page.show("Stalled", stalled, "the run is deadlocked: everything left is waiting, and nothing will wake it");
 }
 
 fn cancelled(page: &mut Page) {
@@ -286,7 +286,7 @@ fn cancelled(page: &mut Page) {
     let nobody_left = runtime.run(shared.dc()).unwrap_err();
     assert!(nobody_left.is_cancelled());
     let expected =
-        "the shared computation was cancelled: all who needed it had ended before it was through; make a new one";
+        "the shared computation was cancelled: every run that needed it ended before it finished; create a new one";
     page.show("NobodyLeft", nobody_left, expected);
 
     let handle = runtime.spawn(wait_for_ever());
@@ -324,7 +324,7 @@ fn settings(page: &mut Page) {
         page.show("MaxWorkers", refused(builder().max_workers(wrong)), &expected);
         page.show("MaxWorkers", runtime(1).set_max_workers(wrong).unwrap_err(), &expected);
     }
-    let expected = "stall_after must be longer than nothing; `Duration::MAX` turns it off";
+    let expected = "stall_after must not be zero; `Duration::MAX` turns it off";
     page.show("Setting", refused(builder().stall_after(Duration::ZERO)), expected);
     let expected = "the limit db is 0, and must be from 1 to 4294967295";
     page.show("Setting", refused(builder().limit("db", 0)), expected);

@@ -150,7 +150,7 @@ fn a_run_that_cannot_go_on_says_so() {
     for seed in 0..20 {
         let census = Census::new();
         let error = run_seeded(taskgraph::all([never(census.clone()), never(census.clone())]), seed).unwrap_err();
-        assert_eq!(error.to_string(), "the run cannot go on: all that is left waits, and nothing will wake it");
+        assert_eq!(error.to_string(), "the run is deadlocked: everything left is waiting, and nothing will wake it");
         census.assert_balanced(2);
     }
 }

@@ -609,5 +609,5 @@ fn of_two_deadlines_the_last_one_holds() {
     handle.join().unwrap();
     let handle = runtime.spawn(pending()).deadline(Instant::now() + LONG).deadline(Instant::now());
     let error = handle.join().unwrap_err();
-    assert!(error.to_string().starts_with("the run was not through by its deadline, after "), "{error}");
+    assert!(error.to_string().starts_with("the run did not finish by its deadline, after "), "{error}");
 }

@@ -11,7 +11,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
     let what = match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => {
             let help = "write a longer one, `100ms`, `30s` or `1m 30s`";
-            return Err((format!("`{text}` is no time at all"), help.to_owned()));
+            return Err((format!("`{text}` is zero"), help.to_owned()));
         }
         Ok(duration) => return Ok(duration),
         Err(_) if text.trim().is_empty() => "there is no duration here".to_owned(),
@@ -54,7 +54,7 @@ mod tests {
             ("30", Err("`30` is not a duration")),
             ("-1s", Err("`-1s` is not a duration")),
             ("1 fortnight", Err("`1 fortnight` is not a duration")),
-            ("0s", Err("`0s` is no time at all")),
+            ("0s", Err("`0s` is zero")),
         ];
         for (text, expected) in cases {
             let expected = expected.map(Duration::from_millis).map_err(str::to_owned);
@@ -71,7 +71,7 @@ mod tests {
             ("100ms..", Err("`100ms..` is open at one end")),
             ("..10s", Err("`..10s` is open at one end")),
             ("10s..100ms", Err("the first delay, `10s`, is longer than the longest, `100ms`")),
-            ("0s..1s", Err("`0s` is no time at all")),
+            ("0s..1s", Err("`0s` is zero")),
             ("1s..x", Err("`x` is not a duration")),
             ("1s..=2s", Err("`=2s` is not a duration")),
         ];

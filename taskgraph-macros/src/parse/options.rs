@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
@@ -62,9 +63,12 @@ impl Written {
     /// Complains of a value that is none for this option, which takes `what`.
     fn takes(&self, what: &str, complaints: &mut Complaints) {
         let key = &self.key;
+        // What is behind the `=`.
+        let value: TokenStream = self.value.clone().into_iter().skip(1).collect();
+        let guilty = if value.is_empty() { key.to_token_stream() } else { value };
         let is_this = |example: &&&str| example.split(' ').next().is_some_and(|known| key == known);
         let shown: Vec<String> = KNOWN.iter().filter(is_this).map(|example| format!("`{example}`")).collect();
-        complaints.about(key, format!("`{key}` takes {what}"), format!("write {}", shown.join(" or ")));
+        complaints.about(guilty, format!("`{key}` takes {what}"), format!("write {}", shown.join(" or ")));
     }
 
     /// Keeps what the option says, unless it was there before.
@@ -110,7 +114,7 @@ fn understand(option: &Written, options: &mut Options, complaints: &mut Complain
 fn text(option: &Written, complaints: &mut Complaints) -> Option<LitStr> {
     let text = option.value();
     if text.is_none() {
-        option.takes("a text", complaints);
+        option.takes("a string literal", complaints);
     }
     text
 }
@@ -142,7 +146,7 @@ fn limit(option: &Written, complaints: &mut Complaints) -> Option<Limit> {
     }
     let count = count(option);
     if count.is_none() {
-        option.takes("a number from 1, or the name of a limit that several functions share", complaints);
+        option.takes("an integer literal from 1, or the name of a limit that several functions share", complaints);
     }
     count.map(Limit::Own)
 }
@@ -155,7 +159,7 @@ fn count(option: &Written) -> Option<LitInt> {
 /// `timeout = "30s"`
 fn timeout(option: &Written, complaints: &mut Complaints) -> Option<Duration> {
     let Some(literal) = option.value::<LitStr>() else {
-        option.takes("a duration, as a text", complaints);
+        option.takes("a duration in a string literal", complaints);
         return None;
     };
     understood(durations::duration(&literal.value()), &literal, complaints)
@@ -169,7 +173,7 @@ fn understood<T>(read: Result<T, durations::Wrong>, literal: &LitStr, complaints
 /// `retries = 3`. One that is wrong is one all the same: what only goes with it is no mistake then.
 fn retries(option: &Written, complaints: &mut Complaints) -> Retries {
     let count = count(option).unwrap_or_else(|| {
-        option.takes("a number from 1", complaints);
+        option.takes("an integer literal from 1", complaints);
         LitInt::new("1", option.key.span())
     });
     Retries { key: option.key.clone(), count }
@@ -178,7 +182,7 @@ fn retries(option: &Written, complaints: &mut Complaints) -> Retries {
 /// `backoff = "100ms..10s"`
 fn backoff(option: &Written, complaints: &mut Complaints) -> Option<Backoff> {
     let Some(literal) = option.value::<LitStr>() else {
-        option.takes("two durations, as a text", complaints);
+        option.takes("two durations in a string literal", complaints);
         return None;
     };
     let (min, max) = understood(durations::range(&literal.value()), &literal, complaints)?.into_inner();
@@ -209,7 +213,7 @@ fn priority(option: &Written, complaints: &mut Complaints) -> Option<i32> {
     });
     let priority = priority.flatten();
     if priority.is_none() {
-        option.takes(&format!("a whole number from {} to {}", i32::MIN, i32::MAX), complaints);
+        option.takes(&format!("an integer literal from {} to {}", i32::MIN, i32::MAX), complaints);
     }
     priority
 }

@@ -30,6 +30,9 @@ use crate::names;
 /// The body as a generator, if it is one. Another body is not even parsed.
 pub(crate) fn generator(body: &WrittenBody, complaints: &mut Complaints) -> Option<Generator> {
     let WrittenBody::Block(brace, statements) = body else { return None };
+    if let Some(span) = bare_yield(statements.clone()) {
+        complaints.at(span, "a body does not yield with the keyword `yield`", "write `yield_!(..)`");
+    }
     first_yield(statements.clone())?;
     let stmts = match Block::parse_within.parse2(statements.clone()) {
         Ok(stmts) => stmts,
@@ -306,6 +309,24 @@ fn first_yield(tokens: TokenStream) -> Option<Span> {
     None
 }
 
+/// The first keyword `yield` among tokens, but not among those of a macro.
+fn bare_yield(tokens: TokenStream) -> Option<Span> {
+    let mut is_macro = false;
+    for token in tokens {
+        match token {
+            TokenTree::Ident(name) if name == "yield" => return Some(name.span()),
+            TokenTree::Group(group) if !is_macro => {
+                if let Some(found) = bare_yield(group.stream()) {
+                    return Some(found);
+                }
+            }
+            TokenTree::Punct(punct) => is_macro = punct.as_char() == '!',
+            _ => is_macro = false,
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,6 +392,13 @@ mod tests {
             "{ yield_!(f({ yield_!(x); y })); }",
             Some("{ __yielder.pause(__yielder.put(f({ __yielder.pause(__yielder.put(x)).await; y }))).await; }"),
         );
+    }
+
+    #[test]
+    fn the_keyword_is_no_yield() {
+        let finds = |body: &str| bare_yield(body.parse().expect("the test is written in tokens")).is_some();
+        assert!(finds("yield x;") && finds("for x in y { if a { yield x; } }") && finds("f(yield x)"));
+        assert!(!finds("yield_!(x); r#yield(x); let x = stream! { yield x; };"));
     }
 
     #[test]

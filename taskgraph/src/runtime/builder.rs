@@ -136,7 +136,7 @@ impl Builder {
     /// A `tracing` warning names the bodies, each with how long it has run at least, once, and again when twice the time
     /// has passed, and so on. It may come late by half of the time: with a minute, after 60 to 90 seconds. Who watches is a
     /// thread that starts with the first run, and sleeps. Where stalls are not told, `running` on the control port tells no
-    /// times. No time at all is an error of [`build`](Self::build).
+    /// times. Zero is an error of [`build`](Self::build).
     ///
     /// ```
     /// use std::time::Duration;
@@ -167,7 +167,7 @@ impl Builder {
         let max_workers = self.max_workers.unwrap_or_else(cores);
         check_max_workers(max_workers)?;
         if self.stall_after.is_zero() {
-            return Err(Error::setting("stall_after must be longer than nothing; `Duration::MAX` turns it off".into()));
+            return Err(Error::setting("stall_after must not be zero; `Duration::MAX` turns it off".into()));
         }
         let listen = self.control.or_from_environment()?;
         let token = self.token.map_or_else(|| variable(TOKEN_VARIABLE), |token| Ok(Some(token)))?;

@@ -128,7 +128,7 @@ fn tell(bodies: &[(Task, Duration)], lasted: Duration, waiting: usize) {
     tracing::warn!(
         workers = bodies.len(),
         waiting,
-        "every worker has been in one body for {:.1} s at least, so nothing else gets on: {named}",
+        "every worker has been in one body for {:.1} s at least, so nothing else makes progress: {named}",
         lasted.as_secs_f64()
     );
 }
