@@ -190,7 +190,10 @@ mod tests {
     #[test]
     fn every_mistake_about_options_is_complained_about_once() {
         let cases = [
-            ("limit = 0", "`limit` takes an integer literal from 1, or the name of a limit that several functions share"),
+            (
+                "limit = 0",
+                "`limit` takes an integer literal from 1, or the name of a limit that several functions share",
+            ),
             ("limit", "`limit` takes an integer literal from 1"),
             ("limit = db", "`limit` takes an integer literal from 1"),
             ("limit = \" \"", "the name of a limit is one word of at most 100 bytes"),

@@ -381,6 +381,22 @@ impl Error {
         }
     }
 
+    /// Whether it could never have gone on: a shared computation would have waited for itself, or in a
+    /// [simulated run](crate::testing::run_seeded) everything that was left waited, and not for a timer.
+    ///
+    /// ```
+    /// use taskgraph::{delayed, testing};
+    ///
+    /// #[delayed]
+    /// async fn wait_for_ever() {
+    ///     std::future::pending().await
+    /// }
+    /// assert!(testing::run_seeded(wait_for_ever(), 1).unwrap_err().is_deadlock());
+    /// ```
+    pub fn is_deadlock(&self) -> bool {
+        matches!(self.0.kind, Kind::Cycle(_) | Kind::Stalled)
+    }
+
     /// The cause, if the task failed with an `E`; or else the first `E` among what caused that, which is where `anyhow` and
     /// others keep an error to which they have added something.
     ///

@@ -13,8 +13,9 @@ pub mod tasks;
 pub mod wait;
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
-use taskgraph::{DC, Error, Runtime};
+use taskgraph::{DC, Error, Runtime, Shared};
 
 use crate::wait::Stages;
 
@@ -52,4 +53,12 @@ pub fn blocker(stages: &Arc<Stages>) -> DC<()> {
         },
         (),
     )
+}
+
+/// A computation that needs `shared`, and a way to wait until it has asked for that.
+pub fn asking<T: Clone + Send + Sync + 'static>(shared: Shared<T>) -> (DC<T>, impl FnOnce()) {
+    let (asked, has_asked) = channel();
+    // What is no shared result a task starts when it has asked for those that are.
+    let then = DC::new(move || asked.send(()).expect("somebody waits"), ());
+    (DC::new(|x: T, ()| x, (shared, then)), move || has_asked.recv().expect("the computation is run"))
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use taskgraph::{DC, Handle, delayed};
+use taskgraph::{DC, Handle, Shared, delayed};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::tasks::plus;
 use taskgraph_tests::wait::{self, Stages};
@@ -42,6 +42,22 @@ mod a_handle {
         let handles: Vec<Handle<u64>> = (0..100).map(|i| runtime.spawn(DC::new(plus, (i, 1)))).collect();
         let sum: u64 = handles.into_iter().map(|handle| handle.join().unwrap()).sum();
         assert_eq!(sum, 5050);
+    }
+
+    #[test]
+    fn and_what_is_like_it_may_be_kept_in_any_struct() {
+        /// Without bounds.
+        #[derive(Debug)]
+        struct Job<T> {
+            input: Shared<T>,
+            handle: Handle<T>,
+        }
+        let input = DC::value(7).shared();
+        let job = Job { handle: runtime(1).spawn(input.dc()), input };
+        assert!(format!("{job:?}").starts_with("Job { input: Shared(..), handle: Handle {"));
+        let Job { input, handle } = job;
+        drop(input);
+        handle.cancel_because("there is a newer one");
     }
 
     #[test]

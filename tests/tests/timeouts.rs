@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use taskgraph::{DC, Error, Runtime, delayed, is_cancelled};
 use taskgraph_tests::bodies::at_any_width;
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::wait::{self, Stages};
-use taskgraph_tests::{failing, log, process, run, runtime};
+use taskgraph_tests::{asking, failing, log, process, run, runtime};
 use tokio::time;
 
 const SOON: Duration = Duration::from_millis(5);
@@ -317,17 +318,17 @@ fn what_others_need_too_goes_on() {
     let stages = Arc::new(Stages::new());
     let shared = looks(Arc::clone(&stages)).shared();
     let (left, stays) = (runtime(2), runtime(1));
-    let first = left.spawn(shared.dc().timeout(Duration::from_millis(50)).attempt().map(|result| result.is_err()));
+    let (timed_out, has_timed_out) = channel();
+    let in_time = shared.dc().timeout(Duration::from_millis(500)).attempt();
+    let first = left.spawn(in_time.map(move |result| timed_out.send(result.is_err()).unwrap()));
     stages.wait_for(1);
-    let second = stays.spawn(shared.dc());
-    // It waits by the time the other's time is up, or has come too late to be seen by the body: both may be.
-    thread::sleep(Duration::from_millis(100));
+    let (second, asked) = asking(shared);
+    let second = stays.spawn(second);
+    asked();
+    assert!(has_timed_out.recv().unwrap());
     stages.signal(2);
-    assert!(first.join().unwrap());
-    match second.join() {
-        Ok(is_wanted) => assert!(is_wanted),
-        Err(error) => assert!(error.is_cancelled(), "{error:#}"),
-    }
+    first.join().unwrap();
+    assert!(second.join().unwrap(), "the body is wanted");
 }
 
 #[test]

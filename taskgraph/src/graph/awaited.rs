@@ -5,6 +5,7 @@
 //! around it. Dropping the future stops the child, and so does the end of the body, whoever has the future then.
 
 use std::cell::Cell;
+use std::fmt;
 use std::future::{self, Future, IntoFuture};
 use std::mem;
 use std::pin::Pin;
@@ -43,6 +44,12 @@ use crate::weak_list::WeakList;
 /// ```
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Awaited<T>(State<T>);
+
+impl<T> fmt::Debug for Awaited<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Awaited(..)")
+    }
+}
 
 enum State<T> {
     /// Not started.

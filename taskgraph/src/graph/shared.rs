@@ -14,6 +14,7 @@
 //!
 //! Handles are counted. The last one drops the value, or takes it: then nobody else can reach it.
 
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
@@ -33,8 +34,9 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// A delayed computation whose result many may need: it runs once, when the first of them does.
 ///
-/// Made by [`DC::shared`] and [`DC::tee`]; in a generator, a `yield_!(..)` whose value is used gives one. A clone is another handle on the same result. A task that takes its argument by value
-/// gets a clone of the result, and the last user gets the result itself; one that takes a reference never copies.
+/// Made by [`DC::shared`] and [`DC::tee`]; in a generator, a `yield_!(..)` whose value is used gives one. A clone is another
+/// handle on the same result. A task that takes its argument by value gets a clone of the result, and the last user gets the
+/// result itself; one that takes a reference never copies.
 ///
 /// If the computation fails, everybody who needs it fails with the same cause. It is given up when all runs that need
 /// it are cancelled, and stays so. A run that is cancelled while another one needs the computation as well settles
@@ -290,6 +292,12 @@ impl<T> Clone for Shared<T> {
         // Watched or not.
         assert!(before & !WATCHED < HANDLES_MAX, "too many handles on one shared result");
         Self(self.0)
+    }
+}
+
+impl<T> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared(..)")
     }
 }
 

@@ -4,6 +4,7 @@
 //! [drain](super::drain) that says when there are no more.
 
 use std::convert::identity;
+use std::fmt;
 use std::future::{self, Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -51,6 +52,12 @@ pub struct Stream<T> {
     maker: Awaited<()>,
     /// What the scope of the body that consumes them has seen at the last look around.
     seen: Option<u64>,
+}
+
+impl<T> fmt::Debug for Stream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream(..)")
+    }
 }
 
 /// Where the items come out.

@@ -30,9 +30,26 @@ use crate::graph;
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
 #[must_use = "dropping the handle cancels the run: `join` it, or `detach` it"]
-pub struct Handle<T: Send + 'static> {
+pub struct Handle<T> {
     run: Arc<Run<T>>,
     is_detached: bool,
+}
+
+impl<T> Handle<T> {
+    /// Whether the result is there, so that [`join`](Self::join) would not wait.
+    ///
+    /// ```
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let handle = runtime.spawn(taskgraph::DC::new(|| 6 * 7, ()));
+    /// while !handle.is_finished() {
+    ///     std::thread::yield_now(); // or whatever else there is to do
+    /// }
+    /// assert_eq!(handle.join()?, 42);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn is_finished(&self) -> bool {
+        !self.run.result.is_empty()
+    }
 }
 
 impl<T: Send + 'static> Handle<T> {
@@ -65,21 +82,6 @@ impl<T: Send + 'static> Handle<T> {
         self.run.result.take()
     }
 
-    /// Whether the result is there, so that [`join`](Self::join) would not wait.
-    ///
-    /// ```
-    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
-    /// let handle = runtime.spawn(taskgraph::DC::new(|| 6 * 7, ()));
-    /// while !handle.is_finished() {
-    ///     std::thread::yield_now(); // or whatever else there is to do
-    /// }
-    /// assert_eq!(handle.join()?, 42);
-    /// # Ok::<(), taskgraph::Error>(())
-    /// ```
-    pub fn is_finished(&self) -> bool {
-        !self.run.result.is_empty()
-    }
-
     /// Ends the run early: what is running ends its step, nothing more is started, and the result is an error that
     /// [`is_cancelled`](Error::is_cancelled), unless it was there first.
     ///
@@ -101,6 +103,24 @@ impl<T: Send + 'static> Handle<T> {
     #[track_caller]
     pub fn cancel(&self) {
         self.run.cancel(CancelledBy::Call("Handle::cancel", Location::caller()));
+    }
+
+    /// As [`cancel`](Self::cancel), with a reason that the run's error tells.
+    ///
+    /// ```
+    /// # use taskgraph::delayed;
+    /// # #[delayed]
+    /// # async fn wait_for_ever() {
+    /// #     std::future::pending().await
+    /// # }
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let handle = runtime.spawn(wait_for_ever());
+    /// handle.cancel_because("there is a newer one");
+    /// assert_eq!(handle.join().unwrap_err().to_string(), "the run was cancelled: there is a newer one");
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn cancel_because(&self, reason: impl Into<Cow<'static, str>>) {
+        self.run.cancel(CancelledBy::Reason(reason.into()));
     }
 
     /// Something that can cancel the run from elsewhere: a window, another thread, one that hears of signals (as that of the
@@ -177,7 +197,7 @@ impl<T: Send + 'static> Future for Handle<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Handle<T> {
+impl<T> Drop for Handle<T> {
     fn drop(&mut self) {
         if !self.is_detached && !self.is_finished() {
             self.run.cancel(CancelledBy::DroppedHandle);
@@ -185,7 +205,7 @@ impl<T: Send + 'static> Drop for Handle<T> {
     }
 }
 
-impl<T: Send + 'static> fmt::Debug for Handle<T> {
+impl<T> fmt::Debug for Handle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").field("is_finished", &self.is_finished()).finish()
     }

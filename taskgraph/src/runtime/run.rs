@@ -71,9 +71,15 @@ impl<T: Send + 'static> Run<T> {
     }
 }
 
+impl<T> Run<T> {
+    pub(super) fn cancel(&self, by: CancelledBy) {
+        self.scope.fail(|| Error::cancelled(by));
+    }
+}
+
 impl<T: Send + 'static> Cancel for Run<T> {
     fn cancel(&self, by: CancelledBy) {
-        self.scope.fail(|| Error::cancelled(by));
+        self.cancel(by);
     }
 
     fn status(&self, id: u64) -> RunStatus {
