@@ -383,7 +383,7 @@ fn system(page: &mut Page) {
     }
     for variable in ["TASKGRAPH_CONTROL", "TASKGRAPH_CONTROL_TOKEN"] {
         let told = said_by_child(Command::new(&program).env(variable, OsStr::from_bytes(b"\xff")), "settings");
-        page.show("Setting", told, &format!("{variable} is set to something that is not UTF-8"));
+        page.show("Setting", told, format!("{variable} is set to something that is not UTF-8"));
     }
 
     if cfg!(taskgraph_system_alloc) {

@@ -164,7 +164,8 @@ fn whatever_a_computation_is_made_of_the_highest_is_computed_first() {
         yield_!(DC::value(1));
         yield_!(plain(log, x));
     }
-    let kinds: [(&str, fn(Log, i32) -> DC<i32>); 12] = [
+    type Make = fn(Log, i32) -> DC<i32>;
+    let kinds: [(&str, Make); 12] = [
         ("a call", |log, x| plain(log, x)),
         ("an async body", |log, x| awaits(log, x)),
         ("a limit", |log, x| limited(log, x)),

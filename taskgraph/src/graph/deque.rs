@@ -33,12 +33,15 @@
 //!
 //! Indices only grow, and may wrap around.
 
+mod buffer;
+
 use std::cell::Cell;
 use std::hint;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::buffer::{Buffer, Circle};
 use super::cx::Queued;
 use super::node::{Node, Ready};
 use crate::barrier;
@@ -100,57 +103,6 @@ const CLOSED: u8 = 0;
 const ASKED: u8 = 1;
 /// All is public, and thieves rely on a fence in each pop.
 const OPEN: u8 = 2;
-
-/// Nodes by their index, in a circle.
-struct Buffer {
-    places: Box<[AtomicPtr<Node>]>,
-    /// The one before, which has become too small, or null: a thief may still read it. It goes with this one.
-    outgrown: *mut Buffer,
-}
-
-/// The places of a buffer.
-#[derive(Clone, Copy)]
-struct Circle {
-    places: NonNull<AtomicPtr<Node>>,
-    mask: usize,
-}
-
-impl Buffer {
-    fn new(capacity: usize, outgrown: *mut Self) -> Box<Self> {
-        let places = (0..capacity).map(|_| AtomicPtr::new(ptr::null_mut())).collect();
-        Box::new(Self { places, outgrown })
-    }
-
-    fn circle(&self) -> Circle {
-        let places = &*self.places;
-        Circle { places: NonNull::from(places).cast(), mask: places.len() - 1 }
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        if !self.outgrown.is_null() {
-            // SAFETY: it was made from a box, and goes once.
-            drop(unsafe { Box::from_raw(self.outgrown) });
-        }
-    }
-}
-
-impl Circle {
-    /// # Safety
-    ///
-    /// The buffer is there as long as the place is used.
-    #[inline(always)]
-    unsafe fn at<'b>(self, i: usize) -> &'b AtomicPtr<Node> {
-        // SAFETY: the number of places is a power of two, and the index below it.
-        unsafe { self.places.add(i & self.mask).as_ref() }
-    }
-
-    #[inline(always)]
-    fn capacity(self) -> usize {
-        self.mask + 1
-    }
-}
 
 impl Deque {
     pub(crate) fn new() -> Self {
