@@ -44,7 +44,7 @@ mod task;
 #[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
-mod event;
+mod steering;
 mod graph;
 #[forbid(unsafe_code)]
 mod scheduler;

@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 
 use crate::block_on::block_on;
 use crate::error::Error;
-use crate::event::LimitStatus;
 use crate::graph;
+use crate::steering::{LimitStatus, is_word};
 use crate::sync::unmodelled::{Mutex, lock};
 use crate::timeout;
 
@@ -28,8 +28,9 @@ const SIZE_UNSET: usize = 1;
 /// A client of the control port can make us keep so much.
 const NAMES_MAX: usize = 1024;
 const NAME_BYTES_MAX: usize = 100;
-/// Far more than there can be bodies.
-const SIZE_MAX: usize = u32::MAX as usize;
+/// Far more than there can be bodies. (Where addresses are short a semaphore has fewer.)
+const SIZE_MAX: usize =
+    if Semaphore::MAX_PERMITS < u32::MAX as usize { Semaphore::MAX_PERMITS } else { u32::MAX as usize };
 
 /// That of a function, as generated code has it.
 pub struct Limit(Kind);
@@ -160,8 +161,7 @@ impl Limits {
 
     /// How many bodies that name this limit may run at once, from now on. Those that run end undisturbed.
     pub(crate) fn set(&self, name: &str, size: usize) -> Result<(), Error> {
-        let is_word = !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c.is_control());
-        if !is_word || NAME_BYTES_MAX < name.len() {
+        if !is_word(name, NAME_BYTES_MAX) {
             let message = format!("the name of a limit is one word of at most {NAME_BYTES_MAX} bytes, not {name:?}");
             return Err(Error::setting(message));
         }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use crossbeam_utils::Backoff;
 
-use crate::sync::{Condvar, Mutex, lock};
+use crate::sync::{self, Condvar, Mutex, lock};
 
 pub(crate) struct Mailbox<T> {
     content: Mutex<Content<T>>,
@@ -79,7 +79,7 @@ impl<T> Mailbox<T> {
         let mut content = lock(&self.content);
         while let Content::Empty(waiting) = &mut *content {
             waiting.thread = true;
-            content = self.full.wait(content).unwrap_or_else(|poisoned| poisoned.into_inner());
+            content = sync::wait(&self.full, content);
         }
     }
 

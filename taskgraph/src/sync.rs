@@ -13,6 +13,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// Waits to be told; as [`lock`] where a holder has panicked meanwhile.
+pub(crate) fn wait<'a, T>(told: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    told.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// The standard library's, in every build: for what no model looks at.
 pub(crate) mod unmodelled {
     pub(crate) use std::sync::{Mutex, MutexGuard};

@@ -19,12 +19,12 @@ use crate::unwind;
 /// Goes off once, unless it is dropped first.
 #[must_use = "a timer that is dropped does not go off"]
 pub(crate) struct Timer {
-    alarm: Arc<Alarm>,
-    /// It has the alarm as its waker.
+    entry: Arc<Entry>,
+    /// It has the entry as its waker.
     _sleep: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-struct Alarm {
+struct Entry {
     deadline: OnceLock<Instant>,
     /// Until it has gone off, or is not wanted any more.
     go_off: Mutex<Option<Box<dyn FnOnce() + Send>>>,
@@ -33,25 +33,25 @@ struct Alarm {
 impl Timer {
     /// Calls `go_off` after so long.
     pub(crate) fn start(reactor: &dyn Reactor, after: Duration, go_off: impl FnOnce() + Send + 'static) -> Self {
-        let alarm = Arc::new(Alarm { deadline: OnceLock::new(), go_off: Mutex::new(Some(Box::new(go_off))) });
-        let waker = Waker::from(Arc::clone(&alarm));
+        let entry = Arc::new(Entry { deadline: OnceLock::new(), go_off: Mutex::new(Some(Box::new(go_off))) });
+        let waker = Waker::from(Arc::clone(&entry));
         let mut registered = None;
         reactor.enter(&mut || {
             let sleep = sleep(after);
-            alarm.deadline.get_or_init(|| sleep.deadline());
+            entry.deadline.get_or_init(|| sleep.deadline());
             // It has to be registered at this one poll, whoever's turn this is. The poll itself may call the waker, so
             // nothing is locked meanwhile.
             let mut sleep = Box::pin(unconstrained(sleep));
             match sleep.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(()) => alarm.go_off(),
+                Poll::Ready(()) => entry.go_off(),
                 Poll::Pending => registered = Some(sleep as _),
             }
         });
-        Self { alarm, _sleep: registered }
+        Self { entry, _sleep: registered }
     }
 }
 
-impl Alarm {
+impl Entry {
     fn go_off(&self) {
         let go_off = lock(&self.go_off).take();
         if let Some(go_off) = go_off {
@@ -61,7 +61,7 @@ impl Alarm {
     }
 }
 
-impl Wake for Alarm {
+impl Wake for Entry {
     fn wake(self: Arc<Self>) {
         // A runtime that is shut down wakes everybody, too.
         if self.deadline.get().is_some_and(|deadline| *deadline <= Instant::now()) {
@@ -72,7 +72,7 @@ impl Wake for Alarm {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let go_off = lock(&self.alarm.go_off).take();
+        let go_off = lock(&self.entry.go_off).take();
         drop(go_off);
     }
 }

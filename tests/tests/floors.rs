@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms by floor: each knows the rooms of lower floors, those before it on its own, and itself.
 const FLOORS: [&[&str]; 6] = [
     &["sync", "barrier", "unwind", "weak_list", "mailbox", "block_on", "join"],
-    &["task", "error", "event"],
+    &["task", "error", "steering"],
     &["graph"],
     &["scheduler", "timer", "timeout", "limit", "reactor", "policy"],
     &["runtime", "testing"],
@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 6] = [
 /// On top of all: what users hold, the usual way to run, what generated code calls, and the programs of the guide.
 const ROOF: [&str; 4] = ["lib", "run", "__private", "guide"];
 /// A window knows errors and what it may ask of the house, not the house.
-const CONTROL_KNOWS: [&str; 4] = ["sync", "task", "error", "event"];
+const CONTROL_KNOWS: [&str; 4] = ["sync", "task", "error", "steering"];
 /// Who opens the windows above it.
 const OPENS_WINDOWS: (&str, &str) = ("runtime", "control");
 /// Tests inside the crate know what users know, too.
@@ -334,8 +334,8 @@ fn the_reader_reads() {
     assert_eq!(named_after("pub(crate) use taskgraph_crate::x; $crate::y", "crate::"), [""; 0]);
     assert!(mentions("an unsafe block", "unsafe") && !mentions("unsafe_code", "unsafe"));
     assert!(complaint("graph", "scheduler").is_some() && complaint("scheduler", "graph").is_none());
-    assert!(complaint("control", "graph").is_some() && complaint("control", "event").is_none());
-    assert!(complaint("error", "event").is_some() && complaint("event", "error").is_none());
+    assert!(complaint("control", "graph").is_some() && complaint("control", "steering").is_none());
+    assert!(complaint("error", "steering").is_some() && complaint("steering", "error").is_none());
     assert!(complaint("scheduler", "control").is_some() && complaint("run", "runtime").is_none());
 }
 

@@ -3,6 +3,7 @@
 use subtle::ConstantTimeEq;
 
 use super::TOKEN_VARIABLE;
+use crate::steering::is_word;
 
 /// Long enough for any secret, and far from what fits on a line behind `auth`.
 const TOKEN_BYTES_MAX: usize = 256;
@@ -16,8 +17,7 @@ pub(crate) struct Token(String);
 impl Token {
     /// A token must be one word, or `auth TOKEN` could not say it; without it this says so.
     pub(crate) fn new(token: &str) -> Result<Token, String> {
-        let is_word = !token.is_empty() && !token.chars().any(|c| c.is_whitespace() || c.is_control());
-        if !is_word || TOKEN_BYTES_MAX < token.len() {
+        if !is_word(token, TOKEN_BYTES_MAX) {
             return Err(format!(
                 "the token of the control port, `Builder::control_token` or {TOKEN_VARIABLE} in the environment, must be \
                  one word of at most {TOKEN_BYTES_MAX} bytes"

@@ -5,10 +5,10 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use crate::control::actions;
 use crate::control::auth::Verdict;
 use crate::control::echo;
 use crate::control::session::Client;
-use crate::control::steering;
 
 /// One thing that a client may ask.
 struct Command {
@@ -38,7 +38,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=1,
         summary: "end all runs early, or this one: running steps end, nothing else is started",
         is_for_all: false,
-        answer: steering::cancel,
+        answer: actions::cancel,
     },
     Command {
         name: "get_max_workers",
@@ -46,7 +46,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "how many workers may take steps at a time",
         is_for_all: false,
-        answer: steering::get_max_workers,
+        answer: actions::get_max_workers,
     },
     Command {
         name: "help",
@@ -62,7 +62,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "each named limit: how many bodies may run at once, how many do, and how many wait",
         is_for_all: false,
-        answer: steering::limits,
+        answer: actions::limits,
     },
     Command {
         name: "pause",
@@ -70,7 +70,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "start no step until `resume`; running steps end undisturbed",
         is_for_all: false,
-        answer: steering::pause,
+        answer: actions::pause,
     },
     Command {
         name: "prompt",
@@ -94,7 +94,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "go on after `pause`",
         is_for_all: false,
-        answer: steering::resume,
+        answer: actions::resume,
     },
     Command {
         name: "running",
@@ -102,7 +102,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "for each worker in a body: its number, the task, and for how long at least, if that is known yet",
         is_for_all: false,
-        answer: steering::running,
+        answer: actions::running,
     },
     Command {
         name: "runs",
@@ -110,7 +110,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "each run that has not ended: its number, what is run, and for how long",
         is_for_all: false,
-        answer: steering::runs,
+        answer: actions::runs,
     },
     Command {
         name: "set_limit",
@@ -118,7 +118,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 2..=2,
         summary: "change how many bodies with this limit may run at once; those that run end undisturbed",
         is_for_all: false,
-        answer: steering::set_limit,
+        answer: actions::set_limit,
     },
     Command {
         name: "set_max_workers",
@@ -126,7 +126,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 1..=1,
         summary: "change how many workers may take steps at a time; running steps end undisturbed",
         is_for_all: false,
-        answer: steering::set_max_workers,
+        answer: actions::set_max_workers,
     },
     Command {
         name: "status",
@@ -134,7 +134,7 @@ const COMMANDS: &[Command] = &[
         n_arguments: 0..=0,
         summary: "the limit on workers, how many are taking steps now, how many runs have not ended, and if all is paused",
         is_for_all: false,
-        answer: steering::status,
+        answer: actions::status,
     },
 ];
 

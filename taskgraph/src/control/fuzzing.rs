@@ -10,7 +10,7 @@ use super::auth::Token;
 use super::connection;
 use super::session::{Next, Port, Session};
 use super::stand_in::{Fake, peer};
-use crate::event::Steering;
+use crate::steering::Steering;
 
 /// The limit that the stand-in for the runtime starts with.
 pub const MAX_WORKERS: usize = 4;

@@ -21,7 +21,7 @@ mod echo;
 mod http;
 mod auth;
 mod command;
-mod steering;
+mod actions;
 mod session;
 mod pace;
 mod connection;
@@ -44,7 +44,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use crate::control::auth::Token;
 use crate::control::session::Port;
-use crate::event::Steering;
+use crate::steering::Steering;
 
 /// The environment variable with a token, for programs that set none themselves.
 pub(crate) const TOKEN_VARIABLE: &str = "TASKGRAPH_CONTROL_TOKEN";

@@ -12,7 +12,7 @@ use crate::control::command::{self, Answer};
 use crate::control::http;
 use crate::control::line::{Input, LINE_BYTES_MAX, LineBuffer, is_blank};
 use crate::control::telnet::{Decoder, Event};
-use crate::event::Steering;
+use crate::steering::Steering;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 const PROMPT: &str = "taskgraph> ";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::MAX_WORKERS_LIMIT;
 use crate::error::Error;
-use crate::event::{LimitStatus, RunStatus, Running, Status, Steering};
+use crate::steering::{LimitStatus, RunStatus, Running, Status, Steering};
 
 pub(super) struct Fake {
     max_workers: AtomicUsize,

@@ -152,15 +152,7 @@ where
     T: Send + 'static,
     S: Iterator<Item = DC<T>> + Send + 'static,
 {
-    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
-
-    /// # Safety
-    ///
-    /// The node is alive.
-    unsafe fn describe(node: NonNull<Node>) -> Described {
-        // SAFETY: the caller's promise.
-        Described::Task(call::name::<N>(unsafe { node.as_ref() }.origin()))
-    }
+    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: call::describe::<N> };
 
     /// All results are there.
     ///

@@ -91,6 +91,9 @@ pub struct Generating;
 /// The body returns a `Result` of a computation that takes the place of its own.
 pub struct FallibleGrowing;
 
+/// The body says itself what it has come to.
+pub(super) struct AsSaid<T>(PhantomData<T>);
+
 impl<T> Returns<T> for Value {
     type Value = T;
     #[inline(always)]
@@ -137,6 +140,14 @@ impl<T, E: IntoCause> Returns<Result<DC<T>, E>> for FallibleGrowing {
     }
 }
 
+impl<T: 'static> Returns<Outcome<T>> for AsSaid<T> {
+    type Value = T;
+    #[inline(always)]
+    fn outcome(said: Outcome<T>) -> Outcome<T> {
+        said
+    }
+}
+
 #[repr(C)]
 struct Call<N, R, I: Input, F, O> {
     node: Node,
@@ -176,18 +187,7 @@ where
     R: Returns<O>,
     R::Value: Send + 'static,
 {
-    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
-
-    /// # Safety
-    ///
-    /// The node is alive.
-    unsafe fn describe(node: NonNull<Node>) -> Described {
-        if N::IS_PLUMBING {
-            return Described::Plumbing;
-        }
-        // SAFETY: the caller's promise.
-        Described::Task(name::<N>(unsafe { node.as_ref() }.origin()))
-    }
+    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: describe::<N> };
 
     /// # Safety
     ///
@@ -249,6 +249,19 @@ where
             Abandoned::Failed(to)
         }
     }
+}
+
+/// What the node of a task is to users.
+///
+/// # Safety
+///
+/// It is alive.
+pub(super) unsafe fn describe<N: Task>(node: NonNull<Node>) -> Described {
+    if N::IS_PLUMBING {
+        return Described::Plumbing;
+    }
+    // SAFETY: the caller's promise.
+    Described::Task(name::<N>(unsafe { node.as_ref() }.origin()))
 }
 
 pub(crate) fn name<N: Task>(origin: &'static Location<'static>) -> TaskName {

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use super::all;
 use super::arg::IntoArg;
 use super::attempt;
-use super::call::{self, Fallible, FallibleGrowing, Function, Growing, Outcome, Returns, Value, task};
+use super::call::{self, AsSaid, Fallible, FallibleGrowing, Function, Growing, Outcome, Returns, Value, task};
 use super::delayed::DC;
 use super::input::Plain;
 use super::label;
@@ -62,14 +62,7 @@ impl<T: Send + 'static> DC<T> {
     #[track_caller]
     pub fn failed(cause: impl Into<Cause>) -> Self {
         task! { Failed "failed" }
-        struct Failing<T>(PhantomData<T>);
-        impl<T: 'static> Returns<Cause> for Failing<T> {
-            type Value = T;
-            fn outcome(cause: Cause) -> Outcome<T> {
-                Outcome::Failed(cause)
-            }
-        }
-        call::call::<Failed, Failing<T>, _, _, _>((Plain(cause.into()),), |(cause,)| cause)
+        call::call::<Failed, AsSaid<T>, _, _, _>((Plain(cause.into()),), |(cause,)| Outcome::Failed(cause))
     }
 
     /// Goes on with a function of the result.

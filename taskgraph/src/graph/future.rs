@@ -84,16 +84,8 @@ where
     R::Value: Send + 'static,
     F: Future + 'static,
 {
-    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
+    const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: call::describe::<N> };
     const PUMP: &'static Table = &Table { step: Self::poll, abandon: Self::stop, describe: |_| Described::Plumbing };
-
-    /// # Safety
-    ///
-    /// The node is alive.
-    unsafe fn describe(node: NonNull<Node>) -> Described {
-        // SAFETY: the caller's promise.
-        Described::Task(call::name::<N>(unsafe { node.as_ref() }.origin()))
-    }
 
     /// # Safety
     ///

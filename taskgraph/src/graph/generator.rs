@@ -99,16 +99,8 @@ where
     C: FromIterator<C::Item> + IntoIterator<Item: Send + 'static> + Send + 'static,
     B: Body,
 {
-    const TABLE: &'static Table = &Table { step: Self::collect, abandon: Self::abandon, describe: Self::describe };
+    const TABLE: &'static Table = &Table { step: Self::collect, abandon: Self::abandon, describe: call::describe::<N> };
     const PUMP: &'static Table = &Table { step: Self::resume, abandon: Self::stop, describe: |_| Described::Plumbing };
-
-    /// # Safety
-    ///
-    /// The node is alive.
-    unsafe fn describe(node: NonNull<Node>) -> Described {
-        // SAFETY: the caller's promise.
-        Described::Task(call::name::<N>(unsafe { node.as_ref() }.origin()))
-    }
 
     /// # Safety
     ///

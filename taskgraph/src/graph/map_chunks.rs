@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::all;
-use super::call::{self, Outcome, Returns, Value, task};
+use super::call::{self, AsSaid, Outcome, Value, task};
 use super::delayed::DC;
 use super::generator;
 use super::input::Plain;
@@ -87,16 +87,6 @@ struct Mapping<F> {
     f: F,
     pace: Pace,
     origin: &'static Location<'static>,
-}
-
-/// The body says itself how the task goes on.
-struct AsSaid<T>(std::marker::PhantomData<T>);
-
-impl<T: 'static> Returns<Outcome<T>> for AsSaid<T> {
-    type Value = T;
-    fn outcome(said: Outcome<T>) -> Outcome<T> {
-        said
-    }
 }
 
 /// A task for a chunk.

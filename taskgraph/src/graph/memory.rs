@@ -78,10 +78,10 @@ fn system(layout: Layout) -> NonNull<u8> {
 }
 
 mod slab {
+    use crate::sync::unmodelled::{Mutex, lock};
     use std::alloc::{self, Layout};
     use std::cell::Cell;
     use std::ptr::{self, NonNull};
-    use std::sync::Mutex;
 
     use super::{ALIGN, system};
     use crate::sync::atomic::{AtomicU32, Ordering};
@@ -153,7 +153,7 @@ mod slab {
                 local.close();
                 local.settle();
                 while let Some(slab) = local.take_kept() {
-                    pool().0.push(slab);
+                    lock(&POOL).0.push(slab);
                 }
             });
         }
@@ -302,13 +302,9 @@ mod slab {
         }
     }
 
-    fn pool() -> std::sync::MutexGuard<'static, Pool> {
-        POOL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     #[cold]
     fn from_pool() -> NonNull<Slab> {
-        let pooled = pool().0.pop();
+        let pooled = lock(&POOL).0.pop();
         pooled.unwrap_or_else(|| system(LAYOUT).cast())
     }
 
@@ -331,7 +327,7 @@ mod slab {
     unsafe fn recycle(slab: NonNull<Slab>) {
         LOCAL.with(|local| {
             if local.kept_len.get() == KEPT_MAX || AT_END.try_with(|_| ()).is_err() {
-                pool().0.push(slab);
+                lock(&POOL).0.push(slab);
                 return;
             }
             // SAFETY: the slab is ours.
@@ -346,7 +342,7 @@ mod slab {
         /// 8 MiB: small against what a process with a thread pool maps anyway, and enough for runs of 100,000 nodes.
         const POOLED_MAX: usize = (8 << 20) / BYTES;
         let surplus = {
-            let mut pool = pool();
+            let mut pool = lock(&POOL);
             let keep = pool.0.len().min(POOLED_MAX);
             pool.0.split_off(keep)
         };

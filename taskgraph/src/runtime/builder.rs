@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::{Core, Live, Runtime, check_max_workers};
 use crate::control::{Control, Settings, TOKEN_VARIABLE, Token};
 use crate::error::Error;
-use crate::event::Steering;
 use crate::limit::Limits;
 use crate::reactor::OwnReactor;
 use crate::scheduler::Scheduler;
+use crate::steering::Steering;
 use crate::sync::{Condvar, Mutex};
 use crate::{CONTROL_PORT, MAX_WORKERS_LIMIT};
 

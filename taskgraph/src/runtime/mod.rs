@@ -15,12 +15,12 @@ use std::thread;
 use crate::MAX_WORKERS_LIMIT;
 use crate::control::Control;
 use crate::error::{CancelledBy, Error};
-use crate::event::{LimitStatus, RunStatus, Running, Status, Steering};
 use crate::graph::{self, DC, Home, Reactor};
 use crate::limit::{self, Limits};
 use crate::reactor::{self, CallersReactor, OwnReactor};
 use crate::scheduler::{self, Scheduler};
-use crate::sync::{Condvar, Mutex, lock};
+use crate::steering::{LimitStatus, RunStatus, Running, Status, Steering};
+use crate::sync::{Condvar, Mutex, lock, wait};
 use run::{Cancel, Run};
 
 pub use builder::Builder;
@@ -391,7 +391,7 @@ impl Core {
         let mut live = lock(&self.live);
         debug_assert!(live.takes_no_more, "only then the end is told");
         while !live.runs.is_empty() {
-            live = self.none_live.wait(live).unwrap_or_else(|poisoned| poisoned.into_inner());
+            live = wait(&self.none_live, live);
         }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::Core;
 use crate::error::{CancelledBy, Error};
-use crate::event::RunStatus;
 use crate::graph::{Ending, Reactor, Scope, Surroundings};
 use crate::mailbox::Mailbox;
+use crate::steering::RunStatus;
 use crate::sync::{Mutex, lock};
 use crate::task::Task;
 use crate::timer::Timer;

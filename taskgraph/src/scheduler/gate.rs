@@ -18,7 +18,7 @@
 //! goes, not when it works: while all are busy, everybody reads it from its own cache.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Condvar, Mutex, lock};
+use crate::sync::{Condvar, Mutex, lock, wait};
 
 pub(crate) struct Gate {
     word: AtomicU64,
@@ -229,7 +229,7 @@ impl Gate {
     fn wait_for_resume(&self) {
         let mut guard = lock(&self.lock);
         while self.state().is_paused() {
-            guard = self.place_free.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner());
+            guard = wait(&self.place_free, guard);
         }
     }
 
@@ -247,7 +247,7 @@ impl Gate {
             if self.update(leave).is_some() {
                 return false;
             }
-            guard = self.place_free.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner());
+            guard = wait(&self.place_free, guard);
         }
         true
     }

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
 
 pub(super) struct Nap {
     has_runs: AtomicBool,
@@ -87,7 +87,7 @@ impl Nap {
             self.is_dormant.store(false, Ordering::SeqCst);
         }
         while self.is_dormant.load(Ordering::SeqCst) && !told.is_over {
-            told = self.news.wait(told).unwrap_or_else(|poisoned| poisoned.into_inner());
+            told = wait(&self.news, told);
         }
         told
     }

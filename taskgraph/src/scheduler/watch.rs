@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::nap::Nap;
-use crate::event::Running;
 use crate::graph::Seat;
+use crate::steering::Running;
 use crate::sync::unmodelled::{Mutex, lock};
 use crate::task::Task;
 use crate::unwind;

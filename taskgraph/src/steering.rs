@@ -71,3 +71,8 @@ pub(crate) struct Running {
     /// For how long at least, if that is known yet.
     pub at_least: Option<Duration>,
 }
+
+/// Whether a command can say it: one word of at most so many bytes.
+pub(crate) fn is_word(text: &str, bytes_max: usize) -> bool {
+    (1..=bytes_max).contains(&text.len()) && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+}

@@ -4,7 +4,7 @@ use crate::MAX_WORKERS_LIMIT;
 use crate::control::command::{Answer, WrongArguments};
 use crate::control::echo;
 use crate::control::session::Client;
-use crate::event::{LimitStatus, RunStatus, Running};
+use crate::steering::{LimitStatus, RunStatus, Running};
 
 /// So many of a list are told: a few screenfuls.
 const LISTED_MAX: usize = 100;
