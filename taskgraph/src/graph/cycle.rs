@@ -1,30 +1,31 @@
 //! Cycles: a shared computation that would wait for itself, and with it all who need it, for ever.
 //!
-//! A task cannot need what is built from it, but the body of a shared computation may get hold of a handle on itself. So
-//! whoever is part of a shared computation, and would wait for one that others wait for already, looks outwards first: who
-//! waits for what he is part of, who waits for that, and so on. If he comes to the one he wants, he fails instead.
+//! A task cannot need what is built from it, but the body of a shared computation may get hold of a handle on itself. So a
+//! task that is part of a shared computation, and would wait for one that others wait for already, looks outwards first: who
+//! waits for the computation that it is part of, who waits for those, and so on. If it comes to the one it wants, it fails
+//! instead.
 //!
 //! # Who has to look
 //!
-//! Few. Each shared computation has a *place*, which is a number, and who waits as part of one has a lower place than the one
-//! that he waits for. As long as that is so there is no cycle. So whoever comes to wait compares two numbers, and only if his
-//! own is not the lower one he looks.
+//! Few. Each shared computation has a *place*, which is a number, and whoever waits as part of one has a lower place than the
+//! one it waits for. As long as that is so there is no cycle. So a task that comes to wait compares two numbers, and looks only
+//! if its own is not the lower one.
 //!
 //! A new computation has a lower place than those that are there, of the same thread: what is built bottom up is in order from
-//! the start. What starts has nothing that it waits for yet, so the first to want it moves it behind himself: what is built
-//! top down, each by the body of the one that needs it, is in order as well.
+//! the start. What starts has nothing that it waits for yet, so the first task that wants it moves it behind its own: what is
+//! built top down, each by the body of the one that needs it, is in order as well.
 //!
-//! # What he does
+//! # What it does
 //!
-//! He looks outwards, at all up to the place of the one that he wants. If he does not come to that, all that he has seen is
-//! moved before it, and he waits. (That is Pearce and Kelly's way to keep an order under insertions: *A dynamic topological
+//! It looks outwards, at everything up to the place of the one that it wants. If it does not come to that, all that it has seen
+//! is moved before it, and it waits. (That is Pearce and Kelly's way to keep an order under insertions: *A dynamic topological
 //! sort algorithm for directed acyclic graphs*, ACM Journal of Experimental Algorithmics 11, 2006.)
 //!
-//! One looks at a time, under a lock; who need not look has none. Whoever looks leaves a [mark](super::head) among those who
-//! wait for what he moves, before he looks at them: who comes to wait there before that is seen, and who comes after that
-//! finds the mark, and has to look, too. For everybody else places may change as they like: those of what has started only
-//! become lower, which keeps it before what it waits for, and those of what has not only higher, which keeps it behind those
-//! who wait for it.
+//! One task looks at a time, under a lock; a task that need not look takes none. The one that looks leaves a
+//! [mark](super::head) among those who wait for what it moves, before it looks at them: whoever comes to wait there before that
+//! is seen, and whoever comes later finds the mark, and has to look, too. For everybody else places may change as they like:
+//! those of what has started only become lower, which keeps it before what it waits for, and those of what has not only higher,
+//! which keeps it behind those who wait for it.
 //!
 //! What is seen stays while we look: it waits for us.
 
@@ -92,7 +93,7 @@ pub(super) fn lock_asking() -> MutexGuard<'static, Asking> {
 /// The caller is part of `scope`, and has a handle on `wanted`.
 #[inline(always)]
 pub(super) unsafe fn is_in_order(scope: &Scope, wanted: NonNull<Head>) -> bool {
-    // SAFETY: the caller's promise; what he is part of has not settled.
+    // SAFETY: the caller's promise; what it is part of has not settled.
     computation(scope).is_none_or(|first| unsafe { Head::place(first) < Head::place(wanted) })
 }
 

@@ -52,7 +52,7 @@ impl<T: Send + 'static, P: Pausing> Yielder<T, P> {
     #[track_caller]
     pub fn put_shared<A: IntoArg<T>>(&self, item: A) -> (Shared<T>, Pause)
     where
-        T: Clone + Sync, // who has a name for what he yields has a handle on the result, besides the collection
+        T: Clone + Sync, // whoever uses the value of a yield has a handle on the result, besides the collection
     {
         let shared = item.into_dc().shared();
         let pause = self.put(shared.clone());

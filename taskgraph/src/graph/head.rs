@@ -1,6 +1,6 @@
 //! The head of a shared node: who waits for its result, whatever type that has.
 //!
-//! The state is one word, `waiters`: see [`shared`](super::shared). Whoever asks puts himself there, unless he would close a
+//! The state is one word, `waiters`: see [`shared`](super::shared). Whoever asks is put there, unless that would close a
 //! [cycle]. The other word is the place of the computation among those that may wait for each other. A shared node has no
 //! consumer of its own, so the two are where other nodes have that.
 
@@ -25,7 +25,7 @@ pub(super) struct Head {
 pub(super) const DONE: *mut Waiter = ptr::without_provenance_mut(1);
 /// `waiters` once there will be no result.
 pub(super) const FAILED: *mut Waiter = ptr::without_provenance_mut(2);
-/// A bit of `waiters` that is set once somebody who looked for a [cycle] has gone on from here. Whoever puts himself there
+/// A bit of `waiters` that is set once somebody who looked for a [cycle] has gone on from here. Whoever is put there
 /// after that has to look, too.
 pub(super) const LOOKED_AT: usize = 4;
 
@@ -37,15 +37,15 @@ pub(super) fn first_waiter(state: *mut Waiter) -> *mut Waiter {
     state.map_addr(|addr| addr & !LOOKED_AT)
 }
 
-/// What somebody finds who asks for a result.
+/// What a task finds that asks for a result.
 pub(super) enum Asked {
     Done,
     Failed,
-    /// He will be told.
+    /// It will be told.
     Waits,
-    /// He will be told, but first has to start the computation: by the step of its node.
+    /// It will be told, but first has to start the computation: by the step of its node.
     First(NonNull<Node>),
-    /// He would wait for himself, and has failed.
+    /// It would wait for itself, and has failed.
     Cycle,
 }
 
@@ -126,7 +126,7 @@ impl Head {
         // SAFETY: as in `state`.
         let waiters = unsafe { Self::waiters(this) };
         let looked_at = |first: *mut ()| Some(first.map_addr(|addr| addr | LOOKED_AT));
-        // AcqRel: whoever puts himself there before this is seen, and whoever does so after this sees it.
+        // AcqRel: whoever was put there before this is seen, and whoever is after this sees it.
         let before = waiters.fetch_update(Ordering::AcqRel, Ordering::Acquire, looked_at);
         debug_assert!(
             before.is_ok_and(|first| first != DONE.cast() && first != FAILED.cast()),
@@ -220,7 +220,7 @@ impl Head {
         }
     }
 
-    /// Asks as one who may close a cycle; then his scope fails.
+    /// Asks on behalf of a task that may close a cycle; then its scope fails.
     ///
     /// # Safety
     ///
@@ -228,7 +228,7 @@ impl Head {
     #[cold]
     unsafe fn look_and_ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: ScopePtr) -> Asked {
         let mut asking = cycle::lock_asking();
-        // SAFETY: the consumer does not wait yet, so it is the caller's; the rest is his promise.
+        // SAFETY: the consumer does not wait yet, so it is the caller's; the rest is the caller's promise.
         unsafe {
             let (consumer, scope) = ((*waiter.as_ptr()).consumer, scope.as_ref());
             let state = Self::state(this);

@@ -432,7 +432,7 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
     });
 }
 
-/// Who sleeps until he is woken. If nobody wakes him he does so for ever, and loom says so.
+/// Sleeps until it is woken. If nobody wakes it, it does so for ever, and loom says so.
 pub(super) struct Sleeper(Notify);
 
 impl Sleeper {

@@ -8,8 +8,8 @@
 //! A scope is also stopped when nobody needs it any more: a run when it is cancelled, what an `async` body awaits when
 //! the body drops it or ends, an attempt with the run it is in, a shared computation when the scopes of *all* who wait for
 //! it are. So what two runs need goes on for the one when the other is cancelled, with all that it needs itself. A failed
-//! attempt does not stop the attempts inside it: what is started there ends. But who waits there for what is outside of the
-//! graph might wait for ever, so he is woken when anything around him stops, and stops with it.
+//! attempt does not stop the attempts inside it: what is started there ends. But what waits there for the outside of the
+//! graph might wait for ever, so it is woken when anything around it stops, and stops with that.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -389,15 +389,15 @@ impl Scope {
         }
         // Release, pairs with the Acquire in `is_needed`.
         STOPS.fetch_add(1, Ordering::Release);
-        // Whoever adds himself after this finds the scope stopped, for he has the lock after us.
+        // Whoever is added after this finds the scope stopped, having had the lock after us.
         let asleep = lock(&self.kept).as_mut().map(|kept| mem::take(&mut kept.asleep));
         asleep.iter().flat_map(WeakList::live).for_each(|alarm| alarm.ring());
         look_around();
     }
 
-    /// Somebody of this scope is about to sleep: he is woken when it stops, or anything around it.
+    /// Something of this scope is about to sleep: it is woken when the scope stops, or anything around that.
     ///
-    /// He has to look whether that [has happened](Self::has_stopped_around) after this.
+    /// It has to look whether that [has happened](Self::has_stopped_around) after this.
     #[cold]
     pub(super) fn wake_when_stopped(&self, alarm: &Arc<Alarm>) {
         let mut scope = self;

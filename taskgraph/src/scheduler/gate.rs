@@ -10,7 +10,7 @@
 //! | `returning` | tasks that blocked, gave their place back, and want it again: they come before new workers |
 //! | `epoch` | changes of the pool: a worker that sees another one than its own moves over |
 //! | `urgent` | not a count: whether nodes wait that come before everything else that is ready |
-//! | `ping` | not a count: it changes now and then, and who sees that notes it: he is in no body for long |
+//! | `ping` | not a count: it changes now and then, and a worker that sees that notes it: it is not in one body for long |
 //! | `paused` | not a count: whether no step is to start |
 //!
 //! A permit is given while `running + returning < max`, so there are never more than `max` steps at once; after `max`

@@ -27,7 +27,7 @@ impl<N> Ranks<N> {
         let mut waiting = lock(&self.waiting);
         let is_first_urgent = 0 < priority && !has_above(0, &waiting);
         waiting.entry(priority).or_default().push_back(node);
-        // Relaxed: as with the queues, the fence of whoever pushes orders it before his look at the gate.
+        // Relaxed: as with the queues, the fence of whoever pushes orders it before the look at the gate.
         self.len.fetch_add(1, Ordering::Relaxed);
         if is_first_urgent {
             gate.set_urgent(true);
