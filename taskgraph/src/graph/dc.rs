@@ -187,7 +187,7 @@ impl<T: Send + 'static> DC<T> {
         ranked::ranked(self, priority)
     }
 
-    /// Gives the computation a name, which errors, the log and the control port show besides that of its
+    /// Gives the computation a name, which errors, the log and `runs` on the control port show besides that of its
     /// function.
     ///
     /// ```

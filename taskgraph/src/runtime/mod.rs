@@ -81,7 +81,7 @@ impl Runtime {
     ///
     /// May be called from several threads, and from inside a task, whose place another worker has meanwhile. The thread
     /// of that task is lost to the others as long as it waits, so they move to new ones: this costs `max_workers` new
-    /// threads, some 20 microseconds each.
+    /// threads, some 20 microseconds each. It is a run of its own, and does not end when the one around it is cancelled.
     ///
     /// # Errors
     ///
