@@ -180,6 +180,8 @@ mod tests {
             ("priority = -2147483648", "fn f() {}"),
             ("retries = 3", "fn f(a: u8, b: &str) -> Self {}"),
             ("backoff = \"1s..1s\", retry_if = <E as Judge>::is_worth::<u8>, retries = 1", "fn f() {}"),
+            ("crate = ::engine::taskgraph, priority = 1", "fn f(a: &str) -> Result<u8, u8> {}"),
+            ("crate = crate::engine", "fn f(a: u8) {}"),
             ("named, retries = 1, retry_if = Self::f, limit = 1, timeout = \"100ms\", name = \"f\"", "fn f() {}"),
         ];
         for (options, function) in fine {
@@ -218,6 +220,9 @@ mod tests {
             ("priority = 5s", "`priority` takes an integer literal"),
             ("priority = high", "`priority` takes an integer literal"),
             ("priority = 1, priority = -1", "`priority` is given twice"),
+            ("crate = \"engine\"", "`crate` takes the path of this library, from a crate on"),
+            ("crate = engine", "`crate` takes the path of this library, from a crate on"),
+            ("crate", "`crate` takes the path of this library, from a crate on"),
         ];
         for (options, expected) in cases {
             let found = complaints(options, "fn f(a: u8) {}");

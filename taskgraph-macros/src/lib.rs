@@ -21,6 +21,7 @@ mod complaints;
 mod check;
 mod expand;
 mod fallback;
+mod library;
 #[cfg(test)]
 mod tests;
 
@@ -80,6 +81,7 @@ use crate::complaints::Complaints;
 /// | `priority = 5` | of what could run, a higher priority is taken first; 0 if nothing is said, and `priority = -1` is below that |
 /// | `name = ".."` | a name that errors, the log and the control port show besides the function's |
 /// | `named` | arguments are given by their names; only for functions outside of an `impl` or a `trait` |
+/// | `crate = ::engine` | where the library is, for who has it by another name, or through another crate: `crate = crate::prelude::taskgraph` |
 ///
 /// # Named arguments
 ///
@@ -110,6 +112,12 @@ pub fn delayed(options: proc_macro::TokenStream, item: proc_macro::TokenStream) 
 }
 
 fn transform(options: TokenStream, item: TokenStream) -> TokenStream {
+    let library = parse::library(&options);
+    let tokens = transformed(options, item);
+    if let Some(path) = library { library::at(&path, tokens) } else { tokens }
+}
+
+fn transformed(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut complaints = Complaints::default();
     let Some(function) = parse::function(item.clone(), &mut complaints) else {
         return fallback::unreadable(item, complaints);

@@ -19,6 +19,7 @@ use crate::names::ParameterNames;
 
 pub(crate) use function::function;
 pub(crate) use input::inside_option;
+pub(crate) use options::library;
 pub(crate) use output::{first_type_mut, last_segment, last_type, output, peel};
 
 /// Understands a function as a delayed one.

@@ -7,14 +7,14 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{ExprPath, LitInt, LitStr, Token};
+use syn::{ExprPath, LitInt, LitStr, Path, Token};
 
 use super::durations;
 use crate::complaints::Complaints;
 use crate::model::{Backoff, Limit, Options, Retries, RetryIf};
 
 /// How each option is written. What takes a number or a name is there for both.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "name = \"..\"",
     "named",
     "limit = 4",
@@ -24,6 +24,7 @@ const KNOWN: [&str; 9] = [
     "backoff = \"100ms..10s\"",
     "retry_if = path",
     "priority = 5",
+    "crate = ::engine",
 ];
 
 /// `key` or `key = value`; the value is read when the key is known.
@@ -81,6 +82,12 @@ impl Written {
     }
 }
 
+/// What the option `crate` says, if all of them can be read.
+pub(crate) fn library(tokens: &TokenStream) -> Option<Path> {
+    let written = Punctuated::<Written, Token![,]>::parse_terminated.parse2(tokens.clone()).ok()?;
+    written.iter().find(|option| option.key == "crate")?.value_with(Path::parse_mod_style)
+}
+
 pub(crate) fn options(tokens: TokenStream, complaints: &mut Complaints) -> Options {
     let mut options = Options::default();
     let written = match Punctuated::<Written, Token![,]>::parse_terminated.parse2(tokens) {
@@ -106,6 +113,7 @@ fn understand(option: &Written, options: &mut Options, complaints: &mut Complain
         "backoff" => option.put(&mut options.backoff, backoff(option, complaints), complaints),
         "retry_if" => option.put(&mut options.retry_if, retry_if(option, complaints), complaints),
         "priority" => option.put(&mut options.priority, priority(option, complaints), complaints),
+        "crate" => understand_library(option, complaints),
         unknown => complaints.about(&option.key, format!("`#[delayed]` has no option `{unknown}`"), known()),
     }
 }
@@ -216,6 +224,17 @@ fn priority(option: &Written, complaints: &mut Complaints) -> Option<i32> {
         option.takes(&format!("an integer literal from {} to {}", i32::MIN, i32::MAX), complaints);
     }
     priority
+}
+
+/// `crate = ::path`, which [`library`] reads before everything else.
+fn understand_library(option: &Written, complaints: &mut Complaints) {
+    let is_absolute = |path: &Path| {
+        path.leading_colon.is_some()
+            || path.segments.first().is_some_and(|first| first.ident == "crate" || first.ident == "$crate")
+    };
+    if !option.value_with(Path::parse_mod_style).is_some_and(|path| is_absolute(&path)) {
+        option.takes("the path of this library, from a crate on", complaints);
+    }
 }
 
 fn known() -> String {

@@ -268,3 +268,24 @@ fn __call_f(
 "##,
     );
 }
+
+/// Whatever the function is.
+#[test]
+fn the_library_may_be_anywhere() {
+    let functions = [
+        "fn f(a: u8, b: &str) -> Result<DC<u8>, E> { g() }",
+        "fn f(a: Vec<u8>) -> io::Result { g() }",
+        "async fn f(a: u8) -> Vec<u8> { yield_!(g(a).await); }",
+        "fn f(#[cfg(unix)] a: u8) -> Vec<u8> { let x = yield_!(a); yield_!(x); }",
+        "fn f(&self) {}",
+    ];
+    for options in
+        ["", "timeout = \"1s\", limit = 1", "retries = 1, retry_if = g, backoff = \"1s..2s\", limit = \"db\"", "named"]
+    {
+        for function in functions {
+            let options = format!("crate = ::engine, {options}").parse().expect("the test is written in Rust");
+            let tokens = crate::transform(options, function.parse().expect("the test is written in Rust")).to_string();
+            assert!(tokens.contains("engine") && !tokens.contains("taskgraph"), "{tokens}");
+        }
+    }
+}
