@@ -1,5 +1,6 @@
 //! Reductions: many results combined two by two, in their order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -77,6 +78,26 @@ mod a_reduction {
             });
             check(sum, Some(6));
         });
+    }
+
+    #[test]
+    fn of_an_iterator_that_panics_at_its_end_is_dropped() {
+        struct Last;
+        impl Drop for Last {
+            fn drop(&mut self) {
+                quiet_panic("cannot end")
+            }
+        }
+        let census = Census::new();
+        let last = Last;
+        let values = census.clone();
+        let leaves = (0..100).map(move |_| {
+            let (value, _) = (values.counted(), &last);
+            DC::new(move || value, ())
+        });
+        let reduced = catch_unwind(AssertUnwindSafe(|| reduce(leaves, |a, _| a)));
+        assert!(reduced.is_err());
+        census.assert_balanced(100);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -175,6 +175,36 @@ fn a_runtime_may_be_dropped_by_a_task_of_another_one() {
         dropped.send(()).unwrap();
         assert!(handle.join().is_err_and(|error| error.is_cancelled()), "its runtime is gone");
     });
+}
+
+/// Then it is dropped on one of its own threads, while none of its runs is left.
+#[test]
+fn a_runtime_may_be_dropped_with_a_result_of_its_own() {
+    struct Owner {
+        runtime: Option<Arc<Runtime>>,
+        is_dropped: Sender<()>,
+    }
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            drop(self.runtime.take());
+            self.is_dropped.send(()).unwrap();
+        }
+    }
+    for workers in [1, 2, 4] {
+        wait::ends(move || {
+            let runtime = Arc::new(runtime(workers));
+            let ((is_dropped, dropped), (go, wait)) = (channel(), channel());
+            let result = Owner { runtime: Some(Arc::clone(&runtime)), is_dropped };
+            let task = move || {
+                wait.recv().unwrap();
+                result
+            };
+            runtime.spawn(DC::new(task, ())).detach();
+            drop(runtime);
+            go.send(()).unwrap();
+            dropped.recv().unwrap();
+        });
+    }
 }
 
 #[test]

@@ -41,7 +41,10 @@ pub fn reduce<T: Send + 'static>(
         let group: Vec<_> = leaves.by_ref().take(GROUP_LEN).collect();
         (!group.is_empty()).then(|| grouped(group, &f, origin))
     });
-    match tree(groups.collect(), &f, origin) {
+    let groups = groups.collect();
+    // It is a user's, and may panic: before there is a result that would be lost.
+    drop(leaves);
+    match tree(groups, &f, origin) {
         Some(root) => call::call::<Reduce, Value, _, _, _>((root,), |(value,)| Some(value)),
         None => DC::value(None),
     }

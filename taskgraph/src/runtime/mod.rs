@@ -307,8 +307,9 @@ impl Drop for Runtime {
             core.scheduler.end();
             core.reactor.end();
         };
-        if (scheduler::is_in_task() || reactor::is_around()) && !runs.is_empty() {
-            // One of these runs may not settle before the task ends that this is in.
+        // One of these runs may not settle before the task ends that this is in; and a thread cannot wait for its own end.
+        let must_not_wait = (scheduler::is_in_task() || reactor::is_around()) && !runs.is_empty();
+        if must_not_wait || scheduler::is_thread_of(&self.core.scheduler) {
             if let Err(error) = thread::Builder::new().name("taskgraph-end".into()).spawn(end) {
                 tracing::error!("the threads of a runtime that one of its tasks dropped stay: {error}");
             }

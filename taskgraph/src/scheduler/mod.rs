@@ -260,6 +260,11 @@ pub(crate) fn is_in_task() -> bool {
     worker::current().is_some() || worker::home().is_some()
 }
 
+/// Whether this thread is part of a pool of that scheduler.
+pub(crate) fn is_thread_of(scheduler: &Arc<Scheduler>) -> bool {
+    worker::home().is_some_and(|home| Arc::ptr_eq(&home, scheduler))
+}
+
 /// Runs `wait`, which blocks this thread. If a task does so, its place is another worker's meanwhile.
 pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
     let Some(worker::Current { scheduler, seat }) = worker::current() else {

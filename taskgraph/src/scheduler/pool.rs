@@ -80,14 +80,13 @@ impl Pool {
             return false;
         }
         inner.handles.retain(|handle| !handle.is_finished());
-        match thread::Builder::new().name(name.to_owned()).spawn(body) {
-            Ok(handle) => inner.handles.push(handle),
-            Err(error) => {
-                tracing::error!("cannot start the thread {name}: {error}");
-                return false;
-            }
+        let started = thread::Builder::new().name(name.to_owned()).spawn(body).map(|handle| inner.handles.push(handle));
+        // Whoever listens to the log is a user, and may want something of the runtime.
+        drop(inner);
+        if let Err(error) = &started {
+            tracing::error!("cannot start the thread {name}: {error}");
         }
-        true
+        started.is_ok()
     }
 
     /// Lets all threads end once they are through with their jobs, and waits for that.
