@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use taskgraph::{DC, Error, all, delayed, each};
+use taskgraph::{DC, Error, Shared, all, delayed, each};
 use taskgraph_tests::ends::{ENDS, End, end};
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{run, size};
@@ -236,4 +236,34 @@ fn one_worker_runs_a_deep_tree_of_returned_computations() {
         if depth == 0 { DC::value(1) } else { add(tree(depth - 1), tree(depth - 1)) }
     }
     assert_eq!(wait::ends(|| run(tree(14), 1)).unwrap(), 1 << 14);
+}
+
+/// A result that owns a handle on the one before.
+#[derive(Clone, Debug)]
+struct State(u64, Option<Shared<State>>);
+
+#[delayed]
+fn states(len: u64) -> Vec<State> {
+    let mut before = None;
+    for i in 0..len {
+        let state = DC::new(move || State(i, before), ()).shared();
+        yield_!(state.dc().map(move |state| State(state.0, (i + 1 == len).then_some(state.1).flatten())));
+        before = Some(state);
+    }
+}
+
+#[test]
+fn results_that_own_each_other_are_dropped_one_by_one() {
+    on_a_small_stack(|| {
+        for max_workers in [1, 4] {
+            // The last handle on all of them is in the last result: it goes here, and on a worker.
+            let mut states = run(states(DEEP), max_workers).unwrap();
+            assert_eq!((states.len() as u64, states[7].0), (DEEP, 7));
+            let last = states.pop().and_then(|last| last.1).unwrap();
+            let len = DC::new(|state: State| state.0 + 1, (last,));
+            assert_eq!(run(len, max_workers).unwrap(), DEEP - 1);
+            let last = run(self::states(DEEP), max_workers).unwrap().pop();
+            assert_eq!(last.map(|last| last.0), Some(DEEP - 1));
+        }
+    });
 }

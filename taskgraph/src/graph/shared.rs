@@ -14,8 +14,9 @@
 //!
 //! Handles are counted. The last one drops the value, or takes it: then nobody else can reach it.
 
+use std::cell::RefCell;
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -251,6 +252,21 @@ impl<T> SharedNode<T> {
     /// The caller is the last user.
     #[inline(never)]
     unsafe fn destroy(shared: NonNull<Self>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let is_done = Head::waiters(shared.cast()).load(Ordering::Relaxed) == DONE.cast();
+            if is_done && const { !mem::needs_drop::<T>() } {
+                return memory::free(shared);
+            }
+            one_by_one(shared.cast(), Self::destroy_now);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for `destroy`.
+    unsafe fn destroy_now(shared: NonNull<Node>) {
+        let shared = shared.cast::<Self>();
         let at = shared.as_ptr();
         // SAFETY: the caller's promise; the state says what is there.
         unsafe {
@@ -264,6 +280,51 @@ impl<T> SharedNode<T> {
             });
             memory::free(shared);
         }
+    }
+}
+
+/// A shared node that nobody uses any more, and what destroys it.
+type Unused = (NonNull<Node>, unsafe fn(NonNull<Node>));
+
+thread_local! {
+    /// Those that wait for the end of the one that is being destroyed on this thread.
+    static UNUSED: RefCell<Option<Vec<Unused>>> = const { RefCell::new(None) };
+}
+
+/// Destroys a node with `destroy`, here or when the one of which it is a part has been: a result may own the last handle on
+/// another one, and so on, which must not use the stack.
+///
+/// # Safety
+///
+/// The caller is the last user of the node, whose type `destroy` knows.
+unsafe fn one_by_one(node: NonNull<Node>, destroy: unsafe fn(NonNull<Node>)) {
+    let waits = UNUSED.try_with(|unused| match &mut *unused.borrow_mut() {
+        Some(waiting) => {
+            waiting.push((node, destroy));
+            true
+        }
+        none => {
+            *none = Some(Vec::new());
+            false
+        }
+    });
+    if let Ok(true) = waits {
+        return;
+    }
+    let mut next = Some((node, destroy));
+    while let Some((node, destroy)) = next {
+        // SAFETY: the promise of whoever gave it.
+        unsafe { destroy(node) };
+        let more = |unused: &RefCell<Option<Vec<Unused>>>| {
+            let mut unused = unused.borrow_mut();
+            let more = unused.as_mut().and_then(Vec::pop);
+            if more.is_none() {
+                *unused = None;
+            }
+            more
+        };
+        // In a destructor at the end of a thread there is no list, and each is destroyed at once.
+        next = UNUSED.try_with(more).ok().flatten();
     }
 }
 
