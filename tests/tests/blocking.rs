@@ -1,14 +1,14 @@
 //! Tasks that block in a run of their own.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
 use taskgraph::{DC, Runtime, all};
 use taskgraph_tests::inside::{Inside, spin};
-use taskgraph_tests::runtime;
-use taskgraph_tests::wait;
+use taskgraph_tests::wait::{self, Stages};
+use taskgraph_tests::{process, runtime};
 
 /// A task that runs a task, and so on.
 fn nested(runtime: Arc<Runtime>, depth: u32) -> DC<u32> {
@@ -135,5 +135,42 @@ fn a_task_may_run_graphs_on_another_runtime() {
             DC::new(move || inner.run(DC::value(i)).unwrap(), ())
         });
         assert_eq!(outer.run(all(tasks)).unwrap().iter().sum::<u64>(), 1225);
+    });
+}
+
+#[test]
+fn many_that_block_need_few_threads_each() {
+    process::alone("many_that_block_need_few_threads_each", || {
+        const WORKERS: u64 = 64;
+        const BLOCKED: u32 = 200;
+        let (runtime, other) = (Arc::new(runtime(WORKERS as usize)), Arc::new(runtime(1)));
+        let stages = Arc::new(Stages::new());
+        let blocks = |_| {
+            let (other, stages) = (Arc::clone(&other), Arc::clone(&stages));
+            DC::new(
+                move || {
+                    stages.arrive();
+                    let waits = Arc::clone(&stages);
+                    other.run(DC::new(move || waits.wait_for(BLOCKED + 1), ())).unwrap();
+                },
+                (),
+            )
+        };
+        let before = process::threads();
+        let run = runtime.spawn(all((0..BLOCKED).map(blocks)));
+        stages.wait_for(BLOCKED);
+        // Others still have all places: as many as there are workers meet.
+        let meeting = Arc::new(Barrier::new(WORKERS as usize));
+        let meet = |_| {
+            let meeting = Arc::clone(&meeting);
+            DC::new(move || drop(meeting.wait()), ())
+        };
+        runtime.run(all((0..WORKERS).map(meet))).unwrap();
+        let threads = process::threads() - before;
+        assert!(threads < 10 * u64::from(BLOCKED) + 2 * WORKERS, "{threads} for {BLOCKED} that block");
+        stages.arrive();
+        run.join().unwrap();
+        drop((runtime, other));
+        wait::until(|| process::threads() <= before);
     });
 }

@@ -360,9 +360,29 @@ fn child() {
     let builder = match env::var(CHILD).as_deref() {
         Ok("settings") => Runtime::builder(),
         Ok("threads") => Runtime::builder().no_control().max_workers(1024),
+        Ok("blocking") => return println!("\nerror: {:#}", blocked_without_threads()),
         role => panic!("no such role: {role:?}"),
     };
     println!("\nerror: {:#}", refused(builder));
+}
+
+/// What a task gets that blocks where there is no room for another thread.
+fn blocked_without_threads() -> Error {
+    let runtime = Arc::new(runtime(1));
+    let inner = Arc::clone(&runtime);
+    let task = move || {
+        const PIECE: usize = 1 << 20;
+        // It is not touched, so it takes nothing but addresses.
+        let room = |bytes: usize| {
+            let mut room = Vec::<u8>::new();
+            room.try_reserve_exact(bytes).is_ok().then_some(room)
+        };
+        let taken: Vec<_> = std::iter::from_fn(|| room(64 * PIECE)).chain(std::iter::from_fn(|| room(PIECE))).collect();
+        let result = inner.run(DC::new(|| 1, ()));
+        drop(taken);
+        result
+    };
+    runtime.run(DC::<i32>::new(task, ())).unwrap_err()
 }
 
 fn said_by_child(command: &mut Command, role: &str) -> String {
@@ -397,6 +417,11 @@ fn system(page: &mut Page) {
     let expected =
         "cannot start 1024 worker threads: Resource temporarily unavailable (os error 11); ask for fewer workers";
     page.show("Threads", said_by_child(&mut command, "threads"), expected);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 1000000 && exec \"$0\" \"$@\""]).arg(&program);
+    let expected =
+        "cannot start 1 worker threads: Resource temporarily unavailable (os error 11); ask for fewer workers";
+    page.show("Threads", said_by_child(&mut command, "blocking"), expected);
 }
 
 fn port(page: &mut Page) {

@@ -63,7 +63,8 @@ impl<T: Send + 'static> Handle<T> {
     ///
     /// # Errors
     ///
-    /// The first failure of the run, or that it was cancelled.
+    /// The first failure of the run, or that it was cancelled. In a task also that the system has no threads left, of which one
+    /// could take the place of the task; then the run is cancelled.
     ///
     /// # Panics
     ///
@@ -77,7 +78,7 @@ impl<T: Send + 'static> Handle<T> {
     /// ```
     pub fn join(self) -> Result<T, Error> {
         if self.run.result.is_empty() {
-            block(|| self.run.result.wait());
+            block(|| self.run.result.wait())?;
         }
         self.run.result.take()
     }

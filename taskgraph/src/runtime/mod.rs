@@ -18,7 +18,7 @@ use crate::error::{CancelledBy, Error};
 use crate::graph::{self, DC, Home, Reactor};
 use crate::limit::{self, Limits};
 use crate::reactor::{self, CallersReactor, OwnReactor};
-use crate::scheduler::{self, Scheduler};
+use crate::scheduler::{self, Blocking, Scheduler};
 use crate::steering::{LimitStatus, RunStatus, Running, Status, Steering};
 use crate::sync::{Condvar, Mutex, lock, wait};
 use run::{Cancel, Run};
@@ -80,7 +80,7 @@ impl Runtime {
     /// Runs a computation, and waits for its result.
     ///
     /// May be called from several threads, and from inside a task, whose place another worker has meanwhile. The thread
-    /// of that task is lost to the others as long as it waits, so they move to new ones: this costs `max_workers` new
+    /// of that task is lost to the others as long as it waits, so they move to new ones: this costs up to `max_workers` new
     /// threads, some 20 microseconds each. It is a run of its own, and does not end when the one around it is cancelled.
     ///
     /// # Errors
@@ -313,10 +313,8 @@ impl Drop for Runtime {
             if let Err(error) = thread::Builder::new().name("taskgraph-end".into()).spawn(end) {
                 tracing::error!("the threads of a runtime that one of its tasks dropped stay: {error}");
             }
-        } else if runs.is_empty() {
-            end();
         } else {
-            block(end);
+            end();
         }
     }
 }
@@ -457,9 +455,10 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// Runs `wait`, which blocks this thread.
-fn block<R>(wait: impl FnOnce() -> R) -> R {
-    scheduler::blocking(|| limit::blocking(wait))
+/// Runs `wait`, which blocks this thread; an error if nobody could take its place.
+fn block<R>(wait: impl FnOnce() -> R) -> Result<R, Error> {
+    let _blocking = Blocking::begin()?;
+    Ok(limit::blocking(wait))
 }
 
 fn check_max_workers(max_workers: usize) -> Result<(), Error> {

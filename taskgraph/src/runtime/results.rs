@@ -84,7 +84,13 @@ impl<T: Send + 'static> Iterator for Results<T> {
         if let Poll::Ready(item) = self.poll(&mut context) {
             return item;
         }
-        block(|| block_on(future::poll_fn(|context| self.poll(context))))
+        match block(|| block_on(future::poll_fn(|context| self.poll(context)))) {
+            Ok(item) => item,
+            Err(error) => {
+                self.run.cancel_because("nobody could take the place of the task that waits for its results");
+                Some(Err(error))
+            }
+        }
     }
 }
 

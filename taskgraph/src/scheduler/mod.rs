@@ -20,6 +20,7 @@
 //! node; then the one that goes idle has the [patient half](barrier::patient). Were that too short, the node would still not
 //! be lost: the worker that queued it takes it after its current step.
 
+mod blocking;
 mod gate;
 mod idle;
 mod levels;
@@ -31,7 +32,6 @@ mod pool;
 mod watch;
 mod worker;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,11 +39,14 @@ use crate::error::Error;
 use crate::graph::{Home, Queued};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Mutex, lock};
+use blocking::Size;
 use gate::{Gate, Permit, Suspended};
 use pause::Aside;
 use pool::Pool;
 use queues::{Found, Queues};
 use watch::Watch;
+
+pub(crate) use blocking::Blocking;
 
 pub(crate) struct Scheduler {
     gate: Gate,
@@ -60,21 +63,6 @@ pub(crate) struct Scheduler {
     later: CallDue,
     /// Tasks that block.
     blocked: AtomicUsize,
-}
-
-struct Size {
-    max_workers: usize,
-    /// How many pieces of tasks block, of each pool where any do. There may be a worker more for each of these.
-    blocked_pieces: BTreeMap<u64, usize>,
-}
-
-/// More pools of which pieces block are not made up for.
-const LENT_MAX: usize = crate::MAX_WORKERS_LIMIT - 1;
-
-impl Size {
-    fn with_lent(&self) -> usize {
-        self.max_workers + self.blocked_pieces.len().min(LENT_MAX)
-    }
 }
 
 /// After so long a worker is called again whose call came to a thread that could not take it.
@@ -100,7 +88,7 @@ impl Scheduler {
             watch: Watch::new(stall_after),
             pool: Pool::new(max_workers, on_start)?,
             called: Mutex::new(None),
-            size: Mutex::new(Size { max_workers, blocked_pieces: BTreeMap::new() }),
+            size: Mutex::new(Size::new(max_workers)),
             later: CallDue::default(),
             blocked: AtomicUsize::new(0),
         });
@@ -121,35 +109,10 @@ impl Scheduler {
     /// Changes how many workers there may be; running steps are not disturbed.
     pub(crate) fn set_max_workers(self: &Arc<Self>, max_workers: usize) -> Result<(), Error> {
         let mut size = lock(&self.size);
-        self.renew_pool(max_workers, max_workers + (size.with_lent() - size.max_workers))?;
-        size.max_workers = max_workers;
+        self.renew_pool(&mut size, max_workers, 0)?;
         drop(size);
         self.call_worker();
         Ok(())
-    }
-
-    /// Starts a pool of so many threads, to which the workers move, of whom there may be so many then. While the size is locked.
-    fn renew_pool(&self, threads: usize, max: usize) -> Result<(), Error> {
-        self.pool.renew(threads, || {
-            // All threads of the old pool may be in tasks, or in what tasks gave to rayon, and block.
-            if let Some((permit, _)) = lock(&self.called).take() {
-                drop(self.gate.resume(permit));
-            }
-            self.gate.set_max(max);
-        })
-    }
-
-    /// Moves the workers to a new pool, for this thread is lost to its own while it blocks. First: a worker that took its place
-    /// on the old one might wait for this very thread.
-    fn make_up_for_thread(self: &Arc<Self>, change: impl FnOnce(&mut Size)) {
-        let mut size = lock(&self.size);
-        change(&mut size);
-        let renewed = self.renew_pool(size.max_workers, size.with_lent());
-        drop(size);
-        match renewed {
-            Ok(()) => self.call_worker(),
-            Err(error) => tracing::error!("a task blocks, and no worker can take its place: {error}"),
-        }
     }
 
     /// Queues a node for whoever has nothing of its own to do.
@@ -263,45 +226,6 @@ pub(crate) fn is_in_task() -> bool {
 /// Whether this thread is part of a pool of that scheduler.
 pub(crate) fn is_thread_of(scheduler: &Arc<Scheduler>) -> bool {
     worker::home().is_some_and(|home| Arc::ptr_eq(&home, scheduler))
-}
-
-/// Runs `wait`, which blocks this thread. If a task does so, its place is another worker's meanwhile.
-pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
-    let Some(worker::Current { scheduler, seat }) = worker::current() else {
-        // What a task gave to rayon runs on a thread of the pool, too.
-        return match worker::home() {
-            Some(scheduler) => blocking_piece(&scheduler, wait),
-            None => wait(),
-        };
-    };
-    scheduler.make_up_for_thread(|_| {});
-    // Relaxed: generators that read it are only more or less careful.
-    scheduler.blocked.fetch_add(1, Ordering::Relaxed);
-    seat.set_waiting(true);
-    scheduler.gate.block();
-    scheduler.call_worker();
-    let result = wait();
-    scheduler.gate.unblock(|| scheduler.call_worker());
-    seat.set_waiting(false);
-    scheduler.blocked.fetch_sub(1, Ordering::Relaxed);
-    result
-}
-
-/// The same, of a piece of some task, which has no place of its own. Its task has one, and waits for this, or soon will; but
-/// rayon does not say which that is. So there may be a worker more meanwhile: one, however many pieces of a pool block, for one
-/// worker gets on with anything.
-fn blocking_piece<R>(scheduler: &Arc<Scheduler>, wait: impl FnOnce() -> R) -> R {
-    let pool = worker::pool();
-    scheduler.make_up_for_thread(|size| *size.blocked_pieces.entry(pool).or_default() += 1);
-    let result = wait();
-    let mut size = lock(&scheduler.size);
-    let left = size.blocked_pieces.get_mut(&pool).expect("one of them is this");
-    *left -= 1;
-    if *left == 0 {
-        size.blocked_pieces.remove(&pool);
-        scheduler.gate.set_max(size.with_lent());
-    }
-    result
 }
 
 #[cfg(all(test, taskgraph_loom))]

@@ -40,13 +40,13 @@ impl Pool {
         Ok(Self { threads: Mutex::new(Threads { current: Some(pool), handles, number: 0 }), on_start })
     }
 
-    /// Lets new workers start on a new pool of so many threads; `renewed` runs before the first of them can.
-    pub(crate) fn renew(&self, threads: usize, renewed: impl FnOnce()) -> Result<(), Error> {
+    /// Lets new workers start on a new pool of so many threads; `renewed` runs before the first of them can. Gives the number
+    /// of that pool; none if the runtime ends.
+    pub(crate) fn renew(&self, threads: usize, renewed: impl FnOnce()) -> Result<Option<u64>, Error> {
         let number = {
             let mut inner = lock(&self.threads);
             if inner.current.is_none() {
-                // The runtime ends.
-                return Ok(());
+                return Ok(None);
             }
             inner.number += 1;
             inner.number
@@ -59,7 +59,7 @@ impl Pool {
         renewed();
         drop(inner);
         drop(old);
-        Ok(())
+        Ok(Some(number))
     }
 
     /// Runs a job on one of the threads, if there is one to run; drops it if the pool has ended.

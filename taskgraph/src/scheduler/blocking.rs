@@ -1,0 +1,171 @@
+//! Threads that block: a task's place is another worker's meanwhile, and there is a thread for that.
+//!
+//! rayon pools have as many threads as there may be workers. Where one blocks there is one too few, and since pools cannot grow
+//! the workers move to another one, before anybody takes the place: who did so on the old one might wait for this very thread.
+//! A pool costs all of its threads, which stay as long as the one that blocks. So the new one has some to spare, if it is large:
+//! it may lose as many before the workers move again. A thread of an older pool was made up for when that became old.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::worker::{self, Current};
+use super::{Ordering, Scheduler};
+use crate::error::Error;
+use crate::sync::lock;
+
+/// How many workers there may be, and what of their threads.
+pub(super) struct Size {
+    pub(super) max_workers: usize,
+    /// How many pieces of tasks block, of each pool where any do. There may be a worker more for each of these.
+    blocked_pieces: BTreeMap<u64, usize>,
+    /// The pool that new workers start on, how many threads it has to spare, and how many it has lost: those block in tasks.
+    pool: u64,
+    spare: usize,
+    lost: usize,
+}
+
+/// More pools of which pieces block are not made up for.
+const LENT_MAX: usize = crate::MAX_WORKERS_LIMIT - 1;
+
+/// A pool that is started because a thread blocks has one to spare for each so many.
+const SPARE_PART: usize = 8;
+
+impl Size {
+    pub(super) fn new(max_workers: usize) -> Self {
+        Self { max_workers, blocked_pieces: BTreeMap::new(), pool: 0, spare: 0, lost: 0 }
+    }
+
+    /// How many more workers there may be than were asked for.
+    pub(super) fn lent(&self) -> usize {
+        self.blocked_pieces.len().min(LENT_MAX)
+    }
+}
+
+/// While it is there, this thread may block.
+#[must_use = "a thread that blocks is made up for as long as this is there"]
+pub(crate) struct Blocking(Option<Who>);
+
+enum Who {
+    /// A task, on its worker's thread.
+    Task(Current),
+    /// A piece of some task, which has no place of its own. Its task has one, and waits for this, or soon will; but rayon does
+    /// not say which that is. So there may be a worker more meanwhile: one, however many pieces of a pool block, for one worker
+    /// gets on with anything.
+    Piece(Arc<Scheduler>),
+}
+
+impl Blocking {
+    /// This thread is about to block.
+    ///
+    /// # Errors
+    ///
+    /// If it is a worker's, and no thread is left that could take its place.
+    pub(crate) fn begin() -> Result<Self, Error> {
+        let Some(current) = worker::current() else {
+            let piece = worker::home();
+            if let Some(scheduler) = &piece {
+                scheduler.lend();
+            }
+            return Ok(Self(piece.map(Who::Piece)));
+        };
+        let Current { scheduler, seat } = &current;
+        scheduler.lose_thread()?;
+        // Relaxed: generators that read it are only more or less careful.
+        scheduler.blocked.fetch_add(1, Ordering::Relaxed);
+        seat.set_waiting(true);
+        scheduler.gate.block();
+        scheduler.call_worker();
+        Ok(Self(Some(Who::Task(current))))
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        match self.0.take() {
+            None => {}
+            Some(Who::Piece(scheduler)) => scheduler.take_back(),
+            Some(Who::Task(Current { scheduler, seat })) => {
+                scheduler.gate.unblock(|| scheduler.call_worker());
+                seat.set_waiting(false);
+                scheduler.blocked.fetch_sub(1, Ordering::Relaxed);
+                scheduler.regain_thread();
+            }
+        }
+    }
+}
+
+impl Scheduler {
+    /// A task blocks on this thread.
+    fn lose_thread(self: &Arc<Self>) -> Result<(), Error> {
+        let mut size = lock(&self.size);
+        if worker::pool() != size.pool {
+            return Ok(());
+        }
+        size.lost += 1;
+        if size.lost <= size.spare {
+            return Ok(());
+        }
+        match self.move_workers(&mut size) {
+            Err(error) if size.lost == size.max_workers + size.spare => {
+                size.lost -= 1;
+                return Err(error);
+            }
+            Err(error) => tracing::warn!("a task blocks, and no worker can take its place: {error}"),
+            Ok(()) => {}
+        }
+        drop(size);
+        self.call_worker();
+        Ok(())
+    }
+
+    /// It does not any more.
+    fn regain_thread(&self) {
+        let mut size = lock(&self.size);
+        if worker::pool() == size.pool {
+            size.lost -= 1;
+        }
+    }
+
+    /// A piece blocks on this thread.
+    fn lend(self: &Arc<Self>) {
+        let mut size = lock(&self.size);
+        *size.blocked_pieces.entry(worker::pool()).or_default() += 1;
+        let moved = self.move_workers(&mut size);
+        drop(size);
+        match moved {
+            Ok(()) => self.call_worker(),
+            Err(error) => tracing::error!("a task blocks, and no worker can take its place: {error}"),
+        }
+    }
+
+    fn take_back(&self) {
+        let mut size = lock(&self.size);
+        let left = size.blocked_pieces.get_mut(&worker::pool()).expect("one of them is this");
+        *left -= 1;
+        if *left == 0 {
+            size.blocked_pieces.remove(&worker::pool());
+            self.gate.set_max(size.max_workers + size.lent());
+        }
+    }
+
+    /// To another pool, since a thread of this one blocks.
+    fn move_workers(&self, size: &mut Size) -> Result<(), Error> {
+        self.renew_pool(size, size.max_workers, size.max_workers / SPARE_PART)
+    }
+
+    /// Starts a pool, to which the workers move, of whom so many are asked for then, with some threads to spare.
+    pub(super) fn renew_pool(&self, size: &mut Size, max_workers: usize, spare: usize) -> Result<(), Error> {
+        let max = max_workers + size.lent();
+        let renewed = self.pool.renew(max_workers + spare, || {
+            // All threads of the old pool may be in tasks, or in what tasks gave to rayon, and block.
+            if let Some((permit, _)) = lock(&self.called).take() {
+                drop(self.gate.resume(permit));
+            }
+            self.gate.set_max(max);
+        })?;
+        if let Some(pool) = renewed {
+            (size.max_workers, size.pool, size.spare, size.lost) = (max_workers, pool, spare, 0);
+        }
+        Ok(())
+    }
+}
