@@ -1,15 +1,16 @@
 //! Async bodies that wait: for timers, for I/O, for whatever wakes them.
 
-use std::future;
+use std::future::{self, Future};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use taskgraph::{DC, Error, all, delayed};
 use taskgraph_tests::bodies::{Event, at_any_width, later};
 use taskgraph_tests::wait::{self, give_way};
-use taskgraph_tests::{run, runtime};
+use taskgraph_tests::{failing, run, runtime};
 use tokio::sync::{Barrier, mpsc};
 
 #[test]
@@ -196,4 +197,36 @@ fn of_another_runtime_stays_there() {
         let b = other.spawn(ping(to_one, from_one, false));
         assert_eq!((a.join().unwrap() + b.join().unwrap()) / 2, 2000);
     });
+}
+
+/// In a shared computation, which any run may need: those that do not are none of its business.
+#[test]
+fn is_left_alone_by_what_others_do() {
+    #[delayed]
+    async fn sleeps(event: Event, polls: Arc<AtomicUsize>) -> u64 {
+        let mut event = pin!(event.wait());
+        future::poll_fn(|context| {
+            polls.fetch_add(1, Ordering::SeqCst);
+            event.as_mut().poll(context)
+        })
+        .await;
+        7
+    }
+    at_any_width(|max_workers| {
+        let (event, polls) = (Event::default(), Arc::new(AtomicUsize::new(0)));
+        let shared = sleeps(event.clone(), Arc::clone(&polls)).shared();
+        let runtime = runtime(max_workers);
+        let sleeping = runtime.spawn(shared.dc());
+        wait::until(|| event.waits() != 0);
+        let failing = all((0..1_000).map(|_| failing::<u64>("no luck").attempt()));
+        assert!(runtime.run(failing).unwrap().iter().all(Result::is_err));
+        assert!(runtime.run(all([failing_late(), failing_late()])).is_err());
+        assert!(polls.load(Ordering::SeqCst) <= 2, "{} polls", polls.load(Ordering::SeqCst));
+        event.happen().into_iter().for_each(Waker::wake);
+        assert_eq!(sleeping.join().unwrap(), 7);
+    });
+    #[delayed(retries = 2, backoff = "1ms..1ms")]
+    fn failing_late() -> Result<u64, &'static str> {
+        Err("no luck")
+    }
 }

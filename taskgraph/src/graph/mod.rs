@@ -10,6 +10,7 @@ mod node;
 mod links;
 mod memory;
 mod alarm;
+mod asleep;
 mod scope;
 mod seat;
 mod inside;
@@ -60,13 +61,14 @@ mod reduce;
 #[forbid(unsafe_code)]
 mod map_chunks;
 
+pub(crate) use asleep::{isolate_thread, look_around, tell_of_stops};
 pub(crate) use cx::{Cx, Host, Queued};
 pub(crate) use deque::{Deque, Stealer};
 pub(crate) use memory::{settle as settle_memory, trim};
 pub(crate) use node::Ready;
 pub(crate) use ranked::{has_priorities, ranked};
 pub(crate) use root::{Ending, root};
-pub(crate) use scope::{Home, Reactor, Scope, Surroundings, isolate_thread, look_around, tell_of_stops};
+pub(crate) use scope::{Home, Reactor, Scope, Surroundings};
 pub(crate) use seat::Seat;
 
 pub use all::{all, each};

@@ -12,19 +12,20 @@
 //! graph might wait for ever, so it is woken when anything around it stops, and stops with that.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use super::alarm::Alarm;
+use super::asleep;
 use super::cx::Queued;
 use super::head::Head;
 use super::node::Node;
 use super::root::Parent;
 use crate::error::{CancelledBy, Error};
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, lock};
 use crate::weak_list::WeakList;
 
 pub(crate) struct Scope {
@@ -33,6 +34,9 @@ pub(crate) struct Scope {
     is_in_shared: AtomicBool,
     /// Whether a shared computation needs it, be it that nobody waits for it there.
     serves_many: AtomicBool,
+    /// Whether something of it, or of an attempt in it, waits for a shared result, or is about to. Of a shared computation this is
+    /// not known: to note it would cost each of them.
+    has_asked: AtomicBool,
     /// Where the run that started it is stopped: the number of stops up to which another one is known to need it.
     pub(super) needed_at: AtomicU32,
     /// The run, or the part of one that is stopped by itself, that started it; null for the scope of that.
@@ -146,68 +150,6 @@ loom::lazy_static! {
     pub(super) static ref STOPS: AtomicU32 = AtomicU32::new(0);
 }
 
-/// Who sleeps inside of shared computations, which several scopes may need, and how often one of those has changed.
-struct AsleepInShared {
-    asleep: WeakList<Alarm>,
-    /// Who else wants to know.
-    homes: WeakList<dyn Home>,
-    changes: u64,
-}
-
-impl AsleepInShared {
-    const fn new() -> Self {
-        Self { asleep: WeakList::new(), homes: WeakList::new(), changes: 0 }
-    }
-
-    fn change(&mut self) -> (Vec<Arc<Alarm>>, Vec<Arc<dyn Home>>) {
-        self.changes += 1;
-        (self.asleep.live().collect(), self.homes.live().collect())
-    }
-}
-
-#[cfg(not(taskgraph_loom))]
-static ASLEEP_IN_SHARED: Mutex<AsleepInShared> = Mutex::new(AsleepInShared::new());
-#[cfg(taskgraph_loom)]
-loom::lazy_static! {
-    static ref ASLEEP_IN_SHARED: Mutex<AsleepInShared> = Mutex::new(AsleepInShared::new());
-}
-
-thread_local! {
-    /// Those of a thread that is a world of its own.
-    static ASLEEP_HERE: RefCell<Option<AsleepInShared>> = const { RefCell::new(None) };
-}
-
-/// From now on who sleeps on this thread hears only of what stops here, so that no other thread has a part in the order of
-/// things. What has happened elsewhere [`look_around`] finds out.
-pub(crate) fn isolate_thread() {
-    ASLEEP_HERE.set(Some(AsleepInShared::new()));
-}
-
-/// Does something with those of this thread, if it is a world of its own.
-fn with_asleep_here<R>(f: impl FnOnce(&mut AsleepInShared) -> R) -> Option<R> {
-    // Handles may go in a destructor at the end of their thread.
-    ASLEEP_HERE.try_with(|here| here.borrow_mut().as_mut().map(f)).ok().flatten()
-}
-
-fn asleep_in_shared() -> MutexGuard<'static, AsleepInShared> {
-    lock(&ASLEEP_IN_SHARED)
-}
-
-/// A scope has stopped, or a handle of a shared computation is gone: whoever sleeps for one looks whether it is still
-/// wanted.
-#[cold]
-pub(crate) fn look_around() {
-    let (asleep_here, _) = with_asleep_here(AsleepInShared::change).unwrap_or_default();
-    let (asleep, homes) = asleep_in_shared().change();
-    asleep_here.iter().chain(&asleep).for_each(|alarm| alarm.ring());
-    homes.into_iter().for_each(|home| home.look_again());
-}
-
-/// From now on `home` is told whenever something may have stopped.
-pub(crate) fn tell_of_stops(home: &Arc<dyn Home>) {
-    asleep_in_shared().homes.add(Arc::downgrade(home));
-}
-
 impl Scope {
     /// The scope of a run.
     pub(crate) fn of_run(surroundings: Surroundings) -> Self {
@@ -252,6 +194,7 @@ impl Scope {
             stopped: AtomicBool::new(false),
             is_in_shared: AtomicBool::new(matches!(needed_by, NeededBy::Waiters(..))),
             serves_many: AtomicBool::new(matches!(needed_by, NeededBy::Waiters(..))),
+            has_asked: AtomicBool::new(matches!(needed_by, NeededBy::Waiters(..))),
             needed_at: AtomicU32::new(0),
             run: AtomicPtr::new(ptr::null_mut()),
             needed_by,
@@ -383,7 +326,8 @@ impl Scope {
 
     /// Ends the scope early, without a failure of its own.
     pub(crate) fn stop(&self) {
-        let was_stopped = self.stopped.swap(true, Ordering::Relaxed);
+        // SeqCst: see `note_asking`.
+        let was_stopped = self.stopped.swap(true, Ordering::SeqCst);
         if was_stopped {
             return;
         }
@@ -392,7 +336,29 @@ impl Scope {
         // Whoever is added after this finds the scope stopped, having had the lock after us.
         let asleep = lock(&self.kept).as_mut().map(|kept| mem::take(&mut kept.asleep));
         asleep.iter().flat_map(WeakList::live).for_each(|alarm| alarm.ring());
-        look_around();
+        asleep::tell_of_change(self.has_asked.load(Ordering::SeqCst));
+    }
+
+    /// Something of this scope is about to ask for shared results. Whether the scope, or one around it, has stopped: then those
+    /// who sleep for them have to [look around](asleep::look_around) after that, for nobody else may tell them.
+    #[inline(always)]
+    pub(super) fn is_late_to_ask(&self) -> bool {
+        // Of a shared computation each stop is told.
+        !matches!(self.needed_by, NeededBy::Waiters(..)) && self.note_asking()
+    }
+
+    fn note_asking(&self) -> bool {
+        let mut has_stopped = false;
+        let mut next = Some(self);
+        while let Some(scope) = next {
+            // SeqCst, pairs with that in `stop`: who asks sees the stop, or that sees that something has asked.
+            if !scope.has_asked.load(Ordering::SeqCst) {
+                scope.has_asked.swap(true, Ordering::SeqCst);
+            }
+            has_stopped |= scope.stopped.load(Ordering::SeqCst);
+            next = scope.around();
+        }
+        has_stopped
     }
 
     /// Something of this scope is about to sleep: it is woken when the scope stops, or anything around that.
@@ -404,8 +370,7 @@ impl Scope {
         loop {
             lock(&scope.kept).get_or_insert_default().asleep.add(Arc::downgrade(alarm));
             if let NeededBy::Waiters(..) = scope.needed_by {
-                with_asleep_here(|here| here.asleep.add(Arc::downgrade(alarm)))
-                    .unwrap_or_else(|| asleep_in_shared().asleep.add(Arc::downgrade(alarm)));
+                asleep::add(alarm);
             }
             let Some(around) = scope.around() else { return };
             scope = around;
@@ -424,7 +389,7 @@ impl Scope {
         }
         if let NeededBy::Waiters(..) = base.needed_by {
             // Before the look: what changes after this will be looked at again.
-            let changes = with_asleep_here(|here| here.changes).or_else(|| Some(asleep_in_shared().changes));
+            let changes = Some(asleep::changes());
             if mem::replace(seen, changes) != changes && !base.is_wanted() {
                 base.stop();
                 self.stop();

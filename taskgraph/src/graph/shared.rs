@@ -21,6 +21,7 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
+use super::asleep;
 use super::call::{self, Value, task};
 use super::cx::{Cx, Queued};
 use super::delayed::DC;
@@ -29,7 +30,7 @@ use super::head::{DONE, FAILED, Head, first_waiter};
 use super::links::List;
 use super::memory;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table, WATCHED};
-use super::scope::{self, Scope, ScopePtr, Waiter};
+use super::scope::{Scope, ScopePtr, Waiter};
 use super::tap::{Owned, Tapped};
 use crate::sync::atomic::{AtomicU32, Ordering};
 
@@ -240,7 +241,7 @@ impl<T> SharedNode<T> {
             }
             if before != 1 {
                 // Who watches it waits, so we are not the last.
-                return scope::look_around();
+                return asleep::look_around();
             }
         }
         // SAFETY: nobody else can reach the node.

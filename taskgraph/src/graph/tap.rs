@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
+use super::asleep;
 use super::cx::Cx;
 use super::head::{Asked, DONE, Head};
 use super::input::{FailedSlots, Input, Placing};
@@ -83,10 +84,14 @@ pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx:
     if missing == 0 {
         return None;
     }
+    let is_late = cx.scope().is_late_to_ask();
     let mut asking = Asking { node, cx, first: None, arrival: Arrival::StillWaiting, missing };
     // SAFETY: as above; the node is left alone once all that is missing has been asked for.
     unsafe { I::for_each_tap(slots, &mut asking) };
     let Asking { cx, first, arrival, .. } = asking;
+    if is_late {
+        asleep::look_around();
+    }
     match arrival {
         Arrival::NowReady => None,
         Arrival::NowFailed => Some(settle::abandon(node, cx)),

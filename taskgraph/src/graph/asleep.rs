@@ -1,0 +1,90 @@
+//! Bodies that sleep inside of shared computations. Any of several scopes may be the last that needs one, so each hears of all
+//! stops that may matter, and looks whether it is still wanted.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::alarm::Alarm;
+use super::scope::Home;
+use crate::sync::{Mutex, MutexGuard, lock};
+use crate::weak_list::WeakList;
+
+/// Who sleeps inside of shared computations, which several scopes may need, and how often one of those has changed.
+struct AsleepInShared {
+    asleep: WeakList<Alarm>,
+    /// Who else wants to know.
+    homes: WeakList<dyn Home>,
+    changes: u64,
+}
+
+impl AsleepInShared {
+    const fn new() -> Self {
+        Self { asleep: WeakList::new(), homes: WeakList::new(), changes: 0 }
+    }
+
+    /// Who wants to know that a scope has stopped, or a handle is gone; `of_shared` says whether it waited for shared results.
+    fn change(&mut self, of_shared: bool) -> (Vec<Arc<Alarm>>, Vec<Arc<dyn Home>>) {
+        self.changes += u64::from(of_shared);
+        let asleep = if of_shared { self.asleep.live().collect() } else { Vec::new() };
+        (asleep, self.homes.live().collect())
+    }
+}
+
+#[cfg(not(taskgraph_loom))]
+static ASLEEP_IN_SHARED: Mutex<AsleepInShared> = Mutex::new(AsleepInShared::new());
+#[cfg(taskgraph_loom)]
+loom::lazy_static! {
+    static ref ASLEEP_IN_SHARED: Mutex<AsleepInShared> = Mutex::new(AsleepInShared::new());
+}
+
+thread_local! {
+    /// Those of a thread that is a world of its own.
+    static ASLEEP_HERE: RefCell<Option<AsleepInShared>> = const { RefCell::new(None) };
+}
+
+/// From now on who sleeps on this thread hears only of what stops here, so that no other thread has a part in the order of
+/// things. What has happened elsewhere [`look_around`] finds out.
+pub(crate) fn isolate_thread() {
+    ASLEEP_HERE.set(Some(AsleepInShared::new()));
+}
+
+/// Does something with those of this thread, if it is a world of its own.
+fn with_asleep_here<R>(f: impl FnOnce(&mut AsleepInShared) -> R) -> Option<R> {
+    // Handles may go in a destructor at the end of their thread.
+    ASLEEP_HERE.try_with(|here| here.borrow_mut().as_mut().map(f)).ok().flatten()
+}
+
+fn asleep_in_shared() -> MutexGuard<'static, AsleepInShared> {
+    lock(&ASLEEP_IN_SHARED)
+}
+
+/// A scope has stopped, or a handle of a shared computation is gone: whoever sleeps for one looks whether it is still
+/// wanted.
+#[cold]
+pub(crate) fn look_around() {
+    tell_of_change(true);
+}
+
+/// There may be many who sleep, so they only hear of what may matter to them.
+pub(super) fn tell_of_change(of_shared: bool) {
+    let (asleep_here, _) = with_asleep_here(|here| here.change(of_shared)).unwrap_or_default();
+    let (asleep, homes) = asleep_in_shared().change(of_shared);
+    asleep_here.iter().chain(&asleep).for_each(|alarm| alarm.ring());
+    homes.into_iter().for_each(|home| home.look_again());
+}
+
+/// From now on a body that sleeps inside of a shared computation hears of what may matter to it.
+pub(super) fn add(alarm: &Arc<Alarm>) {
+    with_asleep_here(|here| here.asleep.add(Arc::downgrade(alarm)))
+        .unwrap_or_else(|| asleep_in_shared().asleep.add(Arc::downgrade(alarm)));
+}
+
+/// How often something has changed that may matter.
+pub(super) fn changes() -> u64 {
+    with_asleep_here(|here| here.changes).unwrap_or_else(|| asleep_in_shared().changes)
+}
+
+/// From now on `home` is told whenever something may have stopped.
+pub(crate) fn tell_of_stops(home: &Arc<dyn Home>) {
+    asleep_in_shared().homes.add(Arc::downgrade(home));
+}
