@@ -41,6 +41,20 @@ mod a_shared_result {
     }
 
     #[test]
+    fn is_borrowed_by_what_goes_on_with_it() {
+        /// No `Clone`.
+        struct Only(u32);
+        for max_workers in WORKERS {
+            let only = DC::new(|| Only(7), ()).shared();
+            let both = only.map(|only| only.0) + only.map(|only| 10 * only.0);
+            assert_eq!(run(both, max_workers).unwrap(), 77);
+            assert_eq!(run(only.map(|only| only.0), max_workers).unwrap(), 7);
+            let error = run(failing::<Only>("no luck").shared().map(|_| ()), max_workers).unwrap_err();
+            assert_eq!(error.trace()[0].name(), "map");
+        }
+    }
+
+    #[test]
     fn is_there_until_its_last_handle_goes() {
         let census = Census::new();
         let shared = DC::value(census.counted()).shared();

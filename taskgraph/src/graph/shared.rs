@@ -31,7 +31,7 @@ use super::links::List;
 use super::memory;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table, WATCHED};
 use super::scope::{Scope, ScopePtr, Waiter};
-use super::tap::{Owned, Tapped};
+use super::tap::{Borrowed, Owned, Tapped};
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// A delayed computation whose result many may need: it runs once, when the first of them does.
@@ -426,6 +426,22 @@ impl<T> Shared<T> {
             memory::free(shared);
             result
         }
+    }
+}
+
+impl<T: Send + Sync + 'static> Shared<T> {
+    /// Goes on with a function of the result, which only borrows it: nothing is copied, and this handle stays.
+    ///
+    /// ```
+    /// let samples = taskgraph::DC::value(vec![1.0, 2.0, 4.0]).shared();
+    /// let range = samples.map(|all| all[2]) - samples.map(|all| all[0]);
+    /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(range)?, 3.0);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map<U: Send + 'static>(&self, f: impl FnOnce(&T) -> U + Send + 'static) -> DC<U> {
+        task!(Map "map");
+        call::call::<Map, Value, _, _, _>((Tapped::<T, Borrowed>::new(self.clone()),), move |(result,)| f(&result))
     }
 }
 
