@@ -433,7 +433,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
     /// Goes on with a function of the result, which only borrows it: nothing is copied, and this handle stays.
     ///
     /// ```
-    /// let samples = taskgraph::DC::value(vec![1.0, 2.0, 4.0]).shared();
+    /// let samples = taskgraph::DC::value(vec![1.0f64, 2.0, 4.0]).shared();
     /// let range = samples.map(|all| all[2]) - samples.map(|all| all[0]);
     /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(range)?, 3.0);
     /// # Ok::<(), taskgraph::Error>(())
