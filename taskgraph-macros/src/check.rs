@@ -221,6 +221,7 @@ mod tests {
             ("priority = high", "`priority` takes an integer literal"),
             ("priority = 1, priority = -1", "`priority` is given twice"),
             ("crate = \"engine\"", "`crate` takes the path of this library, from a crate on"),
+            ("crate = ::a, crate = ::b", "`crate` is given twice"),
             ("crate = engine", "`crate` takes the path of this library, from a crate on"),
             ("crate", "`crate` takes the path of this library, from a crate on"),
         ];

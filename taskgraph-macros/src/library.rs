@@ -42,6 +42,8 @@ fn is_from_root(before: &[TokenTree]) -> bool {
     };
     colons.iter().all(is_colon)
         && match before {
+            // `&'a ::taskgraph::DC`
+            [.., TokenTree::Punct(tick), TokenTree::Ident(_)] if tick.as_char() == '\'' => true,
             [.., TokenTree::Ident(word)] => !is_part_of_path(word),
             // `->` and `=>` are no ends of generics.
             [.., TokenTree::Punct(first), TokenTree::Punct(end)] if end.as_char() == '>' => {
@@ -78,6 +80,7 @@ mod tests {
         check("{ f(::taskgraph::g) }", "{ f(crate::engine::g) }");
         check("#[::taskgraph::delayed(x)] fn f() {}", "#[crate::engine::delayed(x)] fn f() {}");
         check("-> ::taskgraph::DC<u8>", "-> crate::engine::DC<u8>");
+        check("&'a ::taskgraph::DC<u8>", "&'a crate::engine::DC<u8>");
         check("match x { _ => ::taskgraph::f() }", "match x { _ => crate::engine::f() }");
     }
 

@@ -1,14 +1,13 @@
 //! How many computations that are made while it runs are in flight, whatever they wait for: of a generator, and of `each`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
-use taskgraph::{DC, Runtime, delayed, each};
+use taskgraph::{DC, all, delayed, each};
 use taskgraph_tests::bodies::Event;
 use taskgraph_tests::census::{Census, Counted};
-use taskgraph_tests::{runtime, wait};
+use taskgraph_tests::runtime;
+use taskgraph_tests::wait::{self, Stages};
 
 /// As the guide says, and what is made at once.
 const IN_FLIGHT_MAX: i64 = 4_096 + 512;
@@ -95,26 +94,56 @@ fn those_that_wait_are_given_up_with_their_run() {
     }
 }
 
+/// Many that are light have their generator run further ahead than is good for those that wait.
 #[test]
-fn those_that_block_are_few() {
-    const MANY: usize = 3_000;
-    static BLOCKED: AtomicUsize = AtomicUsize::new(0);
-    static MOST: AtomicUsize = AtomicUsize::new(0);
-    fn block(other: &Runtime) {
-        let blocked = BLOCKED.fetch_add(1, Ordering::SeqCst) + 1;
-        MOST.fetch_max(blocked, Ordering::SeqCst);
-        other.run(DC::new(|| thread::sleep(Duration::from_micros(100)), ())).unwrap();
-        BLOCKED.fetch_sub(1, Ordering::SeqCst);
+fn is_bounded_after_light_ones_too() {
+    const WORKERS: usize = 32;
+    #[delayed]
+    fn mixed(census: Census, waiting: Census) -> Vec<i64> {
+        for _ in 0..50_000 {
+            let light = census.counted();
+            yield_!(DC::new(|light: Counted| drop(light), (light,)).map(|()| 1));
+        }
+        for _ in 0..50_000 {
+            yield_!(for_a_timer(waiting.counted()));
+        }
     }
     wait::ends(|| {
-        let other = Arc::new(runtime(1));
-        let make = move |_| {
-            let other = Arc::clone(&other);
-            DC::new(move || block(&other), ())
+        let waiting = Census::new();
+        let results = runtime(WORKERS).run(mixed(Census::new(), waiting.clone())).unwrap();
+        assert_eq!(results.len(), 100_000);
+        let most = waiting.live_max();
+        assert!(most < 256 * WORKERS as i64 + 512, "{most}");
+    });
+}
+
+/// Others that block have nothing to do with it.
+#[test]
+fn is_as_many_as_ever_while_others_block() {
+    const MEETING: usize = 600;
+    wait::ends(|| {
+        let (runtime, other, stages) = (runtime(2), Arc::new(runtime(1)), Arc::new(Stages::new()));
+        let block = |_| {
+            let (other, stages) = (Arc::clone(&other), Arc::clone(&stages));
+            DC::new(
+                move || {
+                    stages.arrive();
+                    let waits = Arc::clone(&stages);
+                    other.run(DC::new(move || waits.wait_for(41), ())).unwrap();
+                },
+                (),
+            )
         };
-        assert_eq!(runtime(1).run(each(0..MANY, make)).unwrap().len(), MANY);
-        // Those of the first share, before anybody knew.
-        let most = MOST.load(Ordering::SeqCst);
-        assert!(most <= 700, "{most} of {MANY} threads blocked at once");
+        let blocked = runtime.spawn(all((0..40).map(block)));
+        stages.wait_for(40);
+        let barrier = Arc::new(tokio::sync::Barrier::new(MEETING));
+        #[delayed]
+        async fn meet(barrier: Arc<tokio::sync::Barrier>) -> bool {
+            barrier.wait().await.is_leader()
+        }
+        let met = runtime.run(each(0..MEETING, move |_| meet(Arc::clone(&barrier)))).unwrap();
+        assert_eq!(met.into_iter().filter(|leads| *leads).count(), 1);
+        stages.arrive();
+        blocked.join().unwrap();
     });
 }

@@ -1,13 +1,13 @@
 //! Priorities: what starts first among what is ready.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use taskgraph::testing::run_seeded;
-use taskgraph::{DC, Runtime, all, delayed, each};
+use taskgraph::{DC, Error, Runtime, all, delayed, each};
 use taskgraph_tests::census::Census;
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{blocker, failing, runtime};
@@ -232,6 +232,74 @@ fn what_is_more_urgent_passes_what_an_urgent_computation_makes() {
     let log = Log::default();
     runtime(1).run(all([makes_more(Arc::clone(&log)).map(|_| 0).priority(5), say(&log, 4)])).unwrap();
     assert_eq!(said(&log), [9, 5, 5, 5, 5, 4, 3]);
+}
+
+/// What comes of a result is ordinary, and so is what has its turn meanwhile: whatever is urgent passes it.
+#[test]
+fn what_only_needs_an_urgent_computation_is_not_urgent() {
+    #[delayed]
+    fn counts(n: u32, steps: Arc<AtomicUsize>, stages: Arc<Stages>) -> DC<u32> {
+        steps.fetch_add(1, Ordering::SeqCst);
+        if n == 100_000 {
+            stages.signal(1);
+            stages.wait_for(2);
+        }
+        if n == 0 { DC::value(0) } else { counts(n - 1, steps, stages) }
+    }
+    #[delayed]
+    async fn awaits(steps: Arc<AtomicUsize>, stages: Arc<Stages>) -> Result<u32, Error> {
+        let n = DC::new(|| 100_000, ()).priority(1).await?;
+        counts(n, steps, stages).await
+    }
+    type Make = fn(Arc<AtomicUsize>, Arc<Stages>) -> DC<u32>;
+    let kinds: [Make; 3] = [
+        |steps, stages| DC::new(|| 100_000, ()).priority(1).then(move |n| counts(n, steps, stages)),
+        |steps, stages| counts(DC::new(|| 100_000, ()).priority(1), steps, stages),
+        |steps, stages| awaits(steps, stages),
+    ];
+    for make in kinds {
+        wait::ends(move || {
+            let runtime = runtime(1);
+            let (steps, stages) = (Arc::new(AtomicUsize::new(0)), Arc::new(Stages::new()));
+            let ordinary = runtime.spawn(make(Arc::clone(&steps), Arc::clone(&stages)));
+            stages.wait_for(1);
+            let seen = Arc::clone(&steps);
+            let urgent = runtime.spawn(DC::new(move || seen.load(Ordering::SeqCst), ()).priority(1));
+            stages.signal(2);
+            assert!(urgent.join().unwrap() <= 3, "it was next");
+            assert_eq!((ordinary.join().unwrap(), steps.load(Ordering::SeqCst)), (0, 100_001));
+        });
+    }
+}
+
+#[test]
+fn an_ordinary_run_that_has_its_turn_beside_an_urgent_one_is_passed_as_ever() {
+    #[delayed]
+    fn urgent(n: u32) -> DC<u32> {
+        if n == 0 { DC::value(0) } else { urgent(n - 1) }
+    }
+    #[delayed]
+    fn endless(ends: Arc<AtomicBool>, turns: Arc<Stages>) -> DC<u32> {
+        turns.signal(1);
+        if ends.load(Ordering::SeqCst) { DC::value(1) } else { endless(ends, turns) }
+    }
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let (ends, turns, stages) =
+            (Arc::new(AtomicBool::new(false)), Arc::new(Stages::new()), Arc::new(Stages::new()));
+        // Both wait for the same worker, and the second has its turn while the first is at work.
+        let first = runtime.spawn(blocker(&stages));
+        stages.wait_for(1);
+        let long = runtime.spawn(urgent(10_000_000).priority(1));
+        let ordinary = runtime.spawn(endless(Arc::clone(&ends), Arc::clone(&turns)));
+        stages.signal(2);
+        turns.wait_for(1);
+        assert_eq!(runtime.run(DC::new(|| 2, ()).priority(1)).unwrap(), 2);
+        ends.store(true, Ordering::SeqCst);
+        assert_eq!(ordinary.join().unwrap(), 1);
+        long.cancel();
+        first.join().unwrap();
+    });
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use taskgraph::{DC, Shared, all};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::checks::check;
-use taskgraph_tests::{WORKERS, failing, run, runtime};
+use taskgraph_tests::{WORKERS, failing, run, runtime, wait};
 
 mod a_shared_result {
     use super::*;
@@ -52,6 +53,25 @@ mod a_shared_result {
             let error = run(failing::<Only>("no luck").shared().map(|_| ()), max_workers).unwrap_err();
             assert_eq!(error.trace()[0].name(), "map");
         }
+    }
+
+    #[test]
+    fn in_another_one_is_dropped_where_that_drops_it() {
+        /// Ends its thread by dropping what that waits for.
+        struct Ends(Option<Shared<Sender<()>>>, Option<thread::JoinHandle<()>>);
+        impl Drop for Ends {
+            fn drop(&mut self) {
+                drop(self.0.take());
+                self.1.take().unwrap().join().unwrap();
+            }
+        }
+        let (sender, receiver) = channel();
+        let sender = DC::value(sender).map(|sender| sender).shared();
+        run(sender.map(|_| ()), 1).unwrap();
+        let thread = thread::spawn(move || assert!(receiver.recv().is_err()));
+        let ends = DC::new(|| Ends(Some(sender), Some(thread)), ()).shared();
+        run(ends.map(|_| ()), 1).unwrap();
+        wait::ends(|| drop(ends));
     }
 
     #[test]

@@ -319,7 +319,7 @@ fn what_others_need_too_goes_on() {
     let shared = looks(Arc::clone(&stages)).shared();
     let (left, stays) = (runtime(2), runtime(1));
     let (timed_out, has_timed_out) = channel();
-    let in_time = shared.dc().timeout(Duration::from_millis(500)).attempt();
+    let in_time = shared.dc().timeout(Duration::from_secs(2)).attempt();
     let first = left.spawn(in_time.map(move |result| timed_out.send(result.is_err()).unwrap()));
     stages.wait_for(1);
     let (second, asked) = asking(shared);

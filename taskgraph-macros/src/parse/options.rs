@@ -72,11 +72,15 @@ impl Written {
         complaints.about(guilty, format!("`{key}` takes {what}"), format!("write {}", shown.join(" or ")));
     }
 
+    fn is_twice(&self, complaints: &mut Complaints) {
+        complaints.about(&self.key, format!("`{}` is given twice", self.key), "keep one of them");
+    }
+
     /// Keeps what the option says, unless it was there before.
     fn put<T>(&self, place: &mut Option<T>, said: Option<T>, complaints: &mut Complaints) {
         let Some(said) = said else { return };
         if place.is_some() {
-            complaints.about(&self.key, format!("`{}` is given twice", self.key), "keep one of them");
+            self.is_twice(complaints);
         }
         place.get_or_insert(said);
     }
@@ -97,6 +101,9 @@ pub(crate) fn options(tokens: TokenStream, complaints: &mut Complaints) -> Optio
             return options;
         }
     };
+    if let Some(second) = written.iter().filter(|option| option.key == "crate").nth(1) {
+        second.is_twice(complaints);
+    }
     for option in written {
         understand(&option, &mut options, complaints);
     }

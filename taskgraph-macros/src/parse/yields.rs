@@ -21,7 +21,7 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, Block, Expr, Item, Local, Macro, Pat, Stmt, StmtMacro, Token};
+use syn::{Attribute, Block, Expr, Ident, Item, Local, Macro, Pat, Stmt, StmtMacro, Token};
 
 use crate::complaints::Complaints;
 use crate::model::{Finding, Generator, Place, WrittenBody};
@@ -309,20 +309,29 @@ fn first_yield(tokens: TokenStream) -> Option<Span> {
     None
 }
 
-/// The first keyword `yield` among tokens, but not among those of a macro.
+/// The first keyword `yield` among tokens; but not among those of a macro, which may mean something by it, nor where a compiler
+/// that is not stable knows it.
 fn bare_yield(tokens: TokenStream) -> Option<Span> {
-    let mut is_macro = false;
+    // Whether the next group is that of a macro, or of a `gen` block.
+    let mut is_others = false;
+    let mut after_name = false;
     for token in tokens {
+        let is_name = matches!(&token, TokenTree::Ident(name) if syn::parse2::<Ident>(name.to_token_stream()).is_ok());
         match token {
             TokenTree::Ident(name) if name == "yield" => return Some(name.span()),
-            TokenTree::Group(group) if !is_macro => {
+            // The one of `macro_rules! name { .. }` is between.
+            TokenTree::Ident(name) => is_others = is_others || name == "gen",
+            TokenTree::Punct(punct) => is_others = after_name && punct.as_char() == '!',
+            TokenTree::Literal(_) => is_others = false,
+            TokenTree::Group(_) if mem::take(&mut is_others) => {}
+            TokenTree::Group(group) if group.stream().to_string() == "coroutine" => return None,
+            TokenTree::Group(group) => {
                 if let Some(found) = bare_yield(group.stream()) {
                     return Some(found);
                 }
             }
-            TokenTree::Punct(punct) => is_macro = punct.as_char() == '!',
-            _ => is_macro = false,
         }
+        after_name = is_name;
     }
     None
 }
@@ -399,6 +408,9 @@ mod tests {
         let finds = |body: &str| bare_yield(body.parse().expect("the test is written in tokens")).is_some();
         assert!(finds("yield x;") && finds("for x in y { if a { yield x; } }") && finds("f(yield x)"));
         assert!(!finds("yield_!(x); r#yield(x); let x = stream! { yield x; };"));
+        assert!(!finds("macro_rules! dsl { (yield $x:expr) => { $x } }"));
+        assert!(!finds("let x = gen { yield x; }; let y = #[coroutine] || { yield x };"));
+        assert!(finds("f!(x); if !a { yield x; }"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::call::{self, Task, Value, task};
 use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
 use super::delayed::{DC, Opened};
-use super::in_flight::{IN_FLIGHT_MAX, InFlight};
+use super::in_flight::{InFlight, in_flight_max};
 use super::links::List;
 use super::list::Listed;
 use super::memory;
@@ -229,7 +229,7 @@ where
             // SAFETY: the pump is ours, in no list, and nobody has it before this step is over.
             unsafe {
                 (*at).left = left - len;
-                if !(MAKES && (*at).in_flight.park_if_full(in_flight_max(cx))) {
+                if !(MAKES && (*at).in_flight.park_if_full(in_flight_max(cx.host.max_workers()))) {
                     // Below the chunks, so that a thief finds it first.
                     cx.add_ready(List::of(pump));
                 }
@@ -297,11 +297,6 @@ where
     }
 }
 
-/// How many children that were only made for it may be in flight: fewer if they may be one more thread each.
-fn in_flight_max(cx: &Cx<'_>) -> u32 {
-    if cx.host.has_many_blocked() { CHUNK_LEN_MAX as u32 } else { IN_FLIGHT_MAX }
-}
-
 /// A chunk while its children are made; becomes one of the chunks however that ends.
 struct Made<'a, N, T, S, const MAKES: bool> {
     chunk: NonNull<Node>,
@@ -340,7 +335,8 @@ impl<N, T, S, const MAKES: bool> FanOut for Gather<N, T, S, MAKES> {
         // SAFETY: the caller's promise.
         unsafe {
             let at = fan_out.cast::<Self>().as_ptr();
-            (*at).in_flight.settled(children).then(|| Ready(NonNull::from(&(*at).pump)))
+            let is_ready = (*at).in_flight.settled(children);
+            is_ready.then(|| Ready(NonNull::new_unchecked(&raw mut (*at).pump)))
         }
     }
 }

@@ -11,6 +11,7 @@
 //! children:  TAKEN --a child is added, which queues the taker--> leaves of children --the taker's step--> TAKEN
 //! ```
 
+use std::cell::Cell;
 use std::mem;
 use std::ptr::{self, NonNull};
 use std::time::Instant;
@@ -29,7 +30,7 @@ pub(super) struct Batch {
     /// Leaves of children that nobody has taken, linked down to null; or [`TAKEN`].
     children: AtomicPtr<Node>,
     /// How many there are, once it is closed.
-    len: u32,
+    len: Cell<u32>,
     opened_at: Instant,
     window: NonNull<Window>,
     /// The generator's, which may be parked.
@@ -57,7 +58,8 @@ impl OpenBatch {
         // SAFETY: as above.
         let taker = Node::new(TAKER, unsafe { generator.as_ref() }.origin(), 0);
         let children = AtomicPtr::new(TAKEN);
-        let batch = Batch { taker, children, len: 0, opened_at: cx.host.now(), window: NonNull::from(window), pump };
+        let batch =
+            Batch { taker, children, len: Cell::new(0), opened_at: cx.host.now(), window: NonNull::from(window), pump };
         let chunk = Chunk::<Batch>::open(generator, OPEN, batch);
         // SAFETY: the chunk is ours until a child is in it.
         unsafe { Chunk::<Batch>::stamp(chunk).as_ref() }.taker.attach(Destination::signal(chunk));
@@ -112,9 +114,9 @@ impl OpenBatch {
     pub(super) fn close(self, cx: &mut Cx<'_>) {
         // SAFETY: the chunk waits for its open end, so it is alive, and its length is ours; and so is the window.
         unsafe {
-            let batch = Chunk::<Batch>::stamp(self.chunk).as_ptr();
-            (*batch).len = self.len;
-            (*batch).window.as_ref().batch_closed(self.len);
+            let batch = Chunk::<Batch>::stamp(self.chunk);
+            batch.as_ref().len.set(self.len);
+            batch.as_ref().window.as_ref().batch_closed(self.len);
         }
         // SAFETY: the chunk waits for as many inputs as we take back here.
         let next = match unsafe { Node::inputs_arrived(self.chunk, OPEN - self.len) } {
@@ -175,6 +177,6 @@ impl FanOut for Batch {
         // SAFETY: the window belongs to the generator, which waits for the chunk.
         let window = unsafe { batch.window.as_ref() };
         let took = cx.host.now().saturating_duration_since(batch.opened_at);
-        window.batch_settled(batch.len, took).then_some(Ready(batch.pump))
+        window.batch_settled(batch.len.get(), took).then_some(Ready(batch.pump))
     }
 }

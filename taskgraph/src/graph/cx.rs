@@ -31,6 +31,8 @@ pub(crate) trait Host {
     fn defer_until_idle(&self, node: Queued);
     /// Queues a node by its priority: a positive one before everything else that is ready, a negative one after it.
     fn defer_ranked(&self, node: Queued, priority: i32);
+    /// A computation that was queued by its priority, as this node, has its result or has failed.
+    fn ranked_is_through(&self, _: NodeId) {}
     /// Whether the node at hand, which was queued for whoever would go idle, was taken by somebody who would not: it has
     /// waited for long. Told once.
     fn is_in_turn(&self) -> bool;
@@ -50,6 +52,16 @@ pub(crate) struct Cx<'h> {
     scope: ScopePtr,
     ready: List,
     pub(super) tally: Tally,
+}
+
+/// To tell nodes apart that are alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NodeId(NonNull<Node>);
+
+impl NodeId {
+    pub(super) fn of(node: NonNull<Node>) -> Self {
+        Self(node)
+    }
 }
 
 /// A ready node as queues hold it: it knows its scope.
@@ -73,6 +85,10 @@ impl Queued {
     /// The node knows its scope.
     pub(super) unsafe fn again(ready: Ready) -> Self {
         Self(ready.0)
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        NodeId(self.0)
     }
 
     pub(super) fn into_node(self) -> NonNull<Node> {

@@ -158,8 +158,9 @@ impl<T: Send + 'static> DC<T> {
     ///
     /// * A body that runs is not interrupted. The next worker that ends a step takes what is urgent.
     /// * What the computation is made of starts with it, so its arguments are not hurried before it, nor anything that
-    ///   somebody else computes for it. The worker that has started it goes on with what it makes, unless something of a higher
-    ///   priority waits; for other workers that has no priority.
+    ///   somebody else computes for it. The worker that has started it goes on with what it makes until its result is there,
+    ///   unless something of a higher priority waits: those of the same one have to wait. For other workers what it makes has
+    ///   no priority.
     /// * Ready is what could start now. Of a list in which all have a positive priority that is all of it; of other long
     ///   lists, of `each`, and of generators what was handed out so far: some hundred computations ahead of the workers.
     ///   Those who look for work while a list is handed out take the highest that they find by then.

@@ -4,8 +4,11 @@
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// So many children in flight are enough, whatever they wait for.
-pub(super) const IN_FLIGHT_MAX: u32 = 1 << 12;
+/// So many children in flight are enough, whatever they wait for: some thousand, or some hundred for each worker.
+pub(super) fn in_flight_max(max_workers: usize) -> u32 {
+    (1 << 12).max(max_workers as u32 * (1 << 8))
+}
+
 /// Set in `children` while the pump is parked.
 const PARKED: u32 = 1 << 31;
 

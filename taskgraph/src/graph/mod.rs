@@ -62,7 +62,7 @@ mod reduce;
 mod map_chunks;
 
 pub(crate) use asleep::{isolate_thread, look_around, tell_of_stops};
-pub(crate) use cx::{Cx, Host, Queued};
+pub(crate) use cx::{Cx, Host, NodeId, Queued};
 pub(crate) use deque::{Deque, Stealer};
 pub(crate) use memory::{settle as settle_memory, trim};
 pub(crate) use node::Ready;

@@ -11,7 +11,7 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::cx::{Cx, Queued};
+use super::cx::{Cx, NodeId, Queued};
 use super::delayed::DC;
 use super::launch::Launch;
 use super::links::List;
@@ -126,6 +126,7 @@ impl<T: Send + 'static> Ranked<T> {
                 }
                 return Launch::start(&raw mut (*at).inner, node, cx);
             }
+            cx.host.ranked_is_through(NodeId::of(node));
             let value = Launch::result(&raw mut (*at).inner).read();
             let to = node.as_ref().destination();
             memory::free(ranked);
@@ -137,9 +138,10 @@ impl<T: Send + 'static> Ranked<T> {
     ///
     /// The node is one of these, its input is in if it was started, and it is the caller's.
     #[cold]
-    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
+    unsafe fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Abandoned {
         let ranked = node.cast::<Self>();
         let at = ranked.as_ptr();
+        cx.host.ranked_is_through(NodeId::of(node));
         // SAFETY: the node is ours; what it holds is dropped once, then its memory goes.
         unsafe {
             let to = node.as_ref().destination();

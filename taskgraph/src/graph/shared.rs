@@ -14,7 +14,7 @@
 //!
 //! Handles are counted. The last one drops the value, or takes it: then nobody else can reach it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::{self, ManuallyDrop};
 use std::panic::Location;
@@ -259,7 +259,7 @@ impl<T> SharedNode<T> {
             if is_done && const { !mem::needs_drop::<T>() } {
                 return memory::free(shared);
             }
-            one_by_one(shared.cast(), Self::destroy_now);
+            destroy_nested(shared.cast(), Self::destroy_now);
         }
     }
 
@@ -287,46 +287,45 @@ impl<T> SharedNode<T> {
 /// A shared node that nobody uses any more, and what destroys it.
 type Unused = (NonNull<Node>, unsafe fn(NonNull<Node>));
 
+/// So deep may a shared result be in another one, and that in another one, to be dropped with it at once.
+const NESTED_MAX: u32 = 16;
+
 thread_local! {
-    /// Those that wait for the end of the one that is being destroyed on this thread.
-    static UNUSED: RefCell<Option<Vec<Unused>>> = const { RefCell::new(None) };
+    /// How many are being destroyed on this thread, each in the one before, and those that wait for the end of the innermost.
+    static DESTROYING: (Cell<u32>, RefCell<Vec<Unused>>) = const { (Cell::new(0), RefCell::new(Vec::new())) };
 }
 
-/// Destroys a node with `destroy`, here or when the one of which it is a part has been: a result may own the last handle on
-/// another one, and so on, which must not use the stack.
+/// Destroys a node with `destroy`: at once, unless it is in another one, and so on, that is being destroyed; each of them would
+/// take its part of the stack.
 ///
 /// # Safety
 ///
 /// The caller is the last user of the node, whose type `destroy` knows.
-unsafe fn one_by_one(node: NonNull<Node>, destroy: unsafe fn(NonNull<Node>)) {
-    let waits = UNUSED.try_with(|unused| match &mut *unused.borrow_mut() {
-        Some(waiting) => {
-            waiting.push((node, destroy));
-            true
+unsafe fn destroy_nested(node: NonNull<Node>, destroy: unsafe fn(NonNull<Node>)) {
+    let nested = DESTROYING.try_with(|(nested, unused)| {
+        let before = nested.get();
+        if before == NESTED_MAX {
+            unused.borrow_mut().push((node, destroy));
+        } else {
+            nested.set(before + 1);
         }
-        none => {
-            *none = Some(Vec::new());
-            false
-        }
+        before
     });
-    if let Ok(true) = waits {
+    if nested == Ok(NESTED_MAX) {
         return;
     }
-    let mut next = Some((node, destroy));
-    while let Some((node, destroy)) = next {
-        // SAFETY: the promise of whoever gave it.
-        unsafe { destroy(node) };
-        let more = |unused: &RefCell<Option<Vec<Unused>>>| {
-            let mut unused = unused.borrow_mut();
-            let more = unused.as_mut().and_then(Vec::pop);
-            if more.is_none() {
-                *unused = None;
-            }
-            more
-        };
-        // In a destructor at the end of a thread there is no list, and each is destroyed at once.
-        next = UNUSED.try_with(more).ok().flatten();
+    // SAFETY: the caller's promise.
+    unsafe { destroy(node) };
+    // In a destructor at the end of a thread there is no list, and each is destroyed at once.
+    let Ok(nested) = nested else { return };
+    let next = || DESTROYING.try_with(|(_, unused)| unused.borrow_mut().pop()).ok().flatten();
+    if nested + 1 == NESTED_MAX {
+        while let Some((node, destroy)) = next() {
+            // SAFETY: the promise of whoever put it there.
+            unsafe { destroy(node) };
+        }
     }
+    let _ = DESTROYING.try_with(|(at, _)| at.set(nested));
 }
 
 /// # Safety

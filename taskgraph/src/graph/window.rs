@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::in_flight::{IN_FLIGHT_MAX, InFlight};
+use super::in_flight::{InFlight, in_flight_max};
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// Longer slices gain nothing.
@@ -60,7 +60,7 @@ impl Window {
 
     /// How many children in flight are plenty, or items that wait for a consumer.
     pub(super) fn plenty(&self, max_workers: usize) -> u32 {
-        slices_max(max_workers) * self.slice_len()
+        (slices_max(max_workers) * self.slice_len()).min(in_flight_max(max_workers))
     }
 
     /// The pump closes a batch of so many children.
@@ -72,7 +72,7 @@ impl Window {
         let in_flight = self.in_flight.len();
         if in_flight < self.plenty(max_workers) {
             Room::Plenty
-        } else if in_flight < IN_FLIGHT_MAX {
+        } else if in_flight < in_flight_max(max_workers) {
             Room::Little
         } else {
             Room::None
@@ -125,14 +125,14 @@ mod tests {
         window.batch_closed(slices_max(1) * FIRST_SLICE_LEN);
         assert!(matches!(window.room(1), Room::Little));
         assert!(matches!(window.room(2), Room::Plenty));
-        window.batch_closed(IN_FLIGHT_MAX);
+        window.batch_closed(in_flight_max(2));
         assert!(matches!(window.room(2), Room::None));
     }
 
     #[test]
     fn children_count_however_long_their_batches_were() {
         let window = Window::new();
-        (0..IN_FLIGHT_MAX / BATCH_LEN_MAX).for_each(|_| window.batch_closed(BATCH_LEN_MAX));
+        (0..in_flight_max(1) / BATCH_LEN_MAX).for_each(|_| window.batch_closed(BATCH_LEN_MAX));
         while 1 < window.slice_len() {
             window.batch_closed(1);
             window.batch_settled(1, 2 * SETTLED_LATE);

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use super::worker::{self, Current};
 use super::{Ordering, Scheduler};
 use crate::error::Error;
-use crate::sync::lock;
+use crate::sync::{MutexGuard, lock};
+use crate::unwind;
 
 /// How many workers there may be, and what of their threads.
 pub(super) struct Size {
@@ -59,12 +60,12 @@ impl Blocking {
     ///
     /// # Errors
     ///
-    /// If it is a worker's, and no thread is left that could take its place.
+    /// If it is that of a task, or of a piece of one, and no thread is left that could take its place.
     pub(crate) fn begin() -> Result<Self, Error> {
         let Some(current) = worker::current() else {
             let piece = worker::home();
             if let Some(scheduler) = &piece {
-                scheduler.lend();
+                scheduler.lend()?;
             }
             return Ok(Self(piece.map(Who::Piece)));
         };
@@ -105,15 +106,25 @@ impl Scheduler {
         if size.lost <= size.spare {
             return Ok(());
         }
-        match self.move_workers(&mut size) {
-            Err(error) if size.lost == size.max_workers + size.spare => {
+        let moved = self.move_workers(&mut size);
+        self.make_do(size, moved)
+    }
+
+    /// A thread of the current pool is lost, if the workers have not moved. They can do without it as long as one is left.
+    fn make_do(self: &Arc<Self>, mut size: MutexGuard<'_, Size>, moved: Result<(), Error>) -> Result<(), Error> {
+        let is_last = size.lost == size.max_workers + size.spare;
+        match moved {
+            Err(error) if is_last => {
                 size.lost -= 1;
                 return Err(error);
             }
-            Err(error) => tracing::warn!("a task blocks, and no worker can take its place: {error}"),
-            Ok(()) => {}
+            Err(error) => {
+                // Whoever listens to the log is a user, and may want something of the runtime.
+                drop(size);
+                let _ = unwind::catch(|| tracing::warn!("a task blocks, and no worker can take its place: {error}"));
+            }
+            Ok(()) => drop(size),
         }
-        drop(size);
         self.call_worker();
         Ok(())
     }
@@ -127,19 +138,29 @@ impl Scheduler {
     }
 
     /// A piece blocks on this thread.
-    fn lend(self: &Arc<Self>) {
+    fn lend(self: &Arc<Self>) -> Result<(), Error> {
         let mut size = lock(&self.size);
         *size.blocked_pieces.entry(worker::pool()).or_default() += 1;
         let moved = self.move_workers(&mut size);
-        drop(size);
-        match moved {
-            Ok(()) => self.call_worker(),
-            Err(error) => tracing::error!("a task blocks, and no worker can take its place: {error}"),
+        if worker::pool() == size.pool {
+            size.lost += 1;
         }
+        let made_do = self.make_do(size, moved);
+        if made_do.is_err() {
+            self.end_piece(&mut lock(&self.size));
+        }
+        made_do
     }
 
     fn take_back(&self) {
         let mut size = lock(&self.size);
+        if worker::pool() == size.pool {
+            size.lost -= 1;
+        }
+        self.end_piece(&mut size);
+    }
+
+    fn end_piece(&self, size: &mut Size) {
         let left = size.blocked_pieces.get_mut(&worker::pool()).expect("one of them is this");
         *left -= 1;
         if *left == 0 {

@@ -1,16 +1,22 @@
 //! What a worker has started by its priority, and is not through with: that goes on before it takes what is no more urgent.
 //!
 //! A computation of which only the first step has run is not through. What it leaves in the worker's deque lies above what
-//! was there when it was started; when nothing does any more, and no node of it is at hand, the worker is. (Others may be at
-//! work for it still, and it may wait for the outside. Then what is left of it comes as any other node.)
+//! was there when it was started; when nothing does any more, and no node of it is at hand, or when its result is there, the
+//! worker is. (Others may be at work for it still, and it may wait for the outside. Then what is left of it comes as any other
+//! node. So it does after a pause, or where the worker moves to another pool.)
 
 use std::cell::RefCell;
+
+use crate::graph::NodeId;
 
 /// The most urgent last.
 pub(super) struct Levels(RefCell<Vec<Level>>);
 
 struct Level {
+    /// What has a higher one comes first.
     priority: i32,
+    /// The computation; none for what only waits its turn among others.
+    of: Option<NodeId>,
     /// Where the deque ended below it.
     bottom: usize,
 }
@@ -25,8 +31,18 @@ impl Levels {
     }
 
     /// A computation of this priority is started, above what is in the deque.
-    pub(super) fn begin(&self, priority: i32, bottom: usize) {
-        self.0.borrow_mut().push(Level { priority, bottom });
+    pub(super) fn begin(&self, priority: i32, of: NodeId, bottom: usize) {
+        self.0.borrow_mut().push(Level { priority, of: Some(of), bottom });
+    }
+
+    /// Something is taken up that belongs to none of them, above what is in the deque.
+    pub(super) fn begin_ordinary(&self, bottom: usize) {
+        self.0.borrow_mut().push(Level { priority: 0, of: None, bottom });
+    }
+
+    /// The computation is through: what comes of it is no part of it.
+    pub(super) fn end_of(&self, of: NodeId) {
+        self.0.borrow_mut().retain(|level| level.of != Some(of));
     }
 
     /// The deque ends here, and no node is at hand. Those of which nothing is left are through.
@@ -42,7 +58,7 @@ impl Levels {
         self.0.borrow_mut().clear();
     }
 
-    /// What has a higher priority than this comes first.
+    /// Of what is at work.
     pub(super) fn priority(&self) -> i32 {
         self.0.borrow().last().map_or(0, |level| level.priority)
     }

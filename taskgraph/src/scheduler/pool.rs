@@ -3,8 +3,8 @@
 //! A worker loop is one rayon job. When it finds nothing it ends, and its thread is rayon's: free for a task's
 //! `par_iter`, or asleep.
 //!
-//! rayon pools cannot be resized. A resize builds a pool of exactly as many threads as there may be workers; the old
-//! one runs the jobs it has, and its threads end with the last of them. Whoever drops the pool waits for all threads.
+//! rayon pools cannot be resized. A resize builds a pool of exactly as many threads as there may be workers, or some more
+//! where threads [block](super::blocking); the old one runs the jobs it has, and its threads end with the last of them. Whoever drops the pool waits for all threads.
 //!
 //! rayon is named here and nowhere else.
 

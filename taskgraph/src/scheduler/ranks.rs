@@ -7,19 +7,20 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::gate::Gate;
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
 pub(crate) struct Ranks<N> {
     /// Of each priority those that wait, the oldest first.
     waiting: Mutex<BTreeMap<i32, VecDeque<N>>>,
-    /// How many there are. Written under the lock.
+    /// How many there are, and the highest priority of those. Written under the lock.
     len: AtomicUsize,
+    highest: AtomicI32,
 }
 
 impl<N> Ranks<N> {
     pub(crate) fn new() -> Self {
-        Self { waiting: Mutex::new(BTreeMap::new()), len: AtomicUsize::new(0) }
+        Self { waiting: Mutex::new(BTreeMap::new()), len: AtomicUsize::new(0), highest: AtomicI32::new(i32::MIN) }
     }
 
     /// Whoever pushes looks after that whether a worker is wanted.
@@ -27,6 +28,7 @@ impl<N> Ranks<N> {
         let mut waiting = lock(&self.waiting);
         let is_first_urgent = 0 < priority && !has_above(0, &waiting);
         waiting.entry(priority).or_default().push_back(node);
+        self.highest.fetch_max(priority, Ordering::Relaxed);
         // Relaxed: as with the queues, the fence of whoever pushes orders it before the look at the gate.
         self.len.fetch_add(1, Ordering::Relaxed);
         if is_first_urgent {
@@ -42,9 +44,9 @@ impl<N> Ranks<N> {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Whether there is one of a priority above this.
+    /// Whether there is one of a priority above this, as far as this thread has heard.
     pub(crate) fn has_urgent(&self, least: i32) -> bool {
-        has_above(least, &lock(&self.waiting))
+        least < self.highest.load(Ordering::Relaxed)
     }
 
     /// The first of those that come before everything else, with its priority; only if that is above `least`, which is not
@@ -76,6 +78,8 @@ impl<N> Ranks<N> {
         let node = line.get_mut().pop_front().expect("a line that is empty is removed");
         if line.get().is_empty() {
             line.remove();
+            let highest = waiting.last_key_value().map_or(i32::MIN, |(&priority, _)| priority);
+            self.highest.store(highest, Ordering::Relaxed);
         }
         self.len.fetch_sub(1, Ordering::Relaxed);
         Some((node, priority))

@@ -13,7 +13,7 @@ use super::idle;
 use super::levels::Levels;
 use super::queues::{Claim, Found};
 use crate::barrier;
-use crate::graph::{self, Cx, Host, Queued, Ready, Seat};
+use crate::graph::{self, Cx, Host, NodeId, Queued, Ready, Seat};
 use crate::sync::atomic::{Ordering, fence};
 
 /// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what calling a
@@ -248,7 +248,7 @@ impl<'s> Worker<'s> {
     /// with it.
     fn begin(&self, found: Found, cx: &mut Cx<'_>) -> Option<Ready> {
         if 0 < found.priority {
-            self.levels.begin(found.priority, self.queues.bottom());
+            self.levels.begin(found.priority, found.node.id(), self.queues.bottom());
             self.full.set(self.full.get().never());
         }
         let mut first = Some(cx.take(found.node));
@@ -319,6 +319,9 @@ impl<'s> Worker<'s> {
         self.in_turn.set(spare.is_some());
         let Some(queued) = spare.or_else(|| self.queues.take_injected()) else { return next };
         self.put_back(next, cx);
+        if !self.levels.is_empty() {
+            self.levels.begin_ordinary(self.queues.bottom());
+        }
         self.queues.offer(0);
         Some(cx.take(queued))
     }
@@ -446,6 +449,10 @@ impl Host for Worker<'_> {
 
     fn defer_ranked(&self, node: Queued, priority: i32) {
         self.scheduler.rank(node, priority);
+    }
+
+    fn ranked_is_through(&self, node: NodeId) {
+        self.end_levels(|levels| levels.end_of(node));
     }
 
     fn is_in_turn(&self) -> bool {
