@@ -50,8 +50,8 @@ impl OwnReactor {
         let (end, ended) = oneshot::channel();
         let drive = move || {
             if let Err(message) = unwind::catch(|| drop(runtime.block_on(ended))) {
-                // A body can give tokio a waker of its own. tokio does not survive its panic: no timer of this runtime goes off any
-                // more.
+                // A body can give tokio a waker of its own. tokio does not survive its panic: no timer of this runtime goes
+                // off any more.
                 tracing::error!("a waker panicked, and ended what drives timers and I/O with it: {message}");
             }
             // What the users left there does not hold the runtime up.

@@ -8,7 +8,8 @@ pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
 #[cfg(not(taskgraph_loom))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 
-/// Locks `mutex`; what a panicking holder left is taken as it is, since no lock is held across code that can leave it half done.
+/// Locks `mutex`; what a panicking holder left is taken as it is, since no lock is held across code that can leave it half
+/// done.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

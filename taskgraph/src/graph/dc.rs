@@ -115,7 +115,8 @@ impl<T: Send + 'static> DC<T> {
     }
 
     /// As [`shared`](Self::shared), with the handles on it made at once: faster than clones where it is known how many need
-    /// the result, as in a grid. Each handle serves one task; clone it for more. That there are none is an error of the compiler.
+    /// the result, as in a grid. Each handle serves one task; clone it for more. That there are none is an error of the
+    /// compiler.
     ///
     /// ```
     /// use taskgraph::DC;

@@ -16,10 +16,10 @@
 //! * *What thieves may take is split off*, as in the deque of Dinan and others ("Scalable work stealing", 2009). The nodes
 //!   before `split` are public: a few of the oldest, or none. When those are gone their owner makes the next ones public, once
 //!   it has something else to do than to pop them. For what is private it needs no fence.
-//! * *A thief that insists takes what is private, too*, for an owner may be in one body for an hour. It asks for the deque to be
-//!   open, and goes through the [heavy half](barrier::heavy) of a barrier of which the owner has the light one. While an owner
-//!   is asked, or the deque is open, it has a fence in each pop; of an open one nothing is private. After a while it closes it
-//!   [again](Deque::calm_down).
+//! * *A thief that insists takes what is private, too*, for an owner may be in one body for an hour. It asks for the deque
+//!   to be open, and goes through the [heavy half](barrier::heavy) of a barrier of which the owner has the light one. While
+//!   an owner is asked, or the deque is open, it has a fence in each pop; of an open one nothing is private. After a while
+//!   it closes it [again](Deque::calm_down).
 //! * *One thief at a time*; the others look elsewhere. So the deque is closed while no thief relies on the fences, and a buffer
 //!   that has become too large goes, with those before it, while no thief reads it.
 //!

@@ -175,8 +175,8 @@ impl<T: Send + 'static> Desk<T> {
     ///
     /// # Safety
     ///
-    /// The desk is that of a generator whose pump is the caller's, who is not resuming the body. What this gives, the step has to
-    /// return: the desk may be gone then.
+    /// The desk is that of a generator whose pump is the caller's, who is not resuming the body. What this gives, the step
+    /// has to return: the desk may be gone then.
     pub(super) unsafe fn wait_for_room(this: NonNull<Self>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
         // SAFETY: so the desk is the caller's, too, until its pump sleeps.
         let (sleeper, pump) = unsafe {

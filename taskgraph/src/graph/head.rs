@@ -136,7 +136,8 @@ impl Head {
         unsafe { Self::waiting(this) }
     }
 
-    /// Whether there are more handles than these; if so, [whoever sleeps for it](super::asleep::look_around) hears when one goes.
+    /// Whether there are more handles than these; if so, [whoever sleeps for it](super::asleep::look_around) hears when one
+    /// goes.
     ///
     /// # Safety
     ///

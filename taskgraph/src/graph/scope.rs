@@ -34,8 +34,8 @@ pub(crate) struct Scope {
     is_in_shared: AtomicBool,
     /// Whether a shared computation needs it, be it that nobody waits for it there.
     serves_many: AtomicBool,
-    /// Whether something of it, or of an attempt in it, waits for a shared result, or is about to. Of a shared computation this is
-    /// not known: to note it would cost each of them.
+    /// Whether something of it, or of an attempt in it, waits for a shared result, or is about to. Of a shared computation
+    /// this is not known: to note it would cost each of them.
     has_asked: AtomicBool,
     /// Where the run that started it is stopped: the number of stops up to which another one is known to need it.
     pub(super) needed_at: AtomicU32,

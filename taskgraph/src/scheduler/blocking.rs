@@ -2,8 +2,8 @@
 //!
 //! rayon pools have as many threads as there may be workers. Where one blocks there is one too few, and since pools cannot grow
 //! the workers move to another one, before anybody takes the place: who did so on the old one might wait for this very thread.
-//! A pool costs all of its threads, which stay as long as the one that blocks. So the new one has some to spare, if it is large:
-//! it may lose as many before the workers move again. A thread of an older pool was made up for when that became old.
+//! A pool costs all of its threads, which stay as long as the one that blocks. So the new one has some to spare, if it is
+//! large: it may lose as many before the workers move again. A thread of an older pool was made up for when that became old.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -65,8 +65,8 @@ impl<N> Aside<N> {
 
     /// Something has stopped, perhaps of what lies here.
     pub(super) fn change(&self) {
-        // Release, pairs with the Acquire of whoever looks through it. An exchange, not a store, so that whoever looks knows of all who
-        // came here since the last one looked.
+        // Release, pairs with the Acquire of whoever looks through it. An exchange, not a store, so that whoever looks knows
+        // of all who came here since the last one looked.
         self.has_changed.swap(true, Ordering::Release);
         // Before the look at the gate: see "Why no work is overlooked".
         fence(Ordering::SeqCst);

@@ -4,7 +4,8 @@
 //! `par_iter`, or asleep.
 //!
 //! rayon pools cannot be resized. A resize builds a pool of exactly as many threads as there may be workers, or some more
-//! where threads [block](super::blocking); the old one runs the jobs it has, and its threads end with the last of them. Whoever drops the pool waits for all threads.
+//! where threads [block](super::blocking); the old one runs the jobs it has, and its threads end with the last of them.
+//! Whoever drops the pool waits for all threads.
 //!
 //! rayon is named here and nowhere else.
 

@@ -64,7 +64,8 @@ fn what_is_built_bottom_up_waits_without_a_lock() {
     });
 }
 
-/// The first to want something moves it behind its own computation, while that is moved: others have compared with its place before.
+/// The first to want something moves it behind its own computation, while that is moved: others have compared with its place
+/// before.
 #[test]
 fn what_has_not_started_moves_back_only() {
     loom::model(|| {

@@ -1,4 +1,5 @@
-//! What loom checks of the deque: that each node is taken once, whole, whoever takes it, and that buffers go when nobody reads them.
+//! What loom checks of the deque: that each node is taken once, whole, whoever takes it, and that buffers go when nobody
+//! reads them.
 
 use std::ptr::NonNull;
 
@@ -139,7 +140,8 @@ fn the_last_nodes_have_many_friends() {
     });
 }
 
-/// What the owner took without a fence, and what it has put in the same place, is nobody else's but the one who finds it public.
+/// What the owner took without a fence, and what it has put in the same place, is nobody else's but the one who finds it
+/// public.
 #[test]
 fn a_place_is_used_again_before_it_becomes_public() {
     model(|deque| {
