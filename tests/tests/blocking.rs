@@ -167,7 +167,7 @@ fn many_that_block_need_few_threads_each() {
         };
         runtime.run(all((0..WORKERS).map(meet))).unwrap();
         let threads = process::threads() - before;
-        assert!(threads < 10 * u64::from(BLOCKED) + 2 * WORKERS, "{threads} for {BLOCKED} that block");
+        assert!(threads < 9 * u64::from(BLOCKED), "{threads} for {BLOCKED} that block");
         stages.arrive();
         run.join().unwrap();
         drop((runtime, other));
