@@ -55,6 +55,18 @@ pub fn blocker(stages: &Arc<Stages>) -> DC<()> {
     )
 }
 
+/// A task that arrives at `stages`, and blocks in a run of `other` until that stage is reached.
+pub fn blocks_in(other: &Arc<Runtime>, stages: &Arc<Stages>, until: u32) -> DC<()> {
+    let (other, stages) = (Arc::clone(other), Arc::clone(stages));
+    DC::new(
+        move || {
+            stages.arrive();
+            other.run(DC::new(move || stages.wait_for(until), ())).expect("the other runtime is there");
+        },
+        (),
+    )
+}
+
 /// A computation that needs `shared`, and a way to wait until it has asked for that.
 pub fn asking<T: Clone + Send + Sync + 'static>(shared: Shared<T>) -> (DC<T>, impl FnOnce()) {
     let (asked, has_asked) = channel();

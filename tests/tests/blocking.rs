@@ -8,7 +8,7 @@ use std::time::Duration;
 use taskgraph::{DC, Runtime, all};
 use taskgraph_tests::inside::{Inside, spin};
 use taskgraph_tests::wait::{self, Stages};
-use taskgraph_tests::{process, runtime};
+use taskgraph_tests::{blocks_in, process, runtime};
 
 /// A task that runs a task, and so on.
 fn nested(runtime: Arc<Runtime>, depth: u32) -> DC<u32> {
@@ -145,19 +145,8 @@ fn many_that_block_need_few_threads_each() {
         const BLOCKED: u32 = 200;
         let (runtime, other) = (Arc::new(runtime(WORKERS as usize)), Arc::new(runtime(1)));
         let stages = Arc::new(Stages::new());
-        let blocks = |_| {
-            let (other, stages) = (Arc::clone(&other), Arc::clone(&stages));
-            DC::new(
-                move || {
-                    stages.arrive();
-                    let waits = Arc::clone(&stages);
-                    other.run(DC::new(move || waits.wait_for(BLOCKED + 1), ())).unwrap();
-                },
-                (),
-            )
-        };
         let before = process::threads();
-        let run = runtime.spawn(all((0..BLOCKED).map(blocks)));
+        let run = runtime.spawn(all((0..BLOCKED).map(|_| blocks_in(&other, &stages, BLOCKED + 1))));
         stages.wait_for(BLOCKED);
         // Others still have all places: as many as there are workers meet.
         let meeting = Arc::new(Barrier::new(WORKERS as usize));

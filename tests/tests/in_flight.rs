@@ -6,8 +6,8 @@ use std::time::Duration;
 use taskgraph::{DC, all, delayed, each};
 use taskgraph_tests::bodies::Event;
 use taskgraph_tests::census::{Census, Counted};
-use taskgraph_tests::runtime;
 use taskgraph_tests::wait::{self, Stages};
+use taskgraph_tests::{blocks_in, runtime};
 
 /// As the guide says, and what is made at once.
 const IN_FLIGHT_MAX: i64 = 4_096 + 512;
@@ -123,18 +123,7 @@ fn is_as_many_as_ever_while_others_block() {
     const MEETING: usize = 600;
     wait::ends(|| {
         let (runtime, other, stages) = (runtime(2), Arc::new(runtime(1)), Arc::new(Stages::new()));
-        let block = |_| {
-            let (other, stages) = (Arc::clone(&other), Arc::clone(&stages));
-            DC::new(
-                move || {
-                    stages.arrive();
-                    let waits = Arc::clone(&stages);
-                    other.run(DC::new(move || waits.wait_for(41), ())).unwrap();
-                },
-                (),
-            )
-        };
-        let blocked = runtime.spawn(all((0..40).map(block)));
+        let blocked = runtime.spawn(all((0..40).map(|_| blocks_in(&other, &stages, 41))));
         stages.wait_for(40);
         let barrier = Arc::new(tokio::sync::Barrier::new(MEETING));
         #[delayed]

@@ -234,42 +234,51 @@ fn what_is_more_urgent_passes_what_an_urgent_computation_makes() {
     assert_eq!(said(&log), [9, 5, 5, 5, 5, 4, 3]);
 }
 
+const LEN: u32 = 1_000_000;
+
+/// Steps of a chain, which holds its worker in the first.
+#[derive(Clone, Default)]
+struct Chain {
+    steps: Arc<AtomicUsize>,
+    stages: Arc<Stages>,
+}
+
+#[delayed]
+fn count_down(n: u32, chain: Chain) -> DC<u32> {
+    if chain.steps.fetch_add(1, Ordering::SeqCst) == 0 {
+        chain.stages.signal(1);
+        chain.stages.wait_for(2);
+    }
+    if n == 0 { DC::value(0) } else { count_down(n - 1, chain) }
+}
+
+/// `make` counts down along the chain; something urgent that comes meanwhile is next.
+#[track_caller]
+fn check_that_urgent_ones_pass(make: fn(Chain) -> DC<u32>) {
+    wait::ends(move || {
+        let (runtime, chain) = (runtime(1), Chain::default());
+        let Chain { steps, stages } = chain.clone();
+        let ordinary = runtime.spawn(make(chain));
+        stages.wait_for(1);
+        let seen = Arc::clone(&steps);
+        let urgent = runtime.spawn(DC::new(move || seen.load(Ordering::SeqCst), ()).priority(1));
+        stages.signal(2);
+        assert!(urgent.join().unwrap() <= 2, "it was next");
+        assert_eq!((ordinary.join().unwrap(), steps.load(Ordering::SeqCst)), (0, LEN as usize + 1));
+    });
+}
+
 /// What comes of a result is ordinary, and so is what has its turn meanwhile: whatever is urgent passes it.
 #[test]
 fn what_only_needs_an_urgent_computation_is_not_urgent() {
     #[delayed]
-    fn counts(n: u32, steps: Arc<AtomicUsize>, stages: Arc<Stages>) -> DC<u32> {
-        steps.fetch_add(1, Ordering::SeqCst);
-        if n == 100_000 {
-            stages.signal(1);
-            stages.wait_for(2);
-        }
-        if n == 0 { DC::value(0) } else { counts(n - 1, steps, stages) }
+    async fn awaits(chain: Chain) -> Result<u32, Error> {
+        let len = DC::new(|| LEN, ()).priority(1).await?;
+        count_down(len, chain).await
     }
-    #[delayed]
-    async fn awaits(steps: Arc<AtomicUsize>, stages: Arc<Stages>) -> Result<u32, Error> {
-        let n = DC::new(|| 100_000, ()).priority(1).await?;
-        counts(n, steps, stages).await
-    }
-    type Make = fn(Arc<AtomicUsize>, Arc<Stages>) -> DC<u32>;
-    let kinds: [Make; 3] = [
-        |steps, stages| DC::new(|| 100_000, ()).priority(1).then(move |n| counts(n, steps, stages)),
-        |steps, stages| counts(DC::new(|| 100_000, ()).priority(1), steps, stages),
-        |steps, stages| awaits(steps, stages),
-    ];
-    for make in kinds {
-        wait::ends(move || {
-            let runtime = runtime(1);
-            let (steps, stages) = (Arc::new(AtomicUsize::new(0)), Arc::new(Stages::new()));
-            let ordinary = runtime.spawn(make(Arc::clone(&steps), Arc::clone(&stages)));
-            stages.wait_for(1);
-            let seen = Arc::clone(&steps);
-            let urgent = runtime.spawn(DC::new(move || seen.load(Ordering::SeqCst), ()).priority(1));
-            stages.signal(2);
-            assert!(urgent.join().unwrap() <= 3, "it was next");
-            assert_eq!((ordinary.join().unwrap(), steps.load(Ordering::SeqCst)), (0, 100_001));
-        });
-    }
+    check_that_urgent_ones_pass(|chain| DC::new(|| LEN, ()).priority(1).then(move |len| count_down(len, chain)));
+    check_that_urgent_ones_pass(|chain| count_down(DC::new(|| LEN, ()).priority(1), chain));
+    check_that_urgent_ones_pass(|chain| awaits(chain));
 }
 
 #[test]
@@ -304,26 +313,7 @@ fn an_ordinary_run_that_has_its_turn_beside_an_urgent_one_is_passed_as_ever() {
 
 #[test]
 fn an_urgent_computation_comes_between_the_steps_of_a_chain_that_is_at_work() {
-    #[delayed]
-    fn count_down(n: u32, steps: Arc<AtomicUsize>, stages: Arc<Stages>) -> DC<u32> {
-        steps.fetch_add(1, Ordering::SeqCst);
-        if n == 1_000_000 {
-            stages.signal(1);
-            stages.wait_for(2);
-        }
-        if n == 0 { DC::value(0) } else { count_down(n - 1, steps, stages) }
-    }
-    wait::ends(|| {
-        let runtime = runtime(1);
-        let (steps, stages) = (Arc::new(AtomicUsize::new(0)), Arc::new(Stages::new()));
-        let chain = runtime.spawn(count_down(1_000_000, Arc::clone(&steps), Arc::clone(&stages)));
-        stages.wait_for(1);
-        let seen = Arc::clone(&steps);
-        let urgent = runtime.spawn(DC::new(move || seen.load(Ordering::SeqCst), ()).priority(1));
-        stages.signal(2);
-        assert!(urgent.join().unwrap() <= 2, "it was next");
-        assert_eq!((chain.join().unwrap(), steps.load(Ordering::SeqCst)), (0, 1_000_001));
-    });
+    check_that_urgent_ones_pass(|chain| count_down(LEN, chain));
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl<N> Ranks<N> {
     /// Whoever pushes looks after that whether a worker is wanted.
     pub(crate) fn push(&self, node: N, priority: i32, gate: &Gate) {
         let mut waiting = lock(&self.waiting);
-        let is_first_urgent = 0 < priority && !has_above(0, &waiting);
+        let is_first_urgent = 0 < priority && !self.has_urgent(0);
         waiting.entry(priority).or_default().push_back(node);
         self.highest.fetch_max(priority, Ordering::Relaxed);
         // Relaxed: as with the queues, the fence of whoever pushes orders it before the look at the gate.
@@ -44,7 +44,7 @@ impl<N> Ranks<N> {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Whether there is one of a priority above this, as far as this thread has heard.
+    /// Whether there is one of a priority above this; without the lock, as far as this thread has heard.
     pub(crate) fn has_urgent(&self, least: i32) -> bool {
         least < self.highest.load(Ordering::Relaxed)
     }
@@ -53,11 +53,11 @@ impl<N> Ranks<N> {
     /// negative.
     pub(crate) fn take_urgent(&self, least: i32, gate: &Gate) -> Option<(N, i32)> {
         let mut waiting = lock(&self.waiting);
-        if !has_above(least, &waiting) {
+        if !self.has_urgent(least) {
             return None;
         }
         let node = self.take_first(&mut waiting);
-        if !has_above(0, &waiting) {
+        if !self.has_urgent(0) {
             gate.set_urgent(false);
         }
         node
@@ -69,7 +69,7 @@ impl<N> Ranks<N> {
             return None;
         }
         let mut waiting = lock(&self.waiting);
-        if has_above(0, &waiting) { None } else { self.take_first(&mut waiting) }
+        if self.has_urgent(0) { None } else { self.take_first(&mut waiting) }
     }
 
     fn take_first(&self, waiting: &mut BTreeMap<i32, VecDeque<N>>) -> Option<(N, i32)> {
@@ -84,10 +84,6 @@ impl<N> Ranks<N> {
         self.len.fetch_sub(1, Ordering::Relaxed);
         Some((node, priority))
     }
-}
-
-fn has_above<N>(least: i32, waiting: &BTreeMap<i32, VecDeque<N>>) -> bool {
-    waiting.last_key_value().is_some_and(|(&priority, _)| least < priority)
 }
 
 #[cfg(all(test, not(taskgraph_loom)))]
