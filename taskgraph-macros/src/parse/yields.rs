@@ -15,7 +15,7 @@
 
 use std::mem;
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
@@ -314,26 +314,38 @@ fn first_yield(tokens: TokenStream) -> Option<Span> {
 fn bare_yield(tokens: TokenStream) -> Option<Span> {
     // Whether the next group is that of a macro, or of a `gen` block.
     let mut is_others = false;
-    let mut after_name = false;
+    let mut last = None;
     for token in tokens {
-        let is_name = matches!(&token, TokenTree::Ident(name) if syn::parse2::<Ident>(name.to_token_stream()).is_ok());
+        let before = last.take();
         match token {
             TokenTree::Ident(name) if name == "yield" => return Some(name.span()),
-            // The one of `macro_rules! name { .. }` is between.
-            TokenTree::Ident(name) => is_others = is_others || name == "gen",
-            TokenTree::Punct(punct) => is_others = after_name && punct.as_char() == '!',
+            TokenTree::Ident(name) => {
+                // The one of `macro_rules! name { .. }` is between.
+                is_others = is_others || name == "gen";
+                last = Some(name);
+            }
+            TokenTree::Punct(punct) => is_others = punct.as_char() == '!' && before.is_some_and(is_name),
             TokenTree::Literal(_) => is_others = false,
             TokenTree::Group(_) if mem::take(&mut is_others) => {}
-            TokenTree::Group(group) if group.stream().to_string() == "coroutine" => return None,
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket && is_coroutine(&group) => return None,
             TokenTree::Group(group) => {
                 if let Some(found) = bare_yield(group.stream()) {
                     return Some(found);
                 }
             }
         }
-        after_name = is_name;
     }
     None
+}
+
+/// Not a word of the language.
+fn is_name(word: Ident) -> bool {
+    syn::parse2::<Ident>(word.into_token_stream()).is_ok()
+}
+
+/// What `#[coroutine]` has in its brackets.
+fn is_coroutine(brackets: &Group) -> bool {
+    syn::parse2::<Ident>(brackets.stream()).is_ok_and(|name| name == "coroutine")
 }
 
 #[cfg(test)]
