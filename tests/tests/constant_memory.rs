@@ -215,6 +215,52 @@ fn heavy_yields_are_few_in_flight() {
     assert!(census.live_max() <= 300, "{} computations were in flight", census.live_max());
 }
 
+/// Many more than children may be in flight.
+const ROWS: u64 = 20_000;
+const COLUMNS: u64 = 16;
+
+#[delayed]
+fn cell(up: u64, left: u64) -> u64 {
+    (up + left) % 1_000
+}
+
+/// The ends of all rows.
+#[delayed]
+fn grid() -> Vec<u64> {
+    let mut above: Vec<Shared<u64>> = (0..COLUMNS).map(|_| DC::value(1).shared()).collect();
+    for _ in 0..ROWS {
+        let mut left = DC::value(1).shared();
+        let row = above.into_iter().map(|up| {
+            let [right, down] = cell(up, left.clone()).tee();
+            left = right;
+            down
+        });
+        above = row.collect();
+        yield_!(left.dc());
+    }
+}
+
+#[test]
+fn a_grid_that_grows_is_never_there_as_a_whole() {
+    process::alone("a_grid_that_grows_is_never_there_as_a_whole", || {
+        let mut row = [1; COLUMNS as usize];
+        let mut next_end = || {
+            let mut left = 1;
+            for cell in &mut row {
+                left = (*cell + left) % 1_000;
+                *cell = left;
+            }
+            left
+        };
+        let ends: Vec<u64> = (0..ROWS).map(|_| next_end()).collect();
+        for max_workers in [1, 2, 8] {
+            let runtime = runtime(max_workers);
+            // All cells at once would be 60 MiB.
+            assert_needs(20 * MIB, || assert_eq!(runtime.run(grid()).unwrap(), ends));
+        }
+    });
+}
+
 #[test]
 fn runs_give_their_memory_back() {
     process::alone("runs_give_their_memory_back", || {

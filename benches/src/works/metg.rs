@@ -5,6 +5,7 @@
 //! minimum effective task granularity counts what a task costs; here it is the length of the kernel alone, so that
 //! at half efficiency its number is twice this one.
 
+use std::array;
 use std::ops::Range;
 
 use taskgraph::{DC, Shared, delayed};
@@ -15,6 +16,8 @@ use crate::contender::{Amount, BY_HAND, Contender, Foreign, Job, Measure, Work};
 use crate::rivals::{self, Dag, sum};
 use crate::session::Result;
 
+/// How many steps of a growing stencil are made between two yields.
+const STEPS_AT_ONCE: u64 = 64;
 /// dagrs takes microseconds a task.
 const N_STEPS_DAGRS: u64 = 50;
 
@@ -31,6 +34,10 @@ pub(super) fn prepare<const WIDTH: usize>(setup: &Setup) -> Result<Work> {
     let mut contenders = vec![
         Contender::new("taskgraph", Ours, amount(n_steps), move |workers| {
             rivals::taskgraph::runs(workers, move |length| graph::<WIDTH>(n_steps, length))
+        }),
+        Contender::new("taskgraph growing", Ours, amount(n_steps), move |workers| {
+            let last = |totals: Vec<u64>| *totals.last().expect("there is a step");
+            rivals::taskgraph::runs(workers, move |length| growing::<WIDTH>(n_steps, length).map(last))
         }),
         Contender::new("tokio spawn", Rival, amount(n_steps), move |workers| {
             rivals::tokio::runs(workers, move |length| rivals::tokio::dag(stencil(n_steps, length)))
@@ -93,21 +100,47 @@ fn total(last: Vec<u64>) -> u64 {
     sum(last)
 }
 
-fn graph<const WIDTH: usize>(n_steps: u64, length: u64) -> DC<u64> {
-    // Each result is for the tasks on its left, below it, and on its right.
-    let for_three = |task: DC<u64>| task.tee().map(Some);
-    let mut last: Vec<[Option<Shared<u64>>; 3]> = (0..WIDTH as u64).map(|i| for_three(source(i, length))).collect();
-    for _ in 1..n_steps {
-        let mut take = |i: usize, side: usize| last[i][side].take().expect("each handle is used once");
-        let step = (0..WIDTH).map(|i| match i {
-            0 => border(take(0, 1), take(1, 0), length),
-            i if i == WIDTH - 1 => border(take(i - 1, 2), take(i, 1), length),
-            i => inner(take(i - 1, 2), take(i, 1), take(i + 1, 0), length),
-        });
-        last = step.map(for_three).collect();
+/// The results of a step: the handles on each are for the tasks on its left, below it, and on its right.
+struct Step<const WIDTH: usize>([[Option<Shared<u64>>; 3]; WIDTH]);
+
+impl<const WIDTH: usize> Step<WIDTH> {
+    fn first(length: u64) -> Self {
+        Self(array::from_fn(|i| source(i as u64, length).tee().map(Some)))
     }
-    let below = last.into_iter().map(|[_, below, _]| below.expect("the last step has not been used"));
-    total(below.collect::<Vec<_>>())
+
+    fn next(mut self, length: u64) -> Self {
+        let mut take = |i: usize, side: usize| self.0[i][side].take().expect("each handle is used once");
+        Self(array::from_fn(|i| {
+            let task = match i {
+                0 => border(take(0, 1), take(1, 0), length),
+                i if i == WIDTH - 1 => border(take(i - 1, 2), take(i, 1), length),
+                i => inner(take(i - 1, 2), take(i, 1), take(i + 1, 0), length),
+            };
+            task.tee().map(Some)
+        }))
+    }
+
+    fn total(&self) -> DC<u64> {
+        let below = self.0.iter().map(|[_, below, _]| below.clone().expect("the next step has not been made"));
+        total(below.collect::<Vec<_>>())
+    }
+}
+
+fn graph<const WIDTH: usize>(n_steps: u64, length: u64) -> DC<u64> {
+    (1..n_steps).fold(Step::<WIDTH>::first(length), |step, _| step.next(length)).total()
+}
+
+/// The totals of some steps. Those up to each are computed while the next ones are made.
+#[delayed]
+fn growing<const WIDTH: usize>(n_steps: u64, length: u64) -> Vec<u64> {
+    let mut step = Step::<WIDTH>::first(length);
+    for at in 1..n_steps {
+        if at % STEPS_AT_ONCE == 0 {
+            yield_!(step.total());
+        }
+        step = step.next(length);
+    }
+    yield_!(step.total());
 }
 
 /// Tasks in steps, one after the other.

@@ -29,6 +29,10 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         Contender::new("taskgraph", Ours, amount(side), move |workers| {
             rivals::taskgraph::runs(workers, move |_| wave(side))
         }),
+        Contender::new("taskgraph growing", Ours, amount(side), move |workers| {
+            let last = |ends: Vec<u64>| *ends.last().expect("there is a row");
+            rivals::taskgraph::runs(workers, move |_| growing(side).map(last))
+        }),
         Contender::new("tokio spawn", Rival, amount(side), move |workers| {
             rivals::tokio::runs(workers, move |_| rivals::tokio::dag(Wave { side }))
         }),
@@ -68,25 +72,39 @@ fn cell(up: u64, left: u64) -> u64 {
     mix(up.wrapping_add(left).wrapping_add(1))
 }
 
+/// The cells below those `above`: handles on all of them, for the next row, and one on the last.
+fn row(side: u64, above: Vec<Shared<u64>>) -> (Vec<Shared<u64>>, Shared<u64>) {
+    let mut up = above.into_iter();
+    let mut left = None;
+    let row = (0..side).map(|_| {
+        let cell = match (up.next(), left.take()) {
+            (None, None) => corner(),
+            (Some(neighbour), None) | (None, Some(neighbour)) => edge(neighbour),
+            (Some(up), Some(left)) => cell(up, left),
+        };
+        let [right, down] = cell.tee();
+        left = Some(right);
+        down
+    });
+    let row = row.collect();
+    (row, left.expect("a row has a cell"))
+}
+
 fn wave(side: u64) -> DC<u64> {
-    let mut above: Vec<Shared<u64>> = vec![];
-    for _ in 0..side {
-        let mut up = above.into_iter();
-        let mut left = None;
-        let row = (0..side).map(|_| {
-            let cell = match (up.next(), left.take()) {
-                (None, None) => corner(),
-                (Some(neighbour), None) | (None, Some(neighbour)) => edge(neighbour),
-                (Some(up), Some(left)) => cell(up, left),
-            };
-            let [right, down] = cell.tee();
-            left = Some(right);
-            down
-        });
-        above = row.collect();
-    }
-    let last = above.pop().expect("there is a row, and a cell in it");
+    let first = row(side, vec![]);
+    let (_, last) = (1..side).fold(first, |(above, _), _| row(side, above));
     DC::new(|last: u64| last, (last,))
+}
+
+/// The last cells of all rows. Each row is computed while those below it are made.
+#[delayed]
+fn growing(side: u64) -> Vec<u64> {
+    let mut above = vec![];
+    for _ in 0..side {
+        let (row, last) = row(side, above);
+        yield_!(last.dc());
+        above = row;
+    }
 }
 
 /// Cells in rows, one after the other.
