@@ -59,9 +59,9 @@ mod reactor;
 #[forbid(unsafe_code)]
 mod policy;
 #[forbid(unsafe_code)]
-mod runtime;
-#[forbid(unsafe_code)]
 mod control;
+#[forbid(unsafe_code)]
+mod runtime;
 #[forbid(unsafe_code)]
 mod run;
 #[forbid(unsafe_code)]

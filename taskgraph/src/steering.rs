@@ -1,4 +1,4 @@
-//! What the outside may ask of a runtime: the port through which windows see it.
+//! What the outside may ask of a runtime.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::task::Task;
 
-/// What a window, such as the control port, may ask.
+/// What the control port asks of a runtime.
 pub(crate) trait Steering: Send + Sync + 'static {
     fn max_workers(&self) -> usize;
     /// The error names the value and the accepted range; nothing has changed then.

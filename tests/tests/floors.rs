@@ -10,21 +10,19 @@ const FLOORS: [&[&str]; 6] = [
     &["task", "error", "steering"],
     &["graph"],
     &["scheduler", "timer", "timeout", "limit", "reactor", "policy"],
-    &["runtime", "testing"],
     &["control"],
+    &["runtime", "testing"],
 ];
 /// On top of all: what users hold, the usual way to run, what generated code calls, and the programs of the guide.
 const ROOF: [&str; 4] = ["lib", "run", "__private", "guide"];
-/// A window knows errors and what it may ask of the house, not the house.
+/// The control port knows errors and what it may ask of a runtime, not the runtime.
 const CONTROL_KNOWS: [&str; 4] = ["sync", "task", "error", "steering"];
-/// Who opens the windows above it.
-const OPENS_WINDOWS: (&str, &str) = ("runtime", "control");
 /// Tests inside the crate know what users know, too.
 const TESTS: [&str; 2] = ["tests.rs", "models.rs"];
 /// What the crate's root holds beside rooms: constants.
 const OF_THE_ROOT: [&str; 2] = ["MAX_WORKERS_LIMIT", "CONTROL_PORT"];
 /// A foreign crate, and the only places that name it: one room each.
-const FOREIGN: [(&str, &[&str]); 13] = [
+const FOREIGN: [(&str, &[&str]); 14] = [
     ("rayon", &["scheduler/pool.rs"]),
     ("crossbeam_deque", &["scheduler/queues.rs"]),
     ("crossbeam_utils", &["mailbox.rs"]),
@@ -35,6 +33,7 @@ const FOREIGN: [(&str, &[&str]); 13] = [
     ("fastrand", &["policy.rs", "testing.rs"]),
     ("bon", &["__private.rs"]),
     ("subtle", &["control/auth.rs"]),
+    ("thiserror", &["error.rs"]),
     ("anyhow", &["error/cause.rs"]),
     ("futures_util", &["join.rs", "control/"]),
     ("futures_core", &["graph/stream.rs", "runtime/results.rs"]),
@@ -179,10 +178,7 @@ fn complaint(room: &str, known: &str) -> Option<String> {
     }
     let Some(own) = floor(room) else { return Some(format!("the room `{room}` is on no floor")) };
     if room == "control" && !CONTROL_KNOWS.contains(&known) {
-        return Some(format!("a window knows {CONTROL_KNOWS:?}, not `{known}`"));
-    }
-    if (room, known) == OPENS_WINDOWS {
-        return None;
+        return Some(format!("the control port knows {CONTROL_KNOWS:?}, not `{known}`"));
     }
     let place = |room| FLOORS.concat().iter().position(|other| *other == room);
     match floor(known) {

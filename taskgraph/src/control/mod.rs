@@ -13,7 +13,7 @@
 //!    of a core that serving them takes.
 //! 3. Dropping [`Control`] gives everything back: connections, thread and port.
 //!
-//! Only the runtime opens the port; the rest of the crate does not know that it exists.
+//! Only the runtime opens the port.
 
 mod telnet;
 mod line;

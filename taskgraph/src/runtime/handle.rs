@@ -124,7 +124,7 @@ impl<T: Send + 'static> Handle<T> {
         self.run.cancel(CancelledBy::Reason(reason.into()));
     }
 
-    /// Something that can cancel the run from elsewhere: a window, another thread, one that hears of signals (as that of the
+    /// Something that can cancel the run from elsewhere: another thread, one that hears of signals (as that of the
     /// `ctrlc` crate does; in a bare signal handler it must not be used).
     ///
     /// ```

@@ -48,7 +48,7 @@ pub struct Runtime {
     control: Option<Control>,
 }
 
-/// What runs and windows share of a runtime.
+/// What runs and the control port share of a runtime.
 struct Core {
     scheduler: Arc<Scheduler>,
     reactor: Arc<OwnReactor>,
