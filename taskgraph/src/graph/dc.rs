@@ -12,7 +12,7 @@ use super::input::Plain;
 use super::label;
 use super::ranked;
 use super::shared::{self, Shared};
-use crate::error::{Cause, Error, IntoCause};
+use crate::error::{Error, IntoCause};
 
 impl<T: Send + 'static> DC<T> {
     /// A call of `func` with a tuple of arguments, each a value or a computation of one.
@@ -51,7 +51,7 @@ impl<T: Send + 'static> DC<T> {
         call::call::<Ready, Value, _, _, _>((Plain(value),), |(value,)| value)
     }
 
-    /// A computation that has failed already, with `cause`.
+    /// A computation that has failed already, with `cause`: whatever a body may fail with, an error or a text.
     ///
     /// ```
     /// let none = taskgraph::DC::<u32>::failed("nothing to do");
@@ -60,9 +60,9 @@ impl<T: Send + 'static> DC<T> {
     /// # Ok::<(), taskgraph::Error>(())
     /// ```
     #[track_caller]
-    pub fn failed(cause: impl Into<Cause>) -> Self {
+    pub fn failed(cause: impl IntoCause) -> Self {
         task! { Failed "failed" }
-        call::call::<Failed, AsSaid<T>, _, _, _>((Plain(cause.into()),), |(cause,)| Outcome::Failed(cause))
+        call::call::<Failed, AsSaid<T>, _, _, _>((Plain(cause.into_cause()),), |(cause,)| Outcome::Failed(cause))
     }
 
     /// Goes on with a function of the result.
