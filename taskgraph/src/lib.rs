@@ -81,7 +81,9 @@ pub use graph::{
 pub use run::{run, run_async};
 pub use runtime::{Builder, Canceller, Handle, IntoStream, Results, Runtime};
 pub use task::Task;
-/// Delayed functions, here with [named arguments](#named-arguments), of which some may be left out; below is all of it.
+/// Makes of a function a constructor of delayed computations.
+///
+/// The example has [named arguments](#named-arguments), of which some may be left out; below it is all that there is.
 ///
 /// ```
 /// use taskgraph::delayed;

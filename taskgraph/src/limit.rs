@@ -32,7 +32,7 @@ const NAME_BYTES_MAX: usize = 100;
 const SIZE_MAX: usize =
     if Semaphore::MAX_PERMITS < u32::MAX as usize { Semaphore::MAX_PERMITS } else { u32::MAX as usize };
 
-/// That of a function, as generated code has it.
+/// The limit of a function, as generated code has it.
 pub struct Limit(Kind);
 
 enum Kind {
@@ -42,7 +42,7 @@ enum Kind {
     Named(&'static str),
 }
 
-/// Those that may be had of one limit. Who waits for one sleeps, and gets it in the order of asking.
+/// The turns of one limit. Who waits for one sleeps, and gets it in the order of asking.
 struct Turns {
     semaphore: Semaphore,
     size: Mutex<Size>,
@@ -257,17 +257,17 @@ impl Limit {
     }
 
     fn source(&'static self) -> Source {
-        let limits =
-            graph::with_reactor(|reactor| reactor.common()).and_then(|common| common.downcast::<Limits>().ok());
+        let common = graph::with_reactor(|reactor| reactor.common()).expect("a body is polled by a step");
+        let limits: Arc<Limits> = common.downcast().expect("what runs have in common are limits");
         match &self.0 {
-            Kind::Own(turns) => match limits.as_ref().and_then(|limits| limits.own.as_ref()) {
+            Kind::Own(turns) => match &limits.own {
                 None => Source::Own(turns),
                 Some(own) => {
                     let new = || Arc::new(Turns::new(lock(&turns.size).now));
                     Source::Of(Arc::clone(lock(own).entry(ptr::from_ref(self).addr()).or_insert_with(new)))
                 }
             },
-            Kind::Named(name) => Source::Of(limits.unwrap_or_default().of_name(name)),
+            Kind::Named(name) => Source::Of(limits.of_name(name)),
         }
     }
 }

@@ -124,7 +124,7 @@ impl Policy {
             let bond = if time.is_some() { Bond::Run } else { Bond::Task };
             let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), bond, attempt);
             let result = match time {
-                Some(time) => time.limit(trial, graph::task_name::<N>(origin)).await,
+                Some(time) => time.in_time(trial, graph::task_name::<N>(origin)).await,
                 None => trial.await,
             };
             let failure = match result {

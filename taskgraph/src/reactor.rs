@@ -98,7 +98,7 @@ impl Reactor for OwnReactor {
     }
 }
 
-/// That of whoever awaits the run.
+/// The tokio runtime of whoever awaits the run.
 pub(crate) struct CallersReactor {
     own: Arc<OwnReactor>,
     tokio: Handle,

@@ -8,6 +8,21 @@ pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
 #[cfg(not(taskgraph_loom))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 
+/// A static of what the models check; loom makes it anew for each order that it tries.
+macro_rules! shared_static {
+    ($(#[$doc:meta])* $(pub($($within:tt)+))? static $name:ident: $type:ty = $value:expr;) => {
+        $(#[$doc])*
+        #[cfg(not(taskgraph_loom))]
+        $(pub($($within)+))? static $name: $type = $value;
+        #[cfg(taskgraph_loom)]
+        loom::lazy_static! {
+            $(#[$doc])*
+            $(pub($($within)+))? static ref $name: $type = $value;
+        }
+    };
+}
+pub(crate) use shared_static;
+
 /// Locks `mutex`; what a panicking holder left is taken as it is, since no lock is held across code that can leave it half
 /// done.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

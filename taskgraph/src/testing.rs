@@ -12,6 +12,7 @@
 // takes any of them next, and a `Reactor` whose clock only moves when nothing else does.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ptr;
 use std::sync::Arc;
@@ -93,7 +94,7 @@ pub fn run_seeded<T: Send + 'static>(delayed: DC<T>, seed: u64) -> Result<T, Err
 struct Simulation {
     tokio: Runtime,
     station: Arc<Station>,
-    random: Mutex<Random>,
+    random: RefCell<Random>,
     max_workers: usize,
 }
 
@@ -124,7 +125,7 @@ impl Simulation {
         };
         let mut random = Random(seed);
         let max_workers = 1 + random.below(WORKERS_MAX) as usize;
-        Ok(Self { tokio, station: Arc::new(station), random: Mutex::new(random), max_workers })
+        Ok(Self { tokio, station: Arc::new(station), random: RefCell::new(random), max_workers })
     }
 
     fn run<T: Send + 'static>(&self, delayed: DC<T>) -> Result<T, Error> {
@@ -174,7 +175,7 @@ impl Simulation {
     fn draw(&self) -> Option<(Queued, i32)> {
         let mut ready = lock(&self.station.ready);
         let (&priority, ready) = ready.iter_mut().rfind(|(_, ready)| !ready.is_empty())?;
-        Some((ready.swap_remove(lock(&self.random).below(ready.len() as u64) as usize), priority))
+        Some((ready.swap_remove(self.random.borrow_mut().below(ready.len() as u64) as usize), priority))
     }
 
     /// Lets tokio get on until something is ready; false if that will not come.
@@ -205,7 +206,7 @@ impl Host for Simulation {
         self.station.rank(node, priority);
     }
 
-    fn is_in_turn(&self) -> bool {
+    fn take_turn(&self) -> bool {
         false
     }
 

@@ -57,7 +57,7 @@ impl<T: Send + 'static> DC<T> {
         let body = async move {
             let countdown = Countdown::new(limit);
             countdown.start();
-            countdown.limit(Trial::start(self, Bond::Run, graph::attempt()), task).await.map_err(Passed)
+            countdown.in_time(Trial::start(self, Bond::Run, graph::attempt()), task).await.map_err(Passed)
         };
         graph::future::<Timeout, Fallible, T, _>(graph::sent(body))
     }
@@ -75,7 +75,7 @@ pub(crate) struct Countdown {
 }
 
 thread_local! {
-    /// That of the body that is about to start on this thread, if it waits for something else before.
+    /// The countdown of the body that is about to start on this thread, if it waits for something else before.
     static HELD: RefCell<Option<Arc<Countdown>>> = const { RefCell::new(None) };
 }
 
@@ -124,7 +124,7 @@ impl Countdown {
     }
 
     /// The result of `trial`, whose name is `task`, if it comes in time. In a body.
-    pub(crate) async fn limit<T: Send + 'static>(
+    pub(crate) async fn in_time<T: Send + 'static>(
         self: &Arc<Self>,
         mut trial: Trial<T>,
         task: Task,

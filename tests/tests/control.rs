@@ -86,7 +86,7 @@ fn the_whole_documented_range_can_be_set() {
 }
 
 #[test]
-fn the_port_and_the_code_see_the_same_limit() {
+fn the_port_and_the_code_see_the_same_max_workers() {
     let (runtime, addr) = runtime();
     let mut stream = connect(addr);
     assert_eq!(ask(&mut stream, "set_max_workers 2"), "setting max workers to 2\r\n");
@@ -123,7 +123,7 @@ fn wrong_arguments_are_told_the_usage() {
 }
 
 #[test]
-fn a_limit_out_of_range_is_refused_in_one_line_and_changes_nothing() {
+fn max_workers_out_of_range_is_refused_in_one_line_and_changes_nothing() {
     let (runtime, addr) = runtime();
     let mut stream = connect(addr);
     for value in ["abc", "-1", "0", "99999999", "1025", "18446744073709551616", "1e3", "2.0", "-99999999999999999999"] {

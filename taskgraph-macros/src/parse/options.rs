@@ -72,7 +72,7 @@ impl Written {
         complaints.about(guilty, format!("`{key}` takes {what}"), format!("write {}", shown.join(" or ")));
     }
 
-    fn is_twice(&self, complaints: &mut Complaints) {
+    fn complain_of_second(&self, complaints: &mut Complaints) {
         complaints.about(&self.key, format!("`{}` is given twice", self.key), "keep one of them");
     }
 
@@ -80,7 +80,7 @@ impl Written {
     fn put<T>(&self, place: &mut Option<T>, said: Option<T>, complaints: &mut Complaints) {
         let Some(said) = said else { return };
         if place.is_some() {
-            self.is_twice(complaints);
+            self.complain_of_second(complaints);
         }
         place.get_or_insert(said);
     }
@@ -102,7 +102,7 @@ pub(crate) fn options(tokens: TokenStream, complaints: &mut Complaints) -> Optio
         }
     };
     if let Some(second) = written.iter().filter(|option| option.key == "crate").nth(1) {
-        second.is_twice(complaints);
+        second.complain_of_second(complaints);
     }
     for option in written {
         understand(&option, &mut options, complaints);

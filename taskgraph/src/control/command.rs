@@ -132,7 +132,7 @@ const COMMANDS: &[Command] = &[
         name: "status",
         arguments: "",
         n_arguments: 0..=0,
-        summary: "the limit on workers, how many are taking steps now, how many runs have not ended, and if all is paused",
+        summary: "how many workers may take steps, how many do so now, how many runs have not ended, and if all is paused",
         is_for_all: false,
         answer: actions::status,
     },

@@ -12,7 +12,7 @@ use super::session::{Next, Port, Session};
 use super::stand_in::{Fake, peer};
 use crate::steering::Steering;
 
-/// The limit that the stand-in for the runtime starts with.
+/// The workers that the stand-in for the runtime may have at first.
 pub const MAX_WORKERS: usize = 4;
 
 /// A client of a port of its own, with neither socket nor clock.
@@ -56,7 +56,7 @@ impl Client {
         self.session.is_locked()
     }
 
-    /// The limit of the stand-in.
+    /// How many workers the stand-in may have.
     pub fn max_workers(&self) -> usize {
         self.steering.max_workers()
     }

@@ -18,7 +18,7 @@ pub(super) struct Fake {
 
 #[cfg_attr(not(test), expect(dead_code, reason = "the fuzzer's has none"))]
 enum Fault {
-    /// The limit cannot be changed.
+    /// `max_workers` cannot be changed.
     Refuses(&'static str),
     /// What only a bug would do.
     PanicsAt(usize),

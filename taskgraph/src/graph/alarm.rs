@@ -172,7 +172,7 @@ impl Sleeper {
             Arc::as_ptr(&(*this).alarm)
         };
         // SAFETY: as above.
-        if cx.scope().has_stopped_around(unsafe { &mut (*this).seen }) {
+        if cx.scope().stop_if_unwanted(unsafe { &mut (*this).seen }) {
             return Some(Ready(pump));
         }
         // Whoever rings does not know the scope.

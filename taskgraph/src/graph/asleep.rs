@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::alarm::Alarm;
 use super::scope::Home;
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, MutexGuard, lock, shared_static};
 use crate::weak_list::WeakList;
 
 /// Who sleeps inside of shared computations, which several scopes may need, and how often one of those has changed.
@@ -22,7 +22,7 @@ impl AsleepInShared {
         Self { asleep: WeakList::new(), homes: WeakList::new(), changes: 0 }
     }
 
-    /// Who wants to know that a scope has stopped, or a handle is gone; `of_shared` says whether it waited for shared results.
+    /// Counts that a scope has stopped, or a handle is gone, and gives those who want to know; `of_shared` says whether it waited for shared results.
     fn change(&mut self, of_shared: bool) -> (Vec<Arc<Alarm>>, Vec<Arc<dyn Home>>) {
         self.changes += u64::from(of_shared);
         let asleep = if of_shared { self.asleep.live().collect() } else { Vec::new() };
@@ -30,11 +30,8 @@ impl AsleepInShared {
     }
 }
 
-#[cfg(not(taskgraph_loom))]
-static ASLEEP_IN_SHARED: Mutex<AsleepInShared> = Mutex::new(AsleepInShared::new());
-#[cfg(taskgraph_loom)]
-loom::lazy_static! {
-    static ref ASLEEP_IN_SHARED: Mutex<AsleepInShared> = Mutex::new(AsleepInShared::new());
+shared_static! {
+    static ASLEEP_IN_SHARED: Mutex<AsleepInShared> = Mutex::new(AsleepInShared::new());
 }
 
 thread_local! {

@@ -167,9 +167,9 @@ pub(super) fn is_stopped() -> bool {
     with_polled_scope(Scope::is_stopped)
 }
 
-/// As [`is_stopped`], also because of something around its scope: see [`Scope::has_stopped_around`].
+/// As [`is_stopped`], also because of something around its scope: see [`Scope::stop_if_unwanted`].
 pub(super) fn is_given_up(seen: &mut Option<u64>) -> bool {
-    with_polled_scope(|scope| scope.has_stopped_around(seen))
+    with_polled_scope(|scope| scope.stop_if_unwanted(seen))
 }
 
 fn with_polled_scope(ask: impl FnOnce(&Scope) -> bool) -> bool {

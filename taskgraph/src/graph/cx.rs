@@ -35,7 +35,7 @@ pub(crate) trait Host {
     fn ranked_is_through(&self, _: NodeId) {}
     /// Whether the node at hand, which was queued for whoever would go idle, was taken by somebody who would not: it has
     /// waited for long. Told once.
-    fn is_in_turn(&self) -> bool;
+    fn take_turn(&self) -> bool;
     /// How many workers there may be.
     fn max_workers(&self) -> usize;
     /// Whether many tasks block the threads they have, and others have their places.

@@ -38,7 +38,7 @@ use super::node::Node;
 use super::scope::{Outwards, Scope, Waiter};
 use super::settle;
 use crate::error::Error;
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, MutexGuard, lock, shared_static};
 use crate::task::Task;
 
 /// Between two places, so that others can be moved there without moving more.
@@ -51,11 +51,8 @@ const FIRST: usize = 1 << (usize::BITS - 1);
 /// Whoever has it may start to wait although that may close a cycle.
 pub(super) struct Asking(());
 
-#[cfg(not(taskgraph_loom))]
-static ASKING: Mutex<Asking> = Mutex::new(Asking(()));
-#[cfg(taskgraph_loom)]
-loom::lazy_static! {
-    static ref ASKING: Mutex<Asking> = Mutex::new(Asking(()));
+shared_static! {
+    static ASKING: Mutex<Asking> = Mutex::new(Asking(()));
 }
 
 /// The place of a new shared computation.

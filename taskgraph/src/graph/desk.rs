@@ -183,7 +183,7 @@ impl<T: Send + 'static> Desk<T> {
             let desk = this.as_ref();
             let feeding = (*desk.work.get()).feeding.as_mut()?;
             let (waker, _) = Sleeper::wake_up(&mut feeding.sleeper, desk.pump, cx);
-            if !feeding.outlet.is_ahead(desk.window.plenty(cx.host.max_workers()) as usize, waker) {
+            if !feeding.outlet.wait_if_ahead(desk.window.plenty(cx.host.max_workers()) as usize, waker) {
                 return None;
             }
             (ptr::from_mut(feeding.sleeper.as_mut().expect("it was woken up")), desk.pump)

@@ -122,7 +122,7 @@ where
             let generator = Self::of_pump(pump);
             let at = generator.as_ptr();
             let desk = &(*at).desk;
-            if cx.host.is_in_turn() && !matches!(desk.window.room(cx.host.max_workers()), Room::Plenty) {
+            if cx.host.take_turn() && !matches!(desk.window.room(cx.host.max_workers()), Room::Plenty) {
                 return Self::go_on(generator, pump, cx);
             }
             let work = desk.work.get();

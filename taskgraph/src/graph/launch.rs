@@ -1,7 +1,8 @@
 //! A graph that a node holds until it starts it, and then its result, in the same place.
 //!
-//! Roots, attempts and shared nodes start what they hold themselves, at their own first step, so that it runs in the
-//! scope they open; a node with a priority, when its turn comes. Before that nothing below them is ready.
+//! Roots and attempts start what they hold themselves, at their own first step, so that it runs in the scope they open, and so
+//! do [shared nodes](super::shared), which know by another word what is there; a node with a priority, when its turn comes.
+//! Before that nothing below them is ready.
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -17,10 +18,11 @@ pub(super) struct Launch<T> {
     place: Place<T>,
 }
 
+/// One of the two, or neither.
 #[repr(C)]
-union Place<T> {
-    held: ManuallyDrop<DC<T>>,
-    result: ManuallyDrop<T>,
+pub(super) union Place<T> {
+    pub(super) held: ManuallyDrop<DC<T>>,
+    pub(super) result: ManuallyDrop<T>,
 }
 
 impl<T> Launch<T> {

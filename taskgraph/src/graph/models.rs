@@ -124,7 +124,7 @@ impl Host for Worker<'_> {
         2
     }
 
-    fn is_in_turn(&self) -> bool {
+    fn take_turn(&self) -> bool {
         false
     }
 

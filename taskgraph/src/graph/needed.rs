@@ -6,14 +6,11 @@ use std::ptr;
 use super::head::Head;
 use super::scope::{NeededBy, STOPS, Scope};
 use crate::sync::atomic::Ordering;
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, lock, shared_static};
 
-/// Who looks over bodies that may leave what they await holds the locks of several scopes.
-#[cfg(not(taskgraph_loom))]
-static LOOKING: Mutex<()> = Mutex::new(());
-#[cfg(taskgraph_loom)]
-loom::lazy_static! {
-    static ref LOOKING: Mutex<()> = Mutex::new(());
+shared_static! {
+    /// Who looks over bodies that may leave what they await holds the locks of several scopes.
+    static LOOKING: Mutex<()> = Mutex::new(());
 }
 
 impl Scope {

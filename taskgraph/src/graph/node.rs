@@ -38,7 +38,7 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-pub(super) use self::arrivals::{Arrival, FailedInputs, TO_ASK};
+pub(super) use self::arrivals::{Arrival, FailedInputs, RANKED, TO_ASK};
 use super::cx::Cx;
 use super::scope::ScopePtr;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -110,13 +110,11 @@ unsafe impl Send for Ready {}
 
 /// Set in `users` if somebody wants to know when a handle goes.
 pub(super) const WATCHED: u32 = 1 << 31;
-/// Set in `missing` of a ready node that starts with a [`Rank`](super::ranked::Rank), until it is among the ranks.
-pub(super) const RANKED: u32 = 1 << 29;
 /// Set in `users` of a node whose steps only make other nodes ready. Elsewhere it may be set by chance.
 const STARTER: u32 = 1 << 28;
 impl Node {
     pub(super) fn new(table: &'static Table, origin: &'static Location<'static>, missing: u32) -> Self {
-        debug_assert!(missing & arrivals::FAILED == 0, "a node has fewer than 2^30 inputs");
+        debug_assert!(missing & arrivals::FAILED == 0, "a node has fewer than 2^29 inputs");
         Self {
             table,
             origin: Cell::new(origin),

@@ -92,7 +92,7 @@ impl<T> Outlet<T> {
     }
 
     /// Whether so many items are there that whoever makes them has to wait; `waker` is woken when half of them are taken.
-    pub(super) fn is_ahead(&self, len_max: usize, waker: &Waker) -> bool {
+    pub(super) fn wait_if_ahead(&self, len_max: usize, waker: &Waker) -> bool {
         let waker = waker.clone();
         let mut state = lock(&self.0);
         let is_ahead = len_max <= state.len;
@@ -280,7 +280,7 @@ mod models {
                 thread::spawn(move || {
                     let room = Sleeper::new();
                     for place in places {
-                        while outlet.is_ahead(LEN_MAX, &Waker::from(Arc::clone(&room))) {
+                        while outlet.wait_if_ahead(LEN_MAX, &Waker::from(Arc::clone(&room))) {
                             room.sleep();
                         }
                         let item = Item(UnsafeCell::new(0));

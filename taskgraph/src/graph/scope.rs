@@ -25,14 +25,16 @@ use super::node::Node;
 use super::root::Parent;
 use crate::error::{CancelledBy, Error};
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, lock, shared_static};
 use crate::weak_list::WeakList;
 
 pub(crate) struct Scope {
     pub(super) stopped: AtomicBool,
-    /// Whether it is part of a shared computation, or belongs to one.
+    /// Whether a shared computation waits for it: it is the scope of one, or of an attempt or an awaited child in one. Only who
+    /// waits in here can close a cycle.
     is_in_shared: AtomicBool,
-    /// Whether a shared computation needs it, be it that nobody waits for it there.
+    /// Whether a shared computation started it, which may have left it behind since. Other runs may need it, so it has the
+    /// reactor of the runtime.
     serves_many: AtomicBool,
     /// Whether something of it, or of an attempt in it, waits for a shared result, or is about to. Of a shared computation
     /// this is not known: to note it would cost each of them.
@@ -142,12 +144,9 @@ unsafe impl Send for Scope {}
 // SAFETY: as above.
 unsafe impl Sync for Scope {}
 
-/// How often a scope was stopped. While it does not change, who is needed stays needed.
-#[cfg(not(taskgraph_loom))]
-pub(super) static STOPS: AtomicU32 = AtomicU32::new(0);
-#[cfg(taskgraph_loom)]
-loom::lazy_static! {
-    pub(super) static ref STOPS: AtomicU32 = AtomicU32::new(0);
+shared_static! {
+    /// How often a scope was stopped. While it does not change, who is needed stays needed.
+    pub(super) static STOPS: AtomicU32 = AtomicU32::new(0);
 }
 
 impl Scope {
@@ -342,7 +341,7 @@ impl Scope {
     /// Something of this scope is about to ask for shared results. Whether the scope, or one around it, has stopped: then those
     /// who sleep for them have to [look around](asleep::look_around) after that, for nobody else may tell them.
     #[inline(always)]
-    pub(super) fn is_late_to_ask(&self) -> bool {
+    pub(super) fn begin_asking(&self) -> bool {
         // Of a shared computation each stop is told.
         !matches!(self.needed_by, NeededBy::Waiters(..)) && self.note_asking()
     }
@@ -363,7 +362,7 @@ impl Scope {
 
     /// Something of this scope is about to sleep: it is woken when the scope stops, or anything around that.
     ///
-    /// It has to look whether that [has happened](Self::has_stopped_around) after this.
+    /// It has to look whether that [has happened](Self::stop_if_unwanted) after this.
     #[cold]
     pub(super) fn wake_when_stopped(&self, alarm: &Arc<Alarm>) {
         let mut scope = self;
@@ -379,7 +378,7 @@ impl Scope {
 
     /// Whether this scope or one around it is stopped; then this one is from now on. So it is if it belongs to a shared
     /// computation that nobody will need any more; that is only looked at if there may be something new since `seen`.
-    pub(super) fn has_stopped_around(&self, seen: &mut Option<u64>) -> bool {
+    pub(super) fn stop_if_unwanted(&self, seen: &mut Option<u64>) -> bool {
         let mut base = self;
         while let Some(scope) = base.around() {
             if scope.stopped.load(Ordering::Relaxed) {

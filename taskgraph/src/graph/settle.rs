@@ -278,7 +278,7 @@ impl Host for Nobody {
     fn defer_ranked(&self, _: Queued, _: i32) {
         unreachable!("giving a graph up that never ran defers nothing");
     }
-    fn is_in_turn(&self) -> bool {
+    fn take_turn(&self) -> bool {
         false
     }
     fn max_workers(&self) -> usize {

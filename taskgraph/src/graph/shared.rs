@@ -27,6 +27,7 @@ use super::cx::{Cx, Queued};
 use super::delayed::DC;
 use super::doomed::doomed;
 use super::head::{DONE, FAILED, Head, first_waiter};
+use super::launch::Place;
 use super::links::List;
 use super::memory;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table, WATCHED};
@@ -70,14 +71,8 @@ const HANDLES_MAX: u32 = WATCHED >> 1;
 #[repr(C)]
 struct SharedNode<T> {
     head: Head,
+    /// What of it is there, if anything, `waiters` says.
     place: Place<T>,
-}
-
-/// Which of them is there, if any, `waiters` says.
-#[repr(C)]
-union Place<T> {
-    held: ManuallyDrop<DC<T>>,
-    result: ManuallyDrop<T>,
 }
 
 /// So many handles on one result.

@@ -84,7 +84,7 @@ pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx:
     if missing == 0 {
         return None;
     }
-    let is_late = cx.scope().is_late_to_ask();
+    let is_late = cx.scope().begin_asking();
     let mut asking = Asking { node, cx, first: None, arrival: Arrival::StillWaiting, missing };
     // SAFETY: as above; the node is left alone once all that is missing has been asked for.
     unsafe { I::for_each_tap(slots, &mut asking) };

@@ -80,12 +80,14 @@ impl Runtime {
     /// Runs a computation, and waits for its result.
     ///
     /// May be called from several threads, and from inside a task, whose place another worker has meanwhile. The thread
-    /// of that task is lost to the others as long as it waits, so they move to new ones: this costs up to `max_workers` new
-    /// threads, some 20 microseconds each. It is a run of its own, and does not end when the one around it is cancelled.
+    /// of that task is lost to the others as long as it waits, so they move to new ones: with fewer than eight workers this costs
+    /// `max_workers` new threads, some 20 microseconds each, with more of them some nine on average. It is a run of its own, and
+    /// does not end when the one around it is cancelled.
     ///
     /// # Errors
     ///
-    /// The first failure of the run. What was running then has ended, and nothing else was started.
+    /// The first failure of the run. What was running then has ended, and nothing else was started. In a task also that the
+    /// system has no threads left, as for [`Handle::join`].
     ///
     /// ```
     /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
@@ -323,7 +325,7 @@ impl Core {
     #[track_caller]
     fn start<T: Send + 'static>(self: &Arc<Self>, delayed: DC<T>, reactor: Arc<dyn Reactor>) -> Handle<T> {
         let run = Run::new(self, reactor, delayed.task());
-        if !run.is_taken_by(self) {
+        if !run.register(self) {
             // The future of a run may be polled first when the runtime is gone.
             graph::drop_given_up(|| drop(delayed));
             run.result.put(Err(Error::cancelled(CancelledBy::DroppedRuntime)));

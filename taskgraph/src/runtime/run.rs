@@ -46,7 +46,7 @@ impl<T: Send + 'static> Run<T> {
     }
 
     /// Whether the runtime takes the run, and knows of it from now on.
-    pub(super) fn is_taken_by(self: &Arc<Self>, core: &Core) -> bool {
+    pub(super) fn register(self: &Arc<Self>, core: &Core) -> bool {
         let Some(id) = core.add(Arc::clone(self) as Arc<dyn Cancel>) else { return false };
         self.id.set(id).expect("a run is started once");
         true

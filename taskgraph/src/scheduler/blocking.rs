@@ -129,7 +129,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// It does not any more.
+    /// The task on this thread does not block any more.
     fn regain_thread(&self) {
         let mut size = lock(&self.size);
         if worker::pool() == size.pool {

@@ -101,7 +101,7 @@ impl Queues {
             let worker_idx = deques.stealers.len();
             deques.seats.push(Arc::new(Seat::new()));
             deques.stealers = deques.stealers.iter().cloned().chain([own.stealer()]).collect();
-            self.has_changed();
+            self.note_change();
             (worker_idx, own)
         });
         let stealers = RefCell::new(Arc::clone(&deques.stealers));
@@ -128,12 +128,12 @@ impl Queues {
             deques.unclaimed.drain(..len - needed);
             deques.seats.truncate(needed);
             deques.stealers = deques.stealers[..needed].iter().cloned().collect();
-            self.has_changed();
+            self.note_change();
         }
     }
 
     /// Relaxed: it only tells that a view is old; views are taken under the lock, which the caller has.
-    fn has_changed(&self) {
+    fn note_change(&self) {
         self.changes.fetch_add(1, Ordering::Relaxed);
     }
 

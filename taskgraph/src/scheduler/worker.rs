@@ -455,7 +455,7 @@ impl Host for Worker<'_> {
         self.end_levels(|levels| levels.end_of(node));
     }
 
-    fn is_in_turn(&self) -> bool {
+    fn take_turn(&self) -> bool {
         self.in_turn.replace(false)
     }
 
