@@ -15,7 +15,6 @@
 
 use std::marker::PhantomData;
 use std::mem;
-use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::call::{self, Task, Value, task};
@@ -27,6 +26,7 @@ use super::links::List;
 use super::list::Listed;
 use super::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
+use super::pump::{self, Pumped};
 use super::segment::Segment;
 use super::settle::{self, Why};
 use crate::unwind;
@@ -102,8 +102,7 @@ task!(Each "each");
 /// `MAKES` children only when they are handed out: then they may be too many to be in flight together.
 #[repr(C)]
 struct Gather<N, T, S, const MAKES: bool> {
-    node: Node,
-    pump: Node,
+    pumped: Pumped,
     in_flight: InFlight,
     results: Segment<T>,
     /// Children that were handed out, and will have arrived when the node is through.
@@ -130,19 +129,18 @@ where
     S: Iterator<Item = DC<T>> + Send + 'static,
 {
     let gather = memory::allocate::<Gather<N, T, S, MAKES>>();
-    let node = Node::new(Gather::<N, T, S, MAKES>::TABLE, Location::caller(), 1);
-    let pump = Node::new(Gather::<N, T, S, MAKES>::PUMP, Location::caller(), 0);
-    pump.attach(Destination::signal(gather.cast()));
-    if !MAKES {
-        pump.mark_starter();
-    }
+    let node = gather.cast();
+    let pumped = Pumped::new(node, Gather::<N, T, S, MAKES>::TABLE, Gather::<N, T, S, MAKES>::PUMP);
+    let (handed_out, children) = (0, Some(children));
+    let in_flight = InFlight::new();
     // SAFETY: the memory is room for a `Gather`, whose only leaf is its pump.
     unsafe {
-        let (handed_out, children) = (0, Some(children));
-        let in_flight = InFlight::new();
-        gather.write(Gather { node, pump, in_flight, results, handed_out, children, left, name: PhantomData });
-        let pump = NonNull::new_unchecked(&raw mut (*gather.as_ptr()).pump);
-        DC::from_parts(gather.cast(), List::of(pump))
+        gather.write(Gather { pumped, in_flight, results, handed_out, children, left, name: PhantomData });
+        let pump = Pumped::pump(node);
+        if !MAKES {
+            pump.as_ref().mark_starter();
+        }
+        DC::from_parts(node, List::of(pump))
     }
 }
 
@@ -167,7 +165,7 @@ where
             let mut results = (*at).results.take((*at).handed_out);
             // The memory was that of the computations, which may be larger.
             results.shrink_to_fit();
-            let to = (*at).node.destination();
+            let to = node.as_ref().destination();
             memory::free(gather);
             settle::deliver(to, results, cx)
         }
@@ -182,7 +180,7 @@ where
         let at = gather.as_ptr();
         // SAFETY: the node is ours; what it holds is dropped once, then its memory goes.
         unsafe {
-            let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
+            let (to, failed) = (node.as_ref().destination(), node.as_ref().take_failed());
             settle::drop_given_up(|| (*at).results.discard((*at).handed_out, &failed));
             memory::free(gather);
             Abandoned::Failed(to)
@@ -190,14 +188,6 @@ where
     }
 
     const PUMP: &'static Table = &Table { step: Self::pump, abandon: Self::stop, describe: |_| Described::Plumbing };
-
-    /// # Safety
-    ///
-    /// The node is the pump of one of these.
-    unsafe fn of_pump(pump: NonNull<Node>) -> NonNull<Self> {
-        // SAFETY: the caller's promise.
-        unsafe { pump.byte_sub(mem::offset_of!(Self, pump)).cast() }
-    }
 
     /// Hands out some chunks.
     ///
@@ -207,7 +197,7 @@ where
     unsafe fn pump(pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the pump is an input that has not arrived, so the gather is alive; the children that are not handed
         // out and the slots for their results are the pump's.
-        let gather = unsafe { Self::of_pump(pump) };
+        let gather = unsafe { Pumped::of(pump) }.cast::<Self>();
         let at = gather.as_ptr();
         // SAFETY: as above.
         let left = unsafe { (*at).left };
@@ -243,11 +233,7 @@ where
             settle::drop_given_up(|| drop(children));
             match is_through {
                 Ok(_) => settle::arrive(Destination::signal(node), cx),
-                Err(message) => {
-                    let task = call::name::<N>(node.as_ref().origin());
-                    settle::blame(task, Why::Panicked(message), node.as_ref().destination(), cx);
-                    settle::fail(Destination::signal(node), cx)
-                }
+                Err(message) => pump::fail::<N>(node, Why::Panicked(message), cx),
             }
         };
         through.or_else(|| cx.start(chunks))
@@ -290,7 +276,7 @@ where
     unsafe fn stop(pump: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
         // SAFETY: the children are the pump's until it has arrived.
         unsafe {
-            let children = (*Self::of_pump(pump).as_ptr()).children.take();
+            let children = (*Pumped::of(pump).cast::<Self>().as_ptr()).children.take();
             settle::drop_given_up(|| drop(children));
             Abandoned::Failed(pump.as_ref().destination())
         }
@@ -336,7 +322,7 @@ impl<N, T, S, const MAKES: bool> FanOut for Gather<N, T, S, MAKES> {
         unsafe {
             let at = fan_out.cast::<Self>().as_ptr();
             let is_ready = (*at).in_flight.settled(children);
-            is_ready.then(|| Ready(NonNull::new_unchecked(&raw mut (*at).pump)))
+            is_ready.then(|| Ready(Pumped::pump(fan_out)))
         }
     }
 }

@@ -11,7 +11,7 @@ use super::cx::Cx;
 use super::delayed::DC;
 use super::input::{FailedSlots, Input, Placing};
 use super::memory;
-use super::node::{Abandoned, Described, Node, Ready, Table};
+use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::settle::{self, Why};
 use super::tap;
 use crate::error::{Cause, IntoCause};
@@ -210,23 +210,11 @@ where
             memory::free(call);
             (held, body, to, origin)
         };
-        let fail = |why, cx: &mut Cx<'_>| {
-            settle::blame(name::<N>(origin), why, to, cx);
-            settle::fail(to, cx)
-        };
         cx.seat.note::<N>(origin);
         match unwind::catch(|| R::outcome(body(I::open(held)))) {
-            // SAFETY: the destination is that of this node, whose result is this value.
-            Ok(Outcome::Value(value)) => unsafe { settle::deliver(to, value, cx) },
-            // SAFETY: as above; the computation has this node's result.
-            Ok(Outcome::Delayed(delayed)) => unsafe { delayed.replace(to, cx) },
-            Ok(Outcome::Generated(generator)) => {
-                generator.set_origin(origin);
-                // SAFETY: as above.
-                unsafe { generator.replace(to, cx) }
-            }
-            Ok(Outcome::Failed(cause)) => fail(Why::Failed(cause), cx),
-            Err(message) => fail(Why::Panicked(message), cx),
+            // SAFETY: the destination and the origin are those of this node.
+            Ok(outcome) => unsafe { conclude::<N, _>(outcome, origin, to, cx) },
+            Err(message) => fail::<N>(origin, Why::Panicked(message), to, cx),
         }
     }
 
@@ -249,6 +237,44 @@ where
             Abandoned::Failed(to)
         }
     }
+}
+
+/// The body of a task has come to this.
+///
+/// # Safety
+///
+/// `to` and `origin` are those of the task's node, which is gone and has a result of type `T`.
+#[inline(always)]
+pub(super) unsafe fn conclude<N: Task, T>(
+    outcome: Outcome<T>,
+    origin: &'static Location<'static>,
+    to: Destination,
+    cx: &mut Cx<'_>,
+) -> Option<Ready> {
+    match outcome {
+        // SAFETY: the caller's promise; the result is this value.
+        Outcome::Value(value) => unsafe { settle::deliver(to, value, cx) },
+        // SAFETY: as above; the computation has the node's result.
+        Outcome::Delayed(delayed) => unsafe { delayed.replace(to, cx) },
+        Outcome::Generated(generator) => {
+            generator.set_origin(origin);
+            // SAFETY: as above.
+            unsafe { generator.replace(to, cx) }
+        }
+        Outcome::Failed(cause) => fail::<N>(origin, Why::Failed(cause), to, cx),
+    }
+}
+
+/// A task has failed, and arrives as that at `to`.
+#[cold]
+pub(super) fn fail<N: Task>(
+    origin: &'static Location<'static>,
+    why: Why,
+    to: Destination,
+    cx: &mut Cx<'_>,
+) -> Option<Ready> {
+    settle::blame(name::<N>(origin), why, to, cx);
+    settle::fail(to, cx)
 }
 
 /// What the node of a task is to users.

@@ -90,10 +90,7 @@ where
         match put {
             // SAFETY: the destination is that of this node, whose result is nothing.
             Ok(()) => unsafe { settle::deliver(to, (), cx) },
-            Err(message) => {
-                settle::blame(call::name::<IntoStream>(origin), Why::Panicked(message), to, cx);
-                settle::fail(to, cx)
-            }
+            Err(message) => call::fail::<IntoStream>(origin, Why::Panicked(message), to, cx),
         }
     }
 

@@ -11,8 +11,6 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem;
-use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
@@ -25,13 +23,13 @@ use super::delayed::DC;
 use super::links::List;
 use super::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
+use super::pump::Pumped;
 use super::settle::{self, Why};
 use crate::unwind;
 
 #[repr(C)]
 struct Async<N, R: Returns<F::Output>, F: Future> {
-    node: Node,
-    pump: Node,
+    pumped: Pumped,
     /// Until it has ended.
     body: Option<Sent<F>>,
     /// The same, after it.
@@ -66,14 +64,12 @@ where
     F: Future + 'static,
 {
     let future = memory::allocate::<Async<N, R, F>>();
-    let node = Node::new(Async::<N, R, F>::TABLE, Location::caller(), 1);
-    let pump = Node::new(Async::<N, R, F>::PUMP, Location::caller(), 0);
-    pump.attach(Destination::signal(future.cast()));
+    let node = future.cast();
+    let pumped = Pumped::new(node, Async::<N, R, F>::TABLE, Async::<N, R, F>::PUMP);
     // SAFETY: the memory is room for an `Async`, whose only leaf is its pump.
     unsafe {
-        future.write(Async { node, pump, body: Some(body), sleeper: None, outcome: None, name: PhantomData });
-        let pump = NonNull::new_unchecked(&raw mut (*future.as_ptr()).pump);
-        DC::from_parts(future.cast(), List::of(pump))
+        future.write(Async { pumped, body: Some(body), sleeper: None, outcome: None, name: PhantomData });
+        DC::from_parts(node, List::of(Pumped::pump(node)))
     }
 }
 
@@ -87,14 +83,6 @@ where
     const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: call::describe::<N> };
     const PUMP: &'static Table = &Table { step: Self::poll, abandon: Self::stop, describe: |_| Described::Plumbing };
 
-    /// # Safety
-    ///
-    /// The node is the pump of one of these.
-    unsafe fn of_pump(pump: NonNull<Node>) -> NonNull<Self> {
-        // SAFETY: the caller's promise.
-        unsafe { pump.byte_sub(mem::offset_of!(Self, pump)).cast() }
-    }
-
     /// Polls the body.
     ///
     /// # Safety
@@ -104,16 +92,15 @@ where
         // SAFETY: the pump is an input that has not arrived, so the node is alive, and the body is ours. It stays where
         // it is until it is dropped.
         let (node, at, polled) = unsafe {
-            let this = Self::of_pump(pump);
-            let at = this.as_ptr();
-            cx.seat.note::<N>((*at).node.origin());
+            let node = Pumped::of(pump);
+            let at = node.cast::<Self>().as_ptr();
+            cx.seat.note::<N>(node.as_ref().origin());
             let (waker, children) = Sleeper::wake_up(&mut (*at).sleeper, pump, cx);
             let Sent(body) = (*at).body.as_mut().expect("the body has not ended");
             let body = Pin::new_unchecked(body);
             let lent = ptr::from_mut(cx).cast();
-            let polled =
-                awaited::with_parent(this.cast(), children, lent, || body.poll(&mut Context::from_waker(waker)));
-            (this.cast::<Node>(), at, polled)
+            let polled = awaited::with_parent(node, children, lent, || body.poll(&mut Context::from_waker(waker)));
+            (node, at, polled)
         };
         let ended = match polled {
             Ok(Poll::Pending) => {
@@ -160,7 +147,7 @@ where
     unsafe fn stop(pump: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
         // SAFETY: the body is the pump's until it has arrived.
         unsafe {
-            let at = Self::of_pump(pump).as_ptr();
+            let at = Pumped::of(pump).cast::<Self>().as_ptr();
             settle::drop_given_up(|| (*at).body = None);
             (*at).sleeper = None;
             Abandoned::Failed(pump.as_ref().destination())
@@ -178,23 +165,13 @@ where
         // SAFETY: the node is ours; the outcome is moved out, the rest is dropped, then the memory goes.
         let (outcome, to, origin) = unsafe {
             let outcome = (*at).outcome.take().expect("the body has ended well");
-            let (to, origin) = ((*at).node.destination(), (*at).node.origin());
+            let (to, origin) = (node.as_ref().destination(), node.as_ref().origin());
             this.drop_in_place();
             memory::free(this);
             (outcome, to, origin)
         };
-        match outcome {
-            // SAFETY: the destination is that of this node, whose result is this value.
-            Outcome::Value(value) => unsafe { settle::deliver(to, value, cx) },
-            // SAFETY: as above; the computation has this node's result.
-            Outcome::Delayed(delayed) => unsafe { delayed.replace(to, cx) },
-            Outcome::Generated(generator) => {
-                generator.set_origin(origin);
-                // SAFETY: as above.
-                unsafe { generator.replace(to, cx) }
-            }
-            Outcome::Failed(_) => unreachable!("failures are told at once"),
-        }
+        // SAFETY: the destination and the origin are those of this node.
+        unsafe { call::conclude::<N, _>(outcome, origin, to, cx) }
     }
 
     /// # Safety

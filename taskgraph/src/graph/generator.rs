@@ -16,8 +16,6 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem;
-use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -31,6 +29,7 @@ use super::future::Sent;
 use super::links::List;
 use super::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
+use super::pump::{self, Pumped};
 use super::settle::{self, Why};
 use super::window::Room;
 use crate::unwind;
@@ -69,24 +68,21 @@ where
     B: Body,
 {
     let generator = memory::allocate::<Generator<N, C, B>>();
-    // SAFETY: the memory is room for a `Generator`; nothing is read here.
-    let pump = unsafe { NonNull::new_unchecked(&raw mut (*generator.as_ptr()).pump) };
-    let desk = Desk::new(generator.cast(), pump);
-    let body = Some(body(&desk));
-    let node = Node::new(Generator::<N, C, B>::TABLE, Location::caller(), 1);
-    let pump_node = Node::new(Generator::<N, C, B>::PUMP, Location::caller(), 0);
-    pump_node.attach(Destination::signal(generator.cast()));
+    let node = generator.cast();
     // SAFETY: the memory is room for a `Generator`, whose only leaf is its pump.
     unsafe {
-        generator.write(Generator { node, pump: pump_node, body, desk, name: PhantomData });
-        DC::from_parts(generator.cast(), List::of(pump))
+        let pump = Pumped::pump(node);
+        let desk = Desk::new(node, pump);
+        let body = Some(body(&desk));
+        let pumped = Pumped::new(node, Generator::<N, C, B>::TABLE, Generator::<N, C, B>::PUMP);
+        generator.write(Generator { pumped, body, desk, name: PhantomData });
+        DC::from_parts(node, List::of(pump))
     }
 }
 
 #[repr(C)]
 struct Generator<N, C: IntoIterator, B> {
-    node: Node,
-    pump: Node,
+    pumped: Pumped,
     /// Until it has ended.
     body: Option<B>,
     desk: Arc<Desk<C::Item>>,
@@ -102,14 +98,6 @@ where
     const TABLE: &'static Table = &Table { step: Self::collect, abandon: Self::abandon, describe: call::describe::<N> };
     const PUMP: &'static Table = &Table { step: Self::resume, abandon: Self::stop, describe: |_| Described::Plumbing };
 
-    /// # Safety
-    ///
-    /// The node is the pump of one of these.
-    unsafe fn of_pump(pump: NonNull<Node>) -> NonNull<Self> {
-        // SAFETY: the caller's promise.
-        unsafe { pump.byte_sub(mem::offset_of!(Self, pump)).cast() }
-    }
-
     /// Resumes the body, for one slice.
     ///
     /// # Safety
@@ -119,18 +107,19 @@ where
         // SAFETY: the pump is an input that has not arrived, so the generator is alive, and the body and the desk
         // are ours. While the body runs, nothing but its `Yielder` uses the desk and the `Cx` lent to it.
         let (generator, resumed) = unsafe {
-            let generator = Self::of_pump(pump);
+            let node = Pumped::of(pump);
+            let generator = node.cast::<Self>();
             let at = generator.as_ptr();
             let desk = &(*at).desk;
             if cx.host.take_turn() && !matches!(desk.window.room(cx.host.max_workers()), Room::Plenty) {
                 return Self::go_on(generator, pump, cx);
             }
             let work = desk.work.get();
-            cx.seat.note::<N>((*at).node.origin());
+            cx.seat.note::<N>(node.as_ref().origin());
             let lent = ptr::from_mut(cx).cast();
             (*work).begin_slice(&desk.window, lent);
             let body = (*at).body.as_mut().expect("the body has not ended");
-            let resumed = body.resume(pump, generator.cast(), &desk.is_paused, lent);
+            let resumed = body.resume(pump, node, &desk.is_paused, lent);
             (*work).end_slice(cx);
             (generator, resumed)
         };
@@ -153,10 +142,7 @@ where
             let node = generator.cast::<Node>();
             match ended {
                 Ok(()) => settle::arrive(Destination::signal(node), cx),
-                Err(why) => {
-                    settle::blame(call::name::<N>(node.as_ref().origin()), why, node.as_ref().destination(), cx);
-                    settle::fail(Destination::signal(node), cx)
-                }
+                Err(why) => pump::fail::<N>(node, why, cx),
             }
         }
     }
@@ -194,7 +180,7 @@ where
     unsafe fn stop(pump: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
         // SAFETY: the body is the pump's until it has arrived. It is dropped where it was polled: it is pinned.
         unsafe {
-            let at = Self::of_pump(pump).as_ptr();
+            let at = Pumped::of(pump).cast::<Self>().as_ptr();
             settle::drop_given_up(|| (*at).body = None);
             Abandoned::Failed(pump.as_ref().destination())
         }
@@ -213,7 +199,7 @@ where
         let (segments, to, origin) = unsafe {
             let desk = &(*at).desk;
             let segments = (*desk.work.get()).take();
-            let (to, origin) = ((*at).node.destination(), (*at).node.origin());
+            let (to, origin) = (node.as_ref().destination(), node.as_ref().origin());
             ptr::drop_in_place(at);
             memory::free(generator);
             (segments, to, origin)
@@ -221,10 +207,7 @@ where
         match unwind::catch(|| collected::<C>(segments)) {
             // SAFETY: the destination is that of a node whose result is this collection.
             Ok(collection) => unsafe { settle::deliver(to, collection, cx) },
-            Err(message) => {
-                settle::blame(call::name::<N>(origin), Why::Panicked(message), to, cx);
-                settle::fail(to, cx)
-            }
+            Err(message) => call::fail::<N>(origin, Why::Panicked(message), to, cx),
         }
     }
 
@@ -237,7 +220,7 @@ where
         let at = generator.as_ptr();
         // SAFETY: the node is ours; what it holds is dropped once, then its memory goes.
         unsafe {
-            let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
+            let (to, failed) = (node.as_ref().destination(), node.as_ref().take_failed());
             let desk = &(*at).desk;
             settle::drop_given_up(|| (*desk.work.get()).discard(&failed));
             ptr::drop_in_place(at);

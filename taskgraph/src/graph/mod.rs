@@ -32,6 +32,7 @@ mod head;
 mod shared;
 mod label;
 mod given;
+mod pump;
 mod segment;
 mod chunk;
 mod list;
