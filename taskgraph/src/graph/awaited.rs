@@ -83,12 +83,12 @@ unsafe impl<T: Send> Sync for Child<T> {}
 
 thread_local! {
     /// The task whose body is polled on this thread.
-    static POLLED: Cell<*mut Polled> = const { Cell::new(ptr::null_mut()) };
+    static POLLED: Cell<*mut PolledTask> = const { Cell::new(ptr::null_mut()) };
     /// Whether its body waits for computations, or is held back.
     static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
 }
 
-struct Polled {
+struct PolledTask {
     node: NonNull<Node>,
     children: *mut Children,
     /// That of the step, which does not use it meanwhile.
@@ -143,7 +143,7 @@ pub(super) unsafe fn with_parent<R>(
     cx: *mut Cx<'static>,
     poll: impl FnOnce() -> R,
 ) -> Result<R, String> {
-    struct Restore(*mut Polled);
+    struct Restore(*mut PolledTask);
     impl Drop for Restore {
         fn drop(&mut self) {
             POLLED.set(self.0);
@@ -151,7 +151,7 @@ pub(super) unsafe fn with_parent<R>(
     }
     // SAFETY: the scope outlives the step, since its owner waits for the node.
     let scope: &Scope = unsafe { (*cx).scope_ptr().as_ref() };
-    let mut polled = Polled { node, children, cx };
+    let mut polled = PolledTask { node, children, cx };
     let _restore = Restore(POLLED.replace(&raw mut polled));
     let mut poll = Some(poll);
     let mut result = None;
@@ -236,7 +236,7 @@ pub(super) fn start<T: Send + 'static>(
     attempt: Option<u32>,
 ) -> Result<Arc<Child<T>>, Error> {
     // SAFETY: what `POLLED` points to lives as long as it does so.
-    let Some(&Polled { node: task, children, cx }) = (unsafe { POLLED.get().as_ref() }) else {
+    let Some(&PolledTask { node: task, children, cx }) = (unsafe { POLLED.get().as_ref() }) else {
         let failure = Error::awaited_nowhere(delayed.task());
         settle::drop_given_up(|| drop(delayed));
         return Err(failure);

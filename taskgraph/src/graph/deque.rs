@@ -144,7 +144,7 @@ impl Deque {
 
     /// The owner has something else to do than to pop: makes the oldest nodes public, if there are more than `kept`.
     #[inline(always)]
-    pub(crate) fn offer(&self, kept: usize) {
+    pub(crate) fn show(&self, kept: usize) {
         let Shared { owner, thief } = &*self.shared;
         let top = thief.top.load(Ordering::Relaxed);
         let len = owner.bottom.load(Ordering::Relaxed).wrapping_sub(top);
@@ -208,7 +208,7 @@ impl Deque {
             return if newest == top { self.pop_oldest(newest) } else { self.pop_public(newest) };
         }
         if top == self.split.get() {
-            self.offer(0);
+            self.show(0);
         }
         // SAFETY: no thief takes what is private.
         Some(unsafe { self.take(newest) })
@@ -300,7 +300,7 @@ impl Deque {
     /// Its owner goes: makes all that is left public.
     pub(crate) fn leave(&self) {
         if self.shared.len() != 0 {
-            // Release, as in `offer`: what the owner took without a fence.
+            // Release, as in `show`: what the owner took without a fence.
             self.shared.thief.access.store(OPEN, Ordering::Release);
         }
     }
@@ -386,7 +386,7 @@ impl Stealer {
         if !is_public && (!insists || self.is_empty() || !self.open()) {
             return None;
         }
-        // SeqCst, pairs with that of a pop; and with the Release in `offer`, or of an owner that opened it or has left.
+        // SeqCst, pairs with that of a pop; and with the Release in `show`, or of an owner that opened it or has left.
         fence(Ordering::SeqCst);
         // Acquire, pairs with every store to it: what was pushed by then.
         let bottom = owner.bottom.load(Ordering::Acquire);

@@ -12,9 +12,9 @@
 //!
 //! * It starts at [`OPEN`], far above what a slab can hold, and cannot reach zero while the slab is open. What its owner
 //!   allocates shows in how far the bump pointer went, and what it frees there it counts in a plain variable; both are
-//!   settled when it closes the slab. Most nodes die young, so most are freed this way.
-//! * What a thread frees in slabs that are not its open one it collects, for the last few of them, and settles when it
-//!   comes to another one, or [when it goes idle](settle).
+//!   flushed when it closes the slab. Most nodes die young, so most are freed this way.
+//! * What a thread frees in slabs that are not its open one it collects, for the last few of them, and flushes when it
+//!   comes to another one, or [when it goes idle](flush).
 //!
 //! Free slabs stay with the thread that freed them, a few at a time, and move through a common pool beyond that;
 //! [`trim`] gives the pool back to the allocator. Nodes that are large or strictly aligned go to the system allocator.
@@ -53,7 +53,7 @@ pub(super) unsafe fn free<N>(node: NonNull<N>) {
     }
 }
 
-pub(crate) use slab::{settle, trim};
+pub(crate) use slab::{flush, trim};
 
 /// Nodes above this size go to the system allocator: a slab should hold dozens of them.
 const IN_SLAB_BYTES_MAX: usize = 1024;
@@ -90,7 +90,7 @@ mod slab {
     const BYTES: usize = 32 << 10;
     /// What the count of an open slab starts at: more bytes than it has.
     const OPEN: u32 = 1 << 30;
-    /// In so many slabs a thread frees before it settles. A grid of shared results is freed in three at a time: that of a task,
+    /// In so many slabs a thread frees before it flushes. A grid of shared results is freed in three at a time: that of a task,
     /// that of what it needed from the row before, and that of the scopes of a row.
     const OTHERS: usize = 4;
     /// How many free slabs a thread keeps before it shares them.
@@ -103,7 +103,7 @@ mod slab {
     /// The head of a slab; the nodes follow. A slab is aligned to its size, so a node finds its head by masking.
     #[repr(C, align(64))]
     struct Slab {
-        /// Bytes of nodes that are not freed, as far as threads have settled their counts.
+        /// Bytes of nodes that are not freed, as far as threads have flushed their counts.
         live: AtomicU32,
         /// The next one in a list of free slabs; only its owner touches it.
         next: Cell<*mut Slab>,
@@ -118,12 +118,12 @@ mod slab {
         /// Bytes freed in the open slab.
         freed: Cell<u32>,
         /// Other slabs, the newest first, and bytes freed there that their counts do not know of.
-        others: [Unsettled; OTHERS],
+        others: [Unflushed; OTHERS],
         kept: Cell<*mut Slab>,
         kept_len: Cell<u32>,
     }
 
-    struct Unsettled {
+    struct Unflushed {
         slab: Cell<*mut Slab>,
         freed: Cell<u32>,
     }
@@ -136,7 +136,7 @@ mod slab {
                 at: Cell::new(ptr::null_mut()),
                 end: Cell::new(ptr::null_mut()),
                 freed: Cell::new(0),
-                others: [const { Unsettled { slab: Cell::new(ptr::null_mut()), freed: Cell::new(0) } }; OTHERS],
+                others: [const { Unflushed { slab: Cell::new(ptr::null_mut()), freed: Cell::new(0) } }; OTHERS],
                 kept: Cell::new(ptr::null_mut()),
                 kept_len: Cell::new(0),
             }
@@ -151,7 +151,7 @@ mod slab {
         fn drop(&mut self) {
             LOCAL.with(|local| {
                 local.close();
-                local.settle();
+                local.flush();
                 while let Some(slab) = local.take_kept() {
                     lock(&POOL).0.push(slab);
                 }
@@ -198,8 +198,8 @@ mod slab {
     }
 
     /// Frees what this thread has collected to be freed at once. Worth it before it does nothing for a while.
-    pub(crate) fn settle() {
-        LOCAL.with(Local::settle);
+    pub(crate) fn flush() {
+        LOCAL.with(Local::flush);
     }
 
     impl Local {
@@ -240,14 +240,14 @@ mod slab {
                 (slab, bytes) = (other.slab.replace(slab), other.freed.replace(bytes));
             }
             // SAFETY: what was freed there has kept the slab alive until here.
-            unsafe { settle_in(slab, bytes) };
+            unsafe { flush_into(slab, bytes) };
             if AT_END.try_with(|_| ()).is_err() {
-                self.settle();
+                self.flush();
             }
         }
 
-        fn settle(&self) {
-            self.others.iter().for_each(Unsettled::settle);
+        fn flush(&self) {
+            self.others.iter().for_each(Unflushed::flush);
         }
 
         fn take_kept(&self) -> Option<NonNull<Slab>> {
@@ -259,17 +259,17 @@ mod slab {
         }
     }
 
-    impl Unsettled {
-        fn settle(&self) {
+    impl Unflushed {
+        fn flush(&self) {
             // SAFETY: what was freed there has kept the slab alive until here.
-            unsafe { settle_in(self.slab.replace(ptr::null_mut()), self.freed.replace(0)) }
+            unsafe { flush_into(self.slab.replace(ptr::null_mut()), self.freed.replace(0)) }
         }
     }
 
     /// # Safety
     ///
     /// As for `take_off`, unless there is no slab.
-    unsafe fn settle_in(slab: *mut Slab, freed: u32) {
+    unsafe fn flush_into(slab: *mut Slab, freed: u32) {
         if !slab.is_null() {
             // SAFETY: the caller's promise.
             unsafe { take_off(slab, freed) }
@@ -379,7 +379,7 @@ mod slab {
                     assert_eq!(unsafe { node.read() }, *i);
                 }
                 write_and_free(nodes.into_iter().map(|(_, node)| node.cast()), 48);
-                settle();
+                flush();
                 let kept_len = LOCAL.with(|local| local.kept_len.get());
                 assert!(0 < kept_len, "emptied slabs are kept for reuse");
                 (0..10_000).for_each(|_| write_and_free([allocate(48)], 48));
@@ -401,7 +401,7 @@ mod slab {
             let slabs = nodes.0.iter().map(|node| node.as_ptr().addr() & !(BYTES - 1));
             let slabs: std::collections::HashSet<_> = slabs.collect();
             write_and_free(nodes.0, 64);
-            settle();
+            flush();
             let kept = || {
                 let mut next = LOCAL.with(|local| local.kept.get());
                 std::iter::from_fn(move || {

@@ -65,7 +65,7 @@ mod map_chunks;
 pub(crate) use asleep::{isolate_thread, look_around, tell_of_stops};
 pub(crate) use cx::{Cx, Host, NodeId, Queued};
 pub(crate) use deque::{Deque, Stealer};
-pub(crate) use memory::{settle as settle_memory, trim};
+pub(crate) use memory::{flush as flush_memory, trim as trim_memory};
 pub(crate) use node::Ready;
 pub(crate) use ranked::{has_priorities, ranked};
 pub(crate) use root::{Ending, root};

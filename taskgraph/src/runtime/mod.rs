@@ -374,7 +374,7 @@ impl Core {
             if is_awaited {
                 self.none_live.notify_all();
             }
-            graph::trim();
+            graph::trim_memory();
         }
     }
 

@@ -180,7 +180,7 @@ impl Scheduler {
         let renewed = self.pool.renew(max_workers + spare, || {
             // All threads of the old pool may be in tasks, or in what tasks gave to rayon, and block.
             if let Some((permit, _)) = lock(&self.called).take() {
-                drop(self.gate.resume(permit));
+                drop(self.gate.receive(permit));
             }
             self.gate.set_max(max);
         })?;

@@ -304,11 +304,11 @@ impl<'g> Permit<'g> {
         None
     }
 
-    /// The permit as plain data, to go with a job to another thread; [`Gate::resume`] makes it a permit again.
-    pub(crate) fn suspend(self) -> Suspended {
+    /// The permit as plain data, to go with a job to another thread; [`Gate::receive`] makes it a permit again.
+    pub(crate) fn send(self) -> SentPermit {
         debug_assert!(self.searching, "only a worker that was called travels");
         std::mem::forget(self);
-        Suspended(())
+        SentPermit(())
     }
 
     fn held(&self) -> u64 {
@@ -318,10 +318,10 @@ impl<'g> Permit<'g> {
 
 /// A permit on its way to the thread that will use it.
 #[must_use = "a permit that is lost is a worker less"]
-pub(crate) struct Suspended(());
+pub(crate) struct SentPermit(());
 
 #[cfg(all(test, taskgraph_loom))]
-impl Suspended {
+impl SentPermit {
     /// For a permit that a model forgot on purpose.
     pub(super) fn forgotten() -> Self {
         Self(())
@@ -330,7 +330,7 @@ impl Suspended {
 
 impl Gate {
     /// The permit that was sent.
-    pub(crate) fn resume(&self, _: Suspended) -> Permit<'_> {
+    pub(crate) fn receive(&self, _: SentPermit) -> Permit<'_> {
         Permit { gate: self, searching: true }
     }
 }

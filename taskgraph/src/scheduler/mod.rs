@@ -40,7 +40,7 @@ use crate::graph::{Home, Queued};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Mutex, lock};
 use blocking::Size;
-use gate::{Gate, Permit, Suspended};
+use gate::{Gate, Permit, SentPermit};
 use pause::Aside;
 use pool::Pool;
 use queues::{Found, Queues};
@@ -57,7 +57,7 @@ pub(crate) struct Scheduler {
     pool: Pool,
     /// The permit of a worker that is called but has not started, with the epoch of the pool whose job it is. One at
     /// most, for it counts as searching.
-    called: Mutex<Option<(Suspended, u16)>>,
+    called: Mutex<Option<(SentPermit, u16)>>,
     /// How many there may be. Held while the pool changes, so that pool and gate agree on it.
     size: Mutex<Size>,
     later: CallDue,
@@ -116,7 +116,7 @@ impl Scheduler {
     }
 
     /// Queues a node for whoever has nothing of its own to do.
-    fn offer(self: &Arc<Self>, node: Queued) {
+    fn defer(self: &Arc<Self>, node: Queued) {
         self.queues.inject(node);
         self.call_for_queued();
     }
@@ -128,7 +128,7 @@ impl Scheduler {
     }
 
     /// Queues a node for whoever would go idle without it.
-    fn offer_spare(self: &Arc<Self>, node: Queued) {
+    fn defer_until_idle(self: &Arc<Self>, node: Queued) {
         self.queues.inject_spare(node);
         self.call_for_queued();
     }
@@ -147,14 +147,14 @@ impl Scheduler {
     fn call_worker(self: &Arc<Self>) {
         // Pool and gate agree meanwhile, so there is a thread for every permit that goes to the pool.
         self.pool.host(|| {
-            let permit = self.gate.try_call().map(Permit::suspend)?;
+            let permit = self.gate.try_call().map(Permit::send)?;
             let epoch = self.gate.state().epoch();
             let before = lock(&self.called).replace((permit, epoch));
             debug_assert!(before.is_none(), "nobody is called while somebody is");
             let scheduler = Arc::clone(self);
             Some(move || {
                 let Some((permit, _)) = lock(&scheduler.called).take_if(|(_, called)| *called == epoch) else { return };
-                let permit = scheduler.gate.resume(permit);
+                let permit = scheduler.gate.receive(permit);
                 if let Err(permit) = worker::run(&scheduler, permit, epoch) {
                     drop(permit);
                     scheduler.call_worker_later();
@@ -210,7 +210,7 @@ impl CallDue {
 
 impl Home for Scheduler {
     fn inject(self: Arc<Self>, node: Queued) {
-        self.offer(node);
+        self.defer(node);
     }
 
     fn look_again(self: Arc<Self>) {

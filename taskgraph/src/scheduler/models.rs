@@ -57,7 +57,7 @@ fn a_gate_that_closes_under_its_workers_lets_the_surplus_go() {
         assert_eq!(gate.state().running(), usize::from(stayed));
         if stayed {
             // It looks again after its next step.
-            assert!(gate.resume(super::gate::Suspended::forgotten()).stay(epoch).is_none());
+            assert!(gate.receive(super::gate::SentPermit::forgotten()).stay(epoch).is_none());
         }
         assert_eq!(gate.state().running(), 0);
     });
@@ -96,12 +96,12 @@ fn going_idle(barrier: fn()) {
         let queued = Arc::new(AtomicUsize::new(0));
         let mut busy = gate.try_enter().unwrap();
         busy.found_work();
-        let idle = gate.try_enter().unwrap().suspend();
+        let idle = gate.try_enter().unwrap().send();
 
         let idler = {
             let (gate, queued) = (Arc::clone(&gate), Arc::clone(&queued));
             thread::spawn(move || {
-                drop(gate.resume(idle));
+                drop(gate.receive(idle));
                 barrier::patient();
                 0 < queued.load(Ordering::Relaxed) && gate.try_enter().map(std::mem::forget).is_some()
             })
@@ -123,12 +123,12 @@ fn a_push_and_a_worker_that_has_found_work_do_not_miss_each_other() {
         let queued = Arc::new(AtomicUsize::new(0));
         let mut busy = gate.try_enter().unwrap();
         busy.found_work();
-        let searching = gate.try_enter().unwrap().suspend();
+        let searching = gate.try_enter().unwrap().send();
 
         let searcher = {
             let (gate, queued) = (Arc::clone(&gate), Arc::clone(&queued));
             thread::spawn(move || {
-                let mut permit = gate.resume(searching);
+                let mut permit = gate.receive(searching);
                 let is_last = permit.found_work();
                 fence(Ordering::SeqCst);
                 is_last && gate.state().wants_worker() && 0 < queued.load(Ordering::Relaxed)
@@ -180,11 +180,11 @@ fn a_ranked_node_and_a_worker_that_goes_idle_do_not_miss_each_other() {
     for priority in [1, -1] {
         loom::model(move || {
             let shared = Arc::new((Gate::new(1), Ranks::new()));
-            let idle = shared.0.try_enter().unwrap().suspend();
+            let idle = shared.0.try_enter().unwrap().send();
             let other = Arc::clone(&shared);
             let idler = thread::spawn(move || {
                 let (gate, ranks) = &*other;
-                drop(gate.resume(idle));
+                drop(gate.receive(idle));
                 barrier::patient();
                 !ranks.is_empty() && gate.try_enter().map(std::mem::forget).is_some()
             });
@@ -240,7 +240,7 @@ fn what_stops_while_it_is_put_aside_is_given_up() {
     model.preemption_bound = Some(3);
     model.check(|| {
         let shared = Arc::new((Gate::new(1), Aside::new(), AtomicUsize::new(0)));
-        let permit = shared.0.try_enter().unwrap().suspend();
+        let permit = shared.0.try_enter().unwrap().send();
         let stop = |stopped: usize| {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
@@ -258,7 +258,7 @@ fn what_stops_while_it_is_put_aside_is_given_up() {
         let put = |node| aside.put(node, gate, |()| 0 < stops.load(Ordering::Relaxed)).is_some();
         let look_through = || aside.take_changed().is_some_and(|nodes| nodes.into_iter().any(put));
         let mut is_given_up = put(());
-        drop(gate.resume(permit));
+        drop(gate.receive(permit));
         barrier::patient();
         if !is_given_up && aside.has_changed() {
             is_given_up = look_through();

@@ -167,10 +167,10 @@ impl Claim<'_> {
         self.own.push(node);
     }
 
-    /// The worker goes on with something else: see [`Deque::offer`].
+    /// The worker goes on with something else: see [`Deque::show`].
     #[inline(always)]
-    pub(crate) fn offer(&self, kept: usize) {
-        self.own.offer(kept);
+    pub(crate) fn show(&self, kept: usize) {
+        self.own.show(kept);
     }
 
     /// Where the worker's own nodes end.

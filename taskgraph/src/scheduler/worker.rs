@@ -103,7 +103,7 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
     };
     let stop = worker.work(permit);
     worker.queues.release(gate.state().max());
-    graph::settle_memory();
+    graph::flush_memory();
     CURRENT.set(None);
     if stop == Stop::Displaced {
         scheduler.call_worker();
@@ -169,7 +169,7 @@ impl<'s> Worker<'s> {
             let mut next = cx.step(ready);
             let queued_more = self.queue_ready(cx);
             if queued_more && next.is_some() {
-                self.queues.offer(0);
+                self.queues.show(0);
             }
             let state = self.gate.state();
             if !state.is(self.full.get()) {
@@ -256,7 +256,7 @@ impl<'s> Worker<'s> {
             first = first.and_then(|holder| cx.step(holder));
             self.queue_ready(cx);
         }
-        self.queues.offer(0);
+        self.queues.show(0);
         first
     }
 
@@ -322,7 +322,7 @@ impl<'s> Worker<'s> {
         if !self.levels.is_empty() {
             self.levels.begin_ordinary(self.queues.bottom());
         }
-        self.queues.offer(0);
+        self.queues.show(0);
         Some(cx.take(queued))
     }
 
@@ -426,13 +426,13 @@ fn pause(round: u32) {
 impl Host for Worker<'_> {
     fn publish(&self, cx: &mut Cx<'_>) {
         self.queue_now(cx);
-        self.queues.offer(0);
+        self.queues.show(0);
     }
 
     fn queue_now(&self, cx: &mut Cx<'_>) {
         if self.queue_ready(cx) {
             // The newest this worker may take next.
-            self.queues.offer(1);
+            self.queues.show(1);
             if self.gate.state().has_place() {
                 self.scheduler.call_for_queued();
             }
@@ -440,11 +440,11 @@ impl Host for Worker<'_> {
     }
 
     fn defer(&self, node: Queued) {
-        self.scheduler.offer(node);
+        self.scheduler.defer(node);
     }
 
     fn defer_until_idle(&self, node: Queued) {
-        self.scheduler.offer_spare(node);
+        self.scheduler.defer_until_idle(node);
     }
 
     fn defer_ranked(&self, node: Queued, priority: i32) {

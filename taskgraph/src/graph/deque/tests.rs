@@ -125,20 +125,20 @@ fn only_the_oldest_nodes_are_public() {
     let steal_all = || iter::from_fn(|| stealer.steal().map(number)).collect::<Vec<_>>();
     (0..10).for_each(|i| deque.push(numbered(i)));
     assert_eq!(steal_all(), [], "its owner may pop next");
-    deque.offer(0);
+    deque.show(0);
     assert_eq!(steal_all(), [0, 1, 2, 3]);
     assert_eq!(deque.pop().map(number), Some(9));
     assert_eq!(steal_all(), [4, 5, 6, 7], "a pop makes the next ones public");
     assert_eq!(deque.pop().map(number), Some(8));
     assert_eq!((deque.pop().map(number), steal_all()), (None, vec![]));
-    deque.offer(0);
+    deque.show(0);
     deque.push(numbered(10));
-    assert_eq!(steal_all(), [], "there was nothing to offer");
+    assert_eq!(steal_all(), [], "there was nothing to show");
     deque.push(numbered(11));
-    deque.offer(1);
+    deque.show(1);
     assert_eq!(steal_all(), [10], "the newest is kept");
     deque.push(numbered(12));
-    deque.offer(0);
+    deque.show(0);
     assert_eq!(deque.pop().map(number), Some(12), "what is public is the owner's, too");
     assert_eq!(deque.pop().map(number), Some(11));
     assert_eq!((deque.pop().map(number), steal_all()), (None, vec![]));
@@ -154,7 +154,7 @@ fn a_thief_that_insists_makes_all_public_for_a_while() {
     let stealer = deque.stealer();
     for _ in 0..2 {
         (0..5).for_each(|i| deque.push(numbered(i)));
-        deque.offer(4);
+        deque.show(4);
         assert_eq!(steal_any(&stealer).map(number), Some(0));
         assert!(!is_open(&deque), "what is public can be had without");
         assert_eq!(steal_any(&stealer).map(number), Some(1));

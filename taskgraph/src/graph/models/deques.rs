@@ -41,7 +41,7 @@ impl Nodes {
         cell.with_mut(|value| unsafe { *value = i });
         // SAFETY: the deque looks at no node.
         deque.push(unsafe { Queued::again(Ready(NonNull::from(cell).cast())) });
-        deque.offer(0);
+        deque.show(0);
     }
 
     fn take(&self, node: Queued) {
