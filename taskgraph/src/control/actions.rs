@@ -62,7 +62,7 @@ fn listed<T>(first: &[T], n: usize, line: impl Fn(&T) -> String, none: &str) -> 
     } else if lines.len() < n {
         lines.push(format!("and {} more", n - lines.len()));
     }
-    Answer::Lines(lines)
+    Answer::lines(lines)
 }
 
 pub(super) fn pause(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
@@ -82,7 +82,7 @@ pub(super) fn running(client: &mut Client, _: &[&str]) -> Result<Answer, WrongAr
     if running.is_empty() {
         return Ok(Answer::line("nothing is running"));
     }
-    Ok(Answer::Lines(running.iter().map(running_line).collect()))
+    Ok(Answer::lines(running.iter().map(running_line).collect()))
 }
 
 /// Such as `1  load (src/main.rs:12)  12.3 s`.
@@ -143,7 +143,7 @@ pub(super) fn set_max_workers(client: &mut Client, arguments: &[&str]) -> Result
 
 pub(super) fn status(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
     let status = client.port.steering().status();
-    Ok(Answer::Lines(vec![
+    Ok(Answer::lines(vec![
         format!("max_workers: {}", status.max_workers),
         format!("running: {}", status.running),
         format!("runs: {}", status.runs),

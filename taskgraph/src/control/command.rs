@@ -141,22 +141,34 @@ const COMMANDS: &[Command] = &[
 /// What a client gets to read.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    Lines(Vec<String>),
-    /// A wrong token: the answer comes late.
-    Late(Vec<String>),
-    /// These lines, and then the end of the connection.
-    Last(Vec<String>),
-    /// Both: a wrong token, once too often.
-    LateLast(Vec<String>),
+pub(super) struct Answer {
+    pub(super) lines: Vec<String>,
+    /// It comes late: the token was wrong.
+    pub(super) is_late: bool,
+    /// The connection ends after it.
+    pub(super) is_last: bool,
 }
 
 /// The number of arguments fits, but not what they are; the answer is the usage line.
 pub(super) struct WrongArguments;
 
 impl Answer {
+    pub(super) const NONE: Answer = Answer { lines: Vec::new(), is_late: false, is_last: false };
+
+    pub(super) fn lines(lines: Vec<String>) -> Answer {
+        Answer { lines, ..Answer::NONE }
+    }
+
     pub(super) fn line(line: impl Display) -> Answer {
-        Answer::Lines(vec![line.to_string()])
+        Answer::lines(vec![line.to_string()])
+    }
+
+    fn late(self) -> Answer {
+        Answer { is_late: true, ..self }
+    }
+
+    pub(super) fn last(self) -> Answer {
+        Answer { is_last: true, ..self }
     }
 }
 
@@ -175,7 +187,7 @@ pub(super) fn answer(client: &mut Client, line: &str) -> Answer {
         false => Err(WrongArguments),
     };
     answer.unwrap_or_else(|WrongArguments| {
-        Answer::Lines(vec![format!("invalid arguments for command {name}, usage info:"), command.usage()])
+        Answer::lines(vec![format!("invalid arguments for command {name}, usage info:"), command.usage()])
     })
 }
 
@@ -202,14 +214,14 @@ fn auth(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArgument
     Ok(match client.access.try_token(client.port.token(), arguments[0]) {
         Verdict::NotNeeded => Answer::line("no token is needed"),
         Verdict::Right => Answer::line("authorized"),
-        Verdict::Wrong => Answer::Late(vec!["wrong token".to_owned()]),
-        Verdict::Hopeless => Answer::LateLast(vec!["wrong token, closing".to_owned()]),
+        Verdict::Wrong => Answer::line("wrong token").late(),
+        Verdict::Hopeless => Answer::line("wrong token, closing").late().last(),
     })
 }
 
 fn help(_: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
     Ok(match arguments.first() {
-        None => Answer::Lines(COMMANDS.iter().map(Command::help).collect()),
+        None => Answer::lines(COMMANDS.iter().map(Command::help).collect()),
         Some(name) => find(name).map_or_else(|| unknown(name), |command| Answer::line(command.help())),
     })
 }
@@ -224,7 +236,7 @@ fn prompt(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArgume
 }
 
 fn quit(_: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    Ok(Answer::Last(Vec::new()))
+    Ok(Answer::NONE.last())
 }
 
 #[cfg(test)]
@@ -238,7 +250,7 @@ mod tests {
 
     fn check(client: &mut Client, line: &str, expected: &[&str]) {
         let expected = expected.iter().map(|&line| line.to_owned()).collect();
-        assert_eq!(answer(client, line), Answer::Lines(expected), "{line}");
+        assert_eq!(answer(client, line), Answer::lines(expected), "{line}");
     }
 
     #[test]
@@ -308,13 +320,13 @@ mod tests {
         ] {
             check(client, line, &expected);
         }
-        assert_eq!(answer(client, "quit"), Answer::Last(vec![]));
+        assert_eq!(answer(client, "quit"), Answer::NONE.last());
     }
 
     #[test]
     fn help_has_a_line_for_each_command() {
         let steering = Arc::new(Fake::with_max_workers(4));
-        let Answer::Lines(lines) = answer(&mut client(&steering, None), "help") else { panic!("help is some lines") };
+        let lines = answer(&mut client(&steering, None), "help").lines;
         let names: Vec<_> = lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
         assert_eq!(names, COMMANDS.iter().map(|command| command.name).collect::<Vec<_>>());
     }
@@ -336,11 +348,11 @@ mod tests {
             check(client, line, &refused);
         }
         check(client, "auth", &["invalid arguments for command auth, usage info:", "auth token: str"]);
-        assert_eq!(answer(client, "auth secret2"), Answer::Late(vec!["wrong token".into()]));
+        assert_eq!(answer(client, "auth secret2"), Answer::line("wrong token").late());
         check(client, "get_max_workers", &refused);
         check(client, "auth secret", &["authorized"]);
         check(client, "get_max_workers", &["4"]);
-        assert_eq!(answer(client, "quit"), Answer::Last(vec![]));
+        assert_eq!(answer(client, "quit"), Answer::NONE.last());
     }
 
     #[test]
@@ -348,9 +360,9 @@ mod tests {
         let steering = Arc::new(Fake::with_max_workers(4));
         let client = &mut client(&steering, Some(Token::new("secret").unwrap()));
         for _ in 0..2 {
-            assert_eq!(answer(client, "auth guess"), Answer::Late(vec!["wrong token".into()]));
+            assert_eq!(answer(client, "auth guess"), Answer::line("wrong token").late());
         }
-        assert_eq!(answer(client, "auth guess"), Answer::LateLast(vec!["wrong token, closing".into()]));
-        assert_eq!(answer(client, "quit"), Answer::Last(vec![]));
+        assert_eq!(answer(client, "auth guess"), Answer::line("wrong token, closing").late().last());
+        assert_eq!(answer(client, "quit"), Answer::NONE.last());
     }
 }

@@ -76,35 +76,19 @@ pub(super) async fn converse(
             stream.read(&mut input).await?
         };
         if n_bytes == 0 {
-            match session.finish(&mut out) {
-                Next::Http => {
-                    send(stream, &out).await?;
-                    return Ok(End::Http);
-                }
-                Next::AnsweredLate | Next::CloseLate => sleep(WRONG_TOKEN_DELAY).await,
-                Next::Bytes | Next::Answered | Next::Close => {}
-            }
+            let end = end_of(session.finish(&mut out)).await;
             send(stream, &out).await?;
-            return Ok(End::Close);
+            return Ok(end.unwrap_or(End::Close));
         }
         for &byte in &input[..n_bytes] {
             let next = session.push(byte, &mut out);
-            match next {
-                Next::Bytes => continue,
-                Next::Answered => {}
-                Next::AnsweredLate => sleep(WRONG_TOKEN_DELAY).await,
-                Next::Close | Next::CloseLate => {
-                    if next == Next::CloseLate {
-                        sleep(WRONG_TOKEN_DELAY).await;
-                    }
-                    send(stream, &out).await?;
-                    return Ok(End::Close);
-                }
-                Next::Http => {
-                    // Nothing of it is answered, but what came before may have been.
-                    send(stream, &out).await?;
-                    return Ok(End::Http);
-                }
+            if next == Next::Bytes {
+                continue;
+            }
+            if let Some(end) = end_of(next).await {
+                // Of what a browser says nothing is answered, but what came before may have been.
+                send(stream, &out).await?;
+                return Ok(end);
             }
             if UNSENT_BYTES_MAX <= out.len() {
                 send(stream, &out).await?;
@@ -116,6 +100,18 @@ pub(super) async fn converse(
         send(stream, &out).await?;
         out.clear();
         yield_now().await;
+    }
+}
+
+/// Waits where the answer has to; gives how the conversation ends, if it does.
+async fn end_of(next: Next) -> Option<End> {
+    if let Next::Answered { is_late: true } | Next::Close { is_late: true } = next {
+        sleep(WRONG_TOKEN_DELAY).await;
+    }
+    match next {
+        Next::Bytes | Next::Answered { .. } => None,
+        Next::Close { .. } => Some(End::Close),
+        Next::Http => Some(End::Http),
     }
 }
 

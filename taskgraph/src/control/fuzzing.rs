@@ -69,8 +69,8 @@ impl Client {
 
 fn then(next: Next) -> Then {
     match next {
-        Next::Bytes | Next::Answered | Next::AnsweredLate => Then::Open,
-        Next::Close | Next::CloseLate => Then::Close,
+        Next::Bytes | Next::Answered { .. } => Then::Open,
+        Next::Close { .. } => Then::Close,
         Next::Http => Then::Browser,
     }
 }

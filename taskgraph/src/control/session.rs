@@ -66,14 +66,11 @@ pub(super) struct Client {
 pub(super) enum Next {
     /// More bytes.
     Bytes,
-    /// Something was answered, or could have been: a moment to send, and to let others go first.
-    Answered,
-    /// A wrong token: the answer has to wait, and all that follows with it.
-    AnsweredLate,
+    /// Something was answered, or could have been: a moment to send, and to let others go first. Where it is late, it has to wait,
+    /// and all that follows with it.
+    Answered { is_late: bool },
     /// To send what there is, and close.
-    Close,
-    /// The same, late: a wrong token, once too often.
-    CloseLate,
+    Close { is_late: bool },
     /// To close: this is a browser, not a client.
     Http,
 }
@@ -130,11 +127,11 @@ impl Session {
             }
             Event::AreYouThere => {
                 say(out, "[taskgraph is here]");
-                return Next::Answered;
+                return Next::Answered { is_late: false };
             }
             Event::Refuse(refusal) => {
                 out.extend_from_slice(&refusal);
-                return Next::Answered;
+                return Next::Answered { is_late: false };
             }
         };
         input.map_or(Next::Bytes, |input| self.answer(input, out))
@@ -150,7 +147,7 @@ impl Session {
             return Next::Http;
         }
         let answer = match input {
-            Input::Line(line) if is_blank(&line) => Answer::Lines(Vec::new()),
+            Input::Line(line) if is_blank(&line) => Answer::NONE,
             Input::Line(line) => match str::from_utf8(&line) {
                 Ok(line) => command::answer(&mut self.client, line),
                 Err(_) => Answer::line("invalid line: not UTF-8"),
@@ -158,20 +155,18 @@ impl Session {
             Input::TooLong(_) => Answer::line(format_args!("invalid line: longer than {LINE_BYTES_MAX} bytes")),
             // Whoever types sees the new prompt on a line of its own.
             Input::Cleared(_) if self.client.has_prompt => Answer::line(""),
-            Input::Cleared(_) => Answer::Lines(Vec::new()),
-            Input::Quit => Answer::Last(Vec::new()),
+            Input::Cleared(_) => Answer::NONE,
+            Input::Quit => Answer::NONE.last(),
         };
-        let (lines, next) = match answer {
-            Answer::Lines(lines) => (lines, Next::Answered),
-            Answer::Late(lines) => (lines, Next::AnsweredLate),
-            Answer::Last(lines) => (lines, Next::Close),
-            Answer::LateLast(lines) => (lines, Next::CloseLate),
-        };
+        let Answer { lines, is_late, is_last } = answer;
         lines.iter().for_each(|line| say(out, line));
-        if self.client.has_prompt && matches!(next, Next::Answered | Next::AnsweredLate) {
+        if is_last {
+            return Next::Close { is_late };
+        }
+        if self.client.has_prompt {
             out.extend_from_slice(PROMPT.as_bytes());
         }
-        next
+        Next::Answered { is_late }
     }
 
     /// Whether this is the first line, empty ones aside, and looks like HTTP or TLS.
@@ -204,7 +199,7 @@ mod tests {
         let mut out = Vec::new();
         for &byte in stream {
             let next = session.push(byte, &mut out);
-            if matches!(next, Next::Close | Next::CloseLate | Next::Http) {
+            if matches!(next, Next::Close { .. } | Next::Http) {
                 return (out, next);
             }
         }
@@ -247,7 +242,7 @@ mod tests {
     fn three_ways_to_quit() {
         for quit in [&b"quit\n"[..], b"\x04", b"\xff\xec"] {
             let stream = [b"get_max_workers\n", quit, b"get_max_workers\n"].concat();
-            assert_eq!(converse(&stream), (b"4\r\n".to_vec(), Next::Close));
+            assert_eq!(converse(&stream), (b"4\r\n".to_vec(), Next::Close { is_late: false }));
         }
     }
 
@@ -269,7 +264,7 @@ mod tests {
         }
         let (out, next) = converse(b"get_max_workers\nGET / HTTP/1.1\nget_max_workers\n");
         assert!(out.starts_with(b"4\r\nunknown command GET, ") && out.ends_with(b"\r\n4\r\n"));
-        assert_eq!(next, Next::Answered);
+        assert_eq!(next, Next::Answered { is_late: false });
     }
 
     #[test]
