@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use taskgraph::{DC, Error, Handle, Runtime, delayed, is_cancelled};
+use taskgraph::{DC, Handle, Runtime, delayed, is_cancelled};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{failing, runtime};
@@ -366,19 +366,15 @@ mod a_deadline {
     }
 
     #[test]
-    fn is_replaced_by_a_later_one() {
-        wait::ends(|| -> Result<(), Error> {
+    fn is_replaced_by_the_next_one() {
+        wait::ends(|| {
             let runtime = runtime(1);
-            let stages = Arc::new(Stages::new());
-            let waits = Arc::clone(&stages);
-            let now = Instant::now();
-            let handle =
-                runtime.spawn(DC::new(move || waits.wait_for(1), ())).deadline(now + Duration::from_millis(20));
-            let handle = handle.deadline(now + Duration::from_secs(3600));
-            thread::sleep(Duration::from_millis(40));
-            stages.signal(1);
-            handle.join()
-        })
-        .unwrap();
+            let (soon, late) = (Duration::from_millis(5), Duration::from_secs(3600));
+            let handle = runtime.spawn(DC::new(|| thread::sleep(Duration::from_millis(50)), ()));
+            handle.deadline(Instant::now() + soon).deadline(Instant::now() + late).join().unwrap();
+            let handle = runtime.spawn(for_ever());
+            let error = handle.deadline(Instant::now() + late).deadline(Instant::now() + soon).join().unwrap_err();
+            assert!(error.is_timeout());
+        });
     }
 }

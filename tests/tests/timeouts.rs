@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use taskgraph::testing::run_seeded;
-use taskgraph::{DC, Error, Runtime, delayed, is_cancelled};
+use taskgraph::{DC, Error, delayed, is_cancelled};
 use taskgraph_tests::bodies::at_any_width;
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::wait::{self, Stages};
@@ -600,15 +600,4 @@ fn a_timed_out_try_is_not_in_the_way_of_its_run() {
             assert_eq!(run(slow_at_first(Arc::clone(&tries)), max_workers).unwrap(), 2);
         }
     });
-}
-
-#[test]
-fn of_two_deadlines_the_last_one_holds() {
-    let runtime = Runtime::builder().max_workers(1).no_control().build().unwrap();
-    let handle = runtime.spawn(DC::new(|| thread::sleep(Duration::from_millis(50)), ()));
-    let handle = handle.deadline(Instant::now() + SOON).deadline(Instant::now() + LONG);
-    handle.join().unwrap();
-    let handle = runtime.spawn(pending()).deadline(Instant::now() + LONG).deadline(Instant::now());
-    let error = handle.join().unwrap_err();
-    assert!(error.to_string().starts_with("the run did not finish by its deadline, after "), "{error}");
 }

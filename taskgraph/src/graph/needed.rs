@@ -1,4 +1,13 @@
 //! Whether anybody still needs what a scope computes: the looks outwards, to whoever waits for it.
+//!
+//! | question | asked by | looks over | up to |
+//! |---|---|---|---|
+//! | [`is_stopped`](Scope::is_stopped) | each step | itself, its run | |
+//! | [`is_needed`](Scope::is_needed) | the same, if its run has stopped | attempts, waiters | a run |
+//! | [`is_cancelled`](Scope::is_cancelled) | a body | attempts, waiters, bodies that await | a run |
+//! | [`is_wanted`](Scope::is_wanted) | who sleeps for many | attempts, waiters | a run, a body, a handle that is kept |
+//!
+//! Waiters are those who wait for a shared result. Nothing stopped is on the way. What `is_needed` finds that nobody needs it stops.
 
 use std::collections::{HashMap, HashSet};
 use std::ptr;

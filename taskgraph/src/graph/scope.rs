@@ -204,19 +204,20 @@ impl Scope {
     /// This scope starts, inside of `outer`.
     #[inline(always)]
     pub(super) fn start_in(&self, outer: &Self) {
-        if let NeededBy::Body(body) = &self.needed_by {
-            body.whole.store(ptr::from_ref(outer.whole_run()).cast_mut(), Ordering::Relaxed);
-            body.outer.store(ptr::from_ref(outer).cast_mut(), Ordering::Relaxed);
-            self.serves_many.store(outer.serves_many(), Ordering::Relaxed);
-            return;
-        }
-        if let NeededBy::Around(_) = &self.needed_by {
-            self.is_in_shared.store(outer.is_in_shared(), Ordering::Relaxed);
-            self.serves_many.store(outer.serves_many(), Ordering::Relaxed);
-        }
-        self.run.store(ptr::from_ref(outer.run()).cast_mut(), Ordering::Relaxed);
-        if let NeededBy::Around(around) = &self.needed_by {
-            around.store(ptr::from_ref(outer).cast_mut(), Ordering::Relaxed);
+        let start_in_run = || self.run.store(ptr::from_ref(outer.run()).cast_mut(), Ordering::Relaxed);
+        match &self.needed_by {
+            NeededBy::Body(body) => {
+                body.whole.store(ptr::from_ref(outer.whole_run()).cast_mut(), Ordering::Relaxed);
+                body.outer.store(ptr::from_ref(outer).cast_mut(), Ordering::Relaxed);
+                self.serves_many.store(outer.serves_many(), Ordering::Relaxed);
+            }
+            NeededBy::Around(around) => {
+                start_in_run();
+                around.store(ptr::from_ref(outer).cast_mut(), Ordering::Relaxed);
+                self.is_in_shared.store(outer.is_in_shared(), Ordering::Relaxed);
+                self.serves_many.store(outer.serves_many(), Ordering::Relaxed);
+            }
+            NeededBy::Run(_) | NeededBy::Waiters(..) => start_in_run(),
         }
     }
 
