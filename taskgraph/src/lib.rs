@@ -123,7 +123,7 @@ pub use taskgraph_macros::delayed;
 /// ```
 pub const MAX_WORKERS_LIMIT: usize = 1024;
 
-/// The port on which [`run`] listens while it runs, and a [`Runtime`] as long as it is there, unless they are told another
+/// The port on which [`run()`] listens while it runs, and a [`Runtime`] as long as it is there, unless they are told another
 /// one: by [`Builder::control`], or by `TASKGRAPH_CONTROL` in the environment.
 ///
 /// ```

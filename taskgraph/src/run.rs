@@ -15,7 +15,8 @@ use crate::runtime::Runtime;
 /// # Errors
 ///
 /// As for [`Builder::build`](crate::Builder::build), if `max_workers` is out of range for one; otherwise the first failure
-/// of the run. What was running then has ended, and nothing else was started. In a task also that the system has no threads left.
+/// of the run. What was running then has ended, and nothing else was started. In a task also that the system has no threads
+/// left.
 ///
 /// ```
 /// let answer = taskgraph::DC::new(|a: u32, b: u32| a * b, (6, 7));

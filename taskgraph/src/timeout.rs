@@ -164,7 +164,7 @@ impl Countdown {
         Err(Error::timed_out(task, ran, limit))
     }
 
-    /// Makes something of which the first part may wait: its time is to start after that, by [`start_held`].
+    /// Makes something of which the first part may wait: its time is to start after that, by whoever has waited.
     pub(crate) fn hold<R>(self: &Arc<Self>, make: impl FnOnce() -> R) -> R {
         struct Restore(Option<Arc<Countdown>>);
         impl Drop for Restore {

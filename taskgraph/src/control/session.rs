@@ -66,7 +66,7 @@ pub(super) struct Client {
 pub(super) enum Next {
     /// More bytes.
     Bytes,
-    /// Something was answered, or could have been: a moment to send, and to let others go first. Where it is late, it has to wait,
+    /// Something was answered, or could have been: a moment to send, and to let others go first. If late, the answer has to wait,
     /// and all that follows with it.
     Answered { is_late: bool },
     /// To send what there is, and close.

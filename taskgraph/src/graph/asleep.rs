@@ -22,7 +22,8 @@ impl AsleepInShared {
         Self { asleep: WeakList::new(), homes: WeakList::new(), changes: 0 }
     }
 
-    /// Counts that a scope has stopped, or a handle is gone, and gives those who want to know; `of_shared` says whether it waited for shared results.
+    /// Counts that a scope has stopped, or a handle is gone, and gives those who want to know; `of_shared` says whether it waited
+    /// for shared results.
     fn change(&mut self, of_shared: bool) -> (Vec<Arc<Alarm>>, Vec<Arc<dyn Home>>) {
         self.changes += u64::from(of_shared);
         let asleep = if of_shared { self.asleep.live().collect() } else { Vec::new() };

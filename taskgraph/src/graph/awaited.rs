@@ -1,6 +1,6 @@
 //! Awaiting: how the body of an `async` task gets the result of a computation, as `dc.await`.
 //!
-//! The computation becomes a *child* of the task: a graph under a [root](super::root) of its own, in a scope of its own,
+//! The computation becomes a *child* of the task: a graph under a [root](mod@super::root) of its own, in a scope of its own,
 //! so that its failure is a value for the body. The task waits for the end of all its children, so they may use whatever is
 //! around it. Dropping the future stops the child, and so does the end of the body, whoever has the future then.
 

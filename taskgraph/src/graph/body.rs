@@ -1,7 +1,7 @@
 //! How the body of a generator is resumed: it goes on until it pauses, waits, or ends.
 //!
 //! A body that cannot wait is driven by `genawaiter`, here and nowhere else. One that may await what it likes is polled,
-//! as that of an [`async` task](super::future) is; its pauses are marked, to be told from its waits.
+//! as that of an [`async` task](mod@super::future) is; its pauses are marked, to be told from its waits.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -16,7 +16,7 @@ use crate::task::Task;
 
 /// A delayed computation of a `T`: lazy, owned, and used once.
 ///
-/// Nothing runs until it is given to [`run`](crate::run) or to a [`Runtime`](crate::Runtime), by itself or as a part
+/// Nothing runs until it is given to [`run`](crate::run()) or to a [`Runtime`](crate::Runtime), by itself or as a part
 /// of a larger computation. It is made by a `#[delayed]` function, by [`DC::new`], or from a value.
 ///
 /// Dropping one that has not run drops everything it is made of, and says so in a `tracing` warning, since it is

@@ -1,6 +1,6 @@
 //! A list of computations as an input: the node that takes it gets the list of their results.
 //!
-//! The children of a short list are inputs of the node itself. A long one is a [fan-out](super::all) of its own.
+//! The children of a short list are inputs of the node itself. A long one is a [fan-out](mod@super::all) of its own.
 
 use std::mem::ManuallyDrop;
 

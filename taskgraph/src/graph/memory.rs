@@ -1,6 +1,6 @@
 //! Where nodes live: bump allocation in slabs, since the system allocator would cost more than the rest of a node.
 //!
-//! A thread owns one open [`Slab`] and hands out its bytes in order, so nodes built together lie together.
+//! A thread owns one open `Slab` and hands out its bytes in order, so nodes built together lie together.
 //! Nothing inside a slab is reused: a slab counts the bytes of its live nodes, and whoever frees the last recycles it
 //! whole.
 //!
@@ -10,7 +10,7 @@
 //!
 //! The count is shared, but rarely touched:
 //!
-//! * It starts at [`OPEN`], far above what a slab can hold, and cannot reach zero while the slab is open. What its owner
+//! * It starts at `OPEN`, far above what a slab can hold, and cannot reach zero while the slab is open. What its owner
 //!   allocates shows in how far the bump pointer went, and what it frees there it counts in a plain variable; both are
 //!   flushed when it closes the slab. Most nodes die young, so most are freed this way.
 //! * What a thread frees in slabs that are not its open one it collects, for the last few of them, and flushes when it

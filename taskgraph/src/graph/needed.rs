@@ -7,7 +7,7 @@
 //! | [`is_cancelled`](Scope::is_cancelled) | a body | attempts, waiters, bodies that await | a run |
 //! | [`is_wanted`](Scope::is_wanted) | who sleeps for many | attempts, waiters | a run, a body, a handle that is kept |
 //!
-//! Waiters are those who wait for a shared result. Nothing stopped is on the way. What `is_needed` finds that nobody needs it stops.
+//! Waiters are those who wait for a shared result. Nothing that is stopped is on the way. What is not needed `is_needed` stops.
 
 use std::collections::{HashMap, HashSet};
 use std::ptr;

@@ -125,7 +125,7 @@ pub(crate) struct Surroundings {
 /// Where the nodes of a run are queued.
 pub(crate) trait Home: Send + Sync {
     fn inject(self: Arc<Self>, node: Queued);
-    /// Something has stopped. For those that [want to know](tell_of_stops).
+    /// Something has stopped. For those that [want to know](asleep::tell_of_stops).
     fn look_again(self: Arc<Self>) {}
 }
 

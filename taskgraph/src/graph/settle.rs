@@ -113,7 +113,7 @@ pub(super) fn needed_by(to: Destination) -> impl Iterator<Item = Task> {
     named(None, to)
 }
 
-/// `task`, and those that need what it gives to `to`; each with the name that [`named`](DC::named) gave it, which is a
+/// `task`, and those that need what it gives to `to`; each with the name that [`named`](super::delayed::DC::named) gave it, which is a
 /// node of its own, right above.
 fn named(task: Option<Task>, to: Destination) -> impl Iterator<Item = Task> {
     tasks(task.map(Described::Task).into_iter().chain(consumers(to)))

@@ -80,9 +80,9 @@ impl Runtime {
     /// Runs a computation, and waits for its result.
     ///
     /// May be called from several threads, and from inside a task, whose place another worker has meanwhile. The thread
-    /// of that task is lost to the others as long as it waits, so they move to new ones: with fewer than eight workers this costs
-    /// `max_workers` new threads, some 20 microseconds each, with more of them some nine on average. It is a run of its own, and
-    /// does not end when the one around it is cancelled.
+    /// of that task is lost to the others as long as it waits, so they move to new ones: with fewer than eight workers this
+    /// costs `max_workers` new threads, some 20 microseconds each, with more of them some nine on average. It is a run of its
+    /// own, and does not end when the one around it is cancelled.
     ///
     /// # Errors
     ///
