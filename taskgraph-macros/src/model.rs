@@ -88,7 +88,7 @@ pub(crate) enum Limit {
     /// `limit = 4`: of this function.
     Own(LitInt),
     /// `limit = "db"`: of all functions that name it.
-    Shared(LitStr),
+    Named(LitStr),
 }
 
 /// `retries = 3`: how many more tries there are after the first.

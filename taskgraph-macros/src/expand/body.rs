@@ -127,7 +127,7 @@ fn limited(delayed: &Delayed, caret: Span, block: TokenStream) -> TokenStream {
     let limit = match &delayed.options.limit {
         None => return block,
         Some(Limit::Own(count)) => quote_spanned!(here()=> new(#count)),
-        Some(Limit::Shared(name)) => quote_spanned!(here()=> named(#name)),
+        Some(Limit::Named(name)) => quote_spanned!(here()=> named(#name)),
     };
     let inside = quote_spanned! {here()=>
         static __LIMIT: ::taskgraph::__private::Limit = ::taskgraph::__private::Limit::#limit;

@@ -157,7 +157,7 @@ fn limit(option: &Written, complaints: &mut Complaints) -> Option<Limit> {
             let text = format!("the name of a limit is one word of at most {NAME_BYTES_MAX} bytes");
             complaints.about(&name, text, "write `limit = \"db\"`");
         }
-        return Some(Limit::Shared(name));
+        return Some(Limit::Named(name));
     }
     let count = count(option);
     if count.is_none() {
