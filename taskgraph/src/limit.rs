@@ -231,9 +231,11 @@ impl Limit {
         let countdown = timeout::held();
         async move {
             let source = self.source();
+            // It goes after the body: what the limit is for may be in there until that is dropped.
+            let mut turn;
             let mut body = pin!(body);
             loop {
-                let mut turn = Some(source.turn().await);
+                turn = Some(source.turn().await);
                 if let Some(countdown) = &countdown {
                     countdown.start();
                 }

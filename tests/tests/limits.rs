@@ -47,6 +47,54 @@ async fn asleep(inside: Inside) {
     time::sleep(Duration::from_millis(1)).await;
 }
 
+/// Is inside until it is dropped, which takes its time.
+struct Lingering<L: Drop>(#[expect(dead_code, reason = "it is dropped")] L);
+
+impl<L: Drop> Drop for Lingering<L> {
+    fn drop(&mut self) {
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[delayed(limit = 1)]
+async fn lingers(inside: Inside, seconds: u64) {
+    let _inside = Lingering(inside.enter());
+    time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[test]
+fn a_body_that_is_dropped_keeps_its_turn_until_it_is_gone() {
+    let runtime = runtime(2);
+    let inside = Inside::default();
+    let next = || runtime.spawn(lingers(inside.clone(), 0));
+    let begins = || {
+        while (inside.0).0.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+    };
+
+    let cancelled = runtime.spawn(lingers(inside.clone(), 3600));
+    begins();
+    let after = next();
+    cancelled.cancel();
+    assert!(cancelled.join().unwrap_err().is_cancelled());
+    after.join().unwrap();
+
+    let late = runtime.spawn(lingers(inside.clone(), 3600).timeout(Duration::from_millis(5)));
+    begins();
+    let after = next();
+    assert!(late.join().unwrap_err().is_timeout());
+    after.join().unwrap();
+
+    let loser = lingers(inside.clone(), 3600);
+    let race = runtime.spawn(taskgraph::race([loser, DC::new(thread::sleep, (Duration::from_millis(5),))]));
+    begins();
+    let after = next();
+    race.join().unwrap();
+    after.join().unwrap();
+    assert_eq!(inside.max(), 1);
+}
+
 #[test]
 fn no_more_bodies_than_that_run_at_once() {
     for max_workers in [1, 2, 8] {
