@@ -176,6 +176,7 @@ mod tests {
         let fine = [
             ("limit = 4", "fn f(self) {}"),
             ("limit = \"db\",", "async fn f() {}"),
+            ("in_flight = 16u8", "fn f() -> Vec<u8> { yield_!(1); }"),
             ("timeout = \"1m 30s\", priority = 5", "fn f(self: Arc<Self>) {}"),
             ("priority = -2147483648", "fn f() {}"),
             ("retries = 3", "fn f(a: u8, b: &str) -> Self {}"),
@@ -200,6 +201,8 @@ mod tests {
             ("limit = db", "`limit` takes an integer literal from 1"),
             ("limit = \" \"", "the name of a limit is one word of at most 100 bytes"),
             ("limit = 1, limit = \"db\"", "`limit` is given twice"),
+            ("in_flight = 0", "`in_flight` takes an integer literal from 1"),
+            ("in_flight = 8", "`in_flight` says how much of what a generator yields is in flight, and this function"),
             ("timeout = 30", "`timeout` takes a duration in a string literal"),
             ("timeout = \"0s\"", "`0s` is zero"),
             ("timeout = \"30\"", "`30` is not a duration"),

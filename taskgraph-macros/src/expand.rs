@@ -109,6 +109,10 @@ fn task(delayed: &Delayed) -> TokenStream {
         Some(label) => quote_spanned!(here()=> ::core::option::Option::Some(#label)),
         None => quote_spanned!(here()=> ::core::option::Option::None),
     };
+    let in_flight = delayed.options.in_flight.as_ref().map(|in_flight| {
+        let count = in_flight.count;
+        quote_spanned!(here()=> const IN_FLIGHT: ::core::option::Option<::core::primitive::u32> = ::core::option::Option::Some(#count);)
+    });
     // Where the name of the function is.
     let place = quote_spanned!(delayed.function.sig.ident.span()=> ::core::panic::Location::caller());
     quote_spanned! {here()=>
@@ -118,6 +122,7 @@ fn task(delayed: &Delayed) -> TokenStream {
             const LABEL: ::core::option::Option<&'static ::core::primitive::str> = #label;
             const PLACE: ::core::option::Option<&'static ::core::panic::Location<'static>> =
                 ::core::option::Option::Some(#place);
+            #in_flight
         }
     }
 }

@@ -74,6 +74,7 @@ use crate::complaints::Complaints;
 /// |---|---|
 /// | `limit = 4` | no more than so many of its bodies run at once, in all runs of the process; the others wait, and need no worker for that. One that awaits computations gives its turn to others meanwhile |
 /// | `limit = "db"` | the same for several functions: all that name it have their turns of one limit |
+/// | `in_flight = 16` | of a generator: no more than so many of what it yields are in the making at a time, or wait for whoever consumes them as a stream; the body is held back until there is room. For items that are large; otherwise there are a few for each worker, or some thousand that wait |
 /// | `timeout = "30s"` | a call that takes longer has failed. Time counts from when its body starts: not what its arguments take, nor the wait for a worker or a turn. Times are written as `250ms`, `30s`, `1m 30s`, and are not 0 |
 /// | `retries = 3` | a call that fails is made again, up to so many times. What the body owns is cloned for each try, what it borrows is not; a method that takes `self` cannot be tried again |
 /// | `backoff = "100ms..10s"` | with `retries`: the longest wait before the second try, and the longest that it grows to, twofold with each try. A wait is drawn at random, up to that. If nothing is said it is `100ms..10s` |

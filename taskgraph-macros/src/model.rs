@@ -72,6 +72,7 @@ pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     /// How many of its bodies may run at once.
     pub(crate) limit: Option<Limit>,
+    pub(crate) in_flight: Option<InFlight>,
     /// `named`: arguments are given by their names, through a builder.
     pub(crate) named: Option<Ident>,
     /// How long it may take.
@@ -89,6 +90,12 @@ pub(crate) enum Limit {
     Own(LitInt),
     /// `limit = "db"`: of all functions that name it.
     Named(LitStr),
+}
+
+/// `in_flight = 16`: of what a generator yields, so much is in flight at most.
+pub(crate) struct InFlight {
+    pub(crate) key: Ident,
+    pub(crate) count: u32,
 }
 
 /// `retries = 3`: how many more tries there are after the first.

@@ -136,3 +136,149 @@ fn is_as_many_as_ever_while_others_block() {
         blocked.join().unwrap();
     });
 }
+
+const BOUND: i64 = 6;
+
+/// In the making.
+#[delayed]
+async fn made(argument: Counted) -> Counted {
+    tokio::time::sleep(Duration::from_micros(200)).await;
+    argument.check();
+    argument
+}
+
+#[delayed(in_flight = 6)]
+fn bounded(census: Census, n: i64) -> Vec<i64> {
+    for _ in 0..n {
+        yield_!(made(census.counted()).map(|_| 1));
+    }
+}
+
+#[delayed(in_flight = 6)]
+async fn bounded_async(census: Census, n: i64) -> Vec<i64> {
+    for i in 0..n {
+        if i % 5 == 0 {
+            tokio::task::yield_now().await;
+        }
+        yield_!(made(census.counted()).map(|_| 1));
+    }
+}
+
+#[delayed(in_flight = 6)]
+fn bounded_items(census: Census, n: i64) -> Vec<Counted> {
+    for i in 0..n {
+        if i % 3 == 0 {
+            yield_!(census.counted());
+        } else {
+            yield_!(made(census.counted()));
+        }
+    }
+}
+
+#[test]
+fn is_what_was_asked_for() {
+    const ITEMS: i64 = 300;
+    for max_workers in [1, 2, 8] {
+        wait::ends(move || {
+            let runtime = runtime(max_workers);
+            let ways: [fn(Census) -> DC<i64>; 5] = [
+                |census| bounded(census, ITEMS).map(|results| results.into_iter().sum()),
+                |census| bounded_async(census, ITEMS).map(|results| results.into_iter().sum()),
+                |census| bounded_items(census, ITEMS).into_stream().fold(0, |sum, _| sum + 1),
+                |census| {
+                    let items = taskgraph::stream((0..ITEMS).map(move |_| made(census.counted())));
+                    items.in_flight(BOUND as u32).as_completed().fold(0, |sum, _| sum + 1)
+                },
+                |census| {
+                    let items = taskgraph::stream((0..ITEMS).map(move |_| made(census.counted())));
+                    items.in_flight(BOUND as u32).fold(0, |sum, _| {
+                        std::thread::sleep(Duration::from_micros(20));
+                        sum + 1
+                    })
+                },
+            ];
+            for (i, way) in ways.into_iter().enumerate() {
+                let census = Census::new();
+                assert_eq!(runtime.run(way(census.clone())).unwrap(), ITEMS);
+                let most = census.live_max();
+                // The consumer of a stream has one in its hands.
+                let in_hand = i64::from(2 <= i);
+                assert!(most <= BOUND + in_hand, "{most} in way {i} with {max_workers} workers");
+                assert!(BOUND / 2 < most, "{most} in way {i} with {max_workers} workers");
+                census.assert_balanced(ITEMS);
+            }
+        });
+    }
+}
+
+#[test]
+fn is_one_at_a_time_if_so_asked() {
+    #[delayed(in_flight = 1)]
+    fn one_by_one(census: Census) -> Vec<i64> {
+        for _ in 0..100 {
+            yield_!(made(census.counted()).map(|_| 1));
+        }
+    }
+    for max_workers in [1, 4] {
+        let census = Census::new();
+        assert_eq!(runtime(max_workers).run(one_by_one(census.clone())).unwrap().len(), 100);
+        assert_eq!(census.live_max(), 1);
+    }
+}
+
+#[test]
+fn may_be_more_than_usual() {
+    #[delayed]
+    async fn meet(barrier: Arc<tokio::sync::Barrier>) -> bool {
+        barrier.wait().await.is_leader()
+    }
+    #[delayed(in_flight = 20_000)]
+    fn many(barrier: Arc<tokio::sync::Barrier>) -> Vec<bool> {
+        for _ in 0..MEETING {
+            yield_!(meet(Arc::clone(&barrier)));
+        }
+    }
+    const MEETING: usize = 6_000;
+    wait::ends(|| {
+        let met = runtime(2).run(many(Arc::new(tokio::sync::Barrier::new(MEETING)))).unwrap();
+        assert_eq!(met.into_iter().filter(|leads| *leads).count(), 1);
+    });
+}
+
+/// A race has all of them in flight.
+#[test]
+fn is_as_many_as_compete() {
+    #[delayed]
+    async fn after(seconds: u64) -> u64 {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        seconds
+    }
+    wait::ends(|| {
+        let lengths: Vec<u64> = (0..MANY as u64).rev().map(|i| if i == 0 { 0 } else { 3_600 }).collect();
+        let runtime = runtime(2);
+        assert_eq!(runtime.run(taskgraph::race(lengths.iter().map(|&seconds| after(seconds)))).unwrap(), 0);
+        let (which, _) = runtime.run(taskgraph::first_of(lengths.iter().map(|&seconds| after(seconds)))).unwrap();
+        assert_eq!(which, lengths.len() - 1);
+        assert_eq!(runtime.run(taskgraph::select_ok(lengths.iter().map(|&seconds| after(seconds)))).unwrap(), 0);
+    });
+}
+
+/// Items whose number is not known are made while the others run.
+#[test]
+fn is_bounded_where_each_does_not_know_its_length() {
+    for max_workers in [1, 4] {
+        let (census, made) = (Census::new(), Census::new());
+        let counted = made.clone();
+        let odd = (0..4 * MANY).filter(|i| i % 2 == 1).map(move |i| (i, counted.counted()));
+        let of_each = census.clone();
+        let numbers = each(odd, move |(i, counted)| {
+            drop(counted);
+            let argument = of_each.counted();
+            DC::new(move |argument: Counted| (drop(argument), i).1, (argument,))
+        });
+        assert_eq!(made.live_max(), 0, "nothing is made before it runs");
+        let numbers = runtime(max_workers).run(numbers).unwrap();
+        assert!(numbers.into_iter().eq((0..4 * MANY).filter(|i| i % 2 == 1)));
+        assert!(census.live_max() < IN_FLIGHT_MAX, "{}", census.live_max());
+    }
+}

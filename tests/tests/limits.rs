@@ -48,10 +48,11 @@ async fn asleep(inside: Inside) {
 }
 
 /// Is inside until it is dropped, which takes its time.
-struct Lingering<L: Drop>(#[expect(dead_code, reason = "it is dropped")] L);
+struct Lingering<L>(L);
 
-impl<L: Drop> Drop for Lingering<L> {
+impl<L> Drop for Lingering<L> {
     fn drop(&mut self) {
+        let _inside = &self.0;
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use taskgraph::{DC, Error, Stream, delayed};
 use taskgraph_tests::census::{Census, Counted};
-use taskgraph_tests::{failing, run, runtime};
+use taskgraph_tests::{failing, run, runtime, wait};
 use tokio::time::sleep;
 
 const WORKERS: [usize; 3] = [1, 2, 4];
@@ -182,6 +182,40 @@ fn a_panic_in_a_fold_is_blamed_on_it() {
 }
 
 /// The consumer stands still; what was made meanwhile is counted.
+#[test]
+fn what_consumes_may_fail_and_then_nothing_more_is_made() {
+    #[delayed]
+    fn counting(census: Census) -> Vec<Counted> {
+        loop {
+            yield_!(census.counted());
+        }
+    }
+    let ways: [fn(Stream<Counted>) -> DC<u64>; 2] = [
+        |items| items.try_fold(0, |n, _| if n < 500 { Ok(n + 1) } else { Err("disk full") }),
+        |items| {
+            let mut left = 500;
+            let consumed = items.try_for_each(move |_| {
+                left -= 1;
+                if 0 < left { Ok(()) } else { Err("disk full") }
+            });
+            consumed.map(|()| 0)
+        },
+    ];
+    for max_workers in [1, 4] {
+        for way in ways {
+            wait::ends(move || {
+                let census = Census::new();
+                let error = run(way(counting(census.clone()).into_stream()), max_workers).unwrap_err();
+                assert!(error.to_string().ends_with("failed: disk full"), "{error}");
+                assert!(error.task().unwrap().name().starts_with("try_f"));
+                census.assert_balanced(500);
+            });
+        }
+    }
+    let sum = taskgraph::stream((1..=100).map(DC::value)).try_fold(0, |sum, x| Ok::<_, Error>(sum + x));
+    assert_eq!(run(sum, 2).unwrap(), 5_050);
+}
+
 #[test]
 fn a_generator_waits_for_a_slow_consumer() {
     for workers in WORKERS {

@@ -5,6 +5,17 @@ use crate::model::Delayed;
 
 pub(super) fn check(delayed: &Delayed, complaints: &mut Complaints) {
     let options = &delayed.options;
+    if let Some(in_flight) = &options.in_flight
+        && delayed.generator.is_none()
+    {
+        let what =
+            "`in_flight` says how much of what a generator yields is in flight, and this function yields nothing";
+        complaints.about(
+            &in_flight.key,
+            what,
+            "write `limit = 4` for how many of its bodies run at once, or remove this",
+        );
+    }
     let Some(retries) = &options.retries else {
         const HELP: &str = "add `retries = 3`, or remove this";
         if let Some(backoff) = &options.backoff {

@@ -11,14 +11,15 @@ use syn::{ExprPath, LitInt, LitStr, Path, Token};
 
 use super::durations;
 use crate::complaints::Complaints;
-use crate::model::{Backoff, Limit, Options, Retries, RetryIf};
+use crate::model::{Backoff, InFlight, Limit, Options, Retries, RetryIf};
 
 /// How each option is written. What takes a number or a name is there for both.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "name = \"..\"",
     "named",
     "limit = 4",
     "limit = \"db\"",
+    "in_flight = 16",
     "timeout = \"30s\"",
     "retries = 3",
     "backoff = \"100ms..10s\"",
@@ -115,6 +116,7 @@ fn understand(option: &Written, options: &mut Options, complaints: &mut Complain
         "name" => option.put(&mut options.name, text(option, complaints), complaints),
         "named" => option.put(&mut options.named, Some(flag(option, complaints)), complaints),
         "limit" => option.put(&mut options.limit, limit(option, complaints), complaints),
+        "in_flight" => option.put(&mut options.in_flight, in_flight(option, complaints), complaints),
         "timeout" => option.put(&mut options.timeout, timeout(option, complaints), complaints),
         "retries" => option.put(&mut options.retries, Some(retries(option, complaints)), complaints),
         "backoff" => option.put(&mut options.backoff, backoff(option, complaints), complaints),
@@ -164,6 +166,15 @@ fn limit(option: &Written, complaints: &mut Complaints) -> Option<Limit> {
         option.takes("an integer literal from 1, or the name of a limit that several functions share", complaints);
     }
     count.map(Limit::Own)
+}
+
+/// `in_flight = 16`
+fn in_flight(option: &Written, complaints: &mut Complaints) -> Option<InFlight> {
+    let count = count(option).and_then(|count| count.base10_parse().ok());
+    if count.is_none() {
+        option.takes("an integer literal from 1", complaints);
+    }
+    Some(InFlight { key: option.key.clone(), count: count? })
 }
 
 /// A number from 1.

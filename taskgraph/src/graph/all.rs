@@ -21,6 +21,8 @@ use super::call::{self, Task, Value, task};
 use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
 use super::delayed::{DC, Opened};
+use super::desk::yield_all;
+use super::generator::generate;
 use super::in_flight::{InFlight, in_flight_max};
 use super::links::List;
 use super::list::Listed;
@@ -69,7 +71,9 @@ pub(super) fn gathered<N: Task, T: Send + 'static>(children: Vec<DC<T>>) -> DC<V
 ///
 /// The same as [`all`] of what `make` gives, but they are neither made before they run nor by one thread alone: a
 /// million of them take the memory of their results. Some hundred are in flight for each worker, and some thousand if they
-/// wait. If `items` does not know how many there are, all of them are made at once.
+/// wait.
+///
+/// If `items` does not know how many there are, as behind a `filter`, they are made one after the other, as by a generator.
 ///
 /// The run fails if `make` panics, or if there are more items than `items` said.
 ///
@@ -93,7 +97,7 @@ where
         (len, Some(len_max)) if len == len_max => {
             gather::<Each, _, _, true>(Segment::with_capacity(len), children, len)
         }
-        _ => all(children),
+        _ => generate::<Each, Vec<T>, (), _, _>(|yielder| yield_all(yielder, children)),
     }
 }
 
@@ -219,7 +223,8 @@ where
             // SAFETY: the pump is ours, in no list, and nobody has it before this step is over.
             unsafe {
                 (*at).left = left - len;
-                if !(MAKES && (*at).in_flight.park_if_full(in_flight_max(cx.host.max_workers()))) {
+                let full = in_flight_max(cx.host.max_workers());
+                if !(MAKES && (*at).in_flight.park_if_full(full, full / 2)) {
                     // Below the chunks, so that a thief finds it first.
                     cx.add_ready(List::of(pump));
                 }

@@ -26,6 +26,8 @@ pub trait Task: 'static {
     const LABEL: Option<&'static str> = None;
     /// Where the function is written.
     const PLACE: Option<&'static Location<'static>> = None;
+    /// Of a generator: how many of its children may be in flight, if that was said.
+    const IN_FLIGHT: Option<u32> = None;
     /// Nothing that anybody wrote: errors do not tell that it needed what failed.
     const IS_PLUMBING: bool = false;
 

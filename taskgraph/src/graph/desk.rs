@@ -22,7 +22,7 @@ use super::node::{FailedInputs, Node, Ready};
 use super::outlet::{self, Outlet};
 use super::segment::Segment;
 use super::shared::Shared;
-use super::window::{SLICE_LEN_MAX, Window};
+use super::window::Window;
 
 const SEGMENT_LEN_MIN: usize = 16;
 const SEGMENT_LEN_MAX: usize = 1 << 16;
@@ -67,6 +67,18 @@ impl<T, P: Pausing> Yielder<T, P> {
         if pause.0 {
             self.pausing.pause(&self.desk.is_paused).await;
         }
+    }
+}
+
+/// The body that yields what there is.
+pub(super) async fn yield_all<T, A, P>(yielder: Yielder<T, P>, items: impl Iterator<Item = A>)
+where
+    T: Send + 'static,
+    A: IntoArg<T>,
+    P: Pausing,
+{
+    for item in items {
+        yielder.pause(yielder.put(item)).await;
     }
 }
 
@@ -122,7 +134,7 @@ impl<T> Feeding<T> {
 }
 
 impl<T: Send + 'static> Desk<T> {
-    pub(super) fn new(generator: NonNull<Node>, pump: NonNull<Node>) -> Arc<Self> {
+    pub(super) fn new(generator: NonNull<Node>, pump: NonNull<Node>, window: Window) -> Arc<Self> {
         let work = Work {
             generator,
             cx: ptr::null_mut(),
@@ -137,7 +149,7 @@ impl<T: Send + 'static> Desk<T> {
             child: 1,
         };
         let is_paused = AtomicBool::new(false);
-        Arc::new(Self { window: Window::new(), pump, is_paused, work: UnsafeCell::new(work) })
+        Arc::new(Self { window, pump, is_paused, work: UnsafeCell::new(work) })
     }
 
     /// Hands out what the body has just yielded; whether the body is to be suspended now.
@@ -183,7 +195,7 @@ impl<T: Send + 'static> Desk<T> {
             let desk = this.as_ref();
             let feeding = (*desk.work.get()).feeding.as_mut()?;
             let (waker, _) = Sleeper::wake_up(&mut feeding.sleeper, desk.pump, cx);
-            if !feeding.outlet.wait_if_ahead(desk.window.plenty(cx.host.max_workers()) as usize, waker) {
+            if !feeding.outlet.wait_if_ahead(desk.window.plenty_waiting(cx.host.max_workers()), waker) {
                 return None;
             }
             (ptr::from_mut(feeding.sleeper.as_mut().expect("it was woken up")), desk.pump)
@@ -195,19 +207,25 @@ impl<T: Send + 'static> Desk<T> {
 
 impl<T: Send + 'static> Work<T> {
     /// The body is resumed for a slice: for so many children, or as many values as the longest has children. If it has
-    /// waited for something else it goes on with the same one, or its children would be without number.
-    pub(super) fn begin_slice(&mut self, window: &Window, cx: *mut Cx<'static>) {
+    /// waited for something else it goes on with the same one, or its children would be without number. False if there is no
+    /// room for anything.
+    pub(super) fn begin_slice(&mut self, window: &Window, cx: *mut Cx<'static>) -> bool {
         if !mem::replace(&mut self.has_begun, true) {
             // SAFETY: the generator waits for its body, and collects this type of items.
             let outlet = unsafe { drain::outlet_above(self.generator) };
-            self.feeding = outlet.map(|outlet| Feeding { outlet, place: 0, sleeper: None });
+            self.feeding = outlet.map(|outlet| {
+                window.share_bound(&outlet);
+                Feeding { outlet, place: 0, sleeper: None }
+            });
         }
-        self.batch_len_max = window.batch_len();
-        self.child = SLICE_LEN_MAX / window.slice_len();
+        let slice = window.next_slice(|| self.feeding.as_ref().map_or(0, |feeding| feeding.outlet.len() as u32));
         if self.left == 0 {
-            self.left = SLICE_LEN_MAX;
+            self.left = slice.len;
         }
+        self.batch_len_max = slice.batch_len;
+        self.child = slice.child;
         self.cx = cx;
+        self.left != 0
     }
 
     /// The body is suspended.

@@ -31,7 +31,7 @@ use super::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::pump::{self, Pumped};
 use super::settle::{self, Why};
-use super::window::Room;
+use super::window::{Room, Window};
 use crate::unwind;
 
 /// A generator whose body has not started.
@@ -72,7 +72,9 @@ where
     // SAFETY: the memory is room for a `Generator`, whose only leaf is its pump.
     unsafe {
         let pump = Pumped::pump(node);
-        let desk = Desk::new(node, pump);
+        let window = Window::new();
+        N::IN_FLIGHT.into_iter().for_each(|bound| window.set_bound(bound));
+        let desk = Desk::new(node, pump, window);
         let body = Some(body(&desk));
         let pumped = Pumped::new(node, Generator::<N, C, B>::TABLE, Generator::<N, C, B>::PUMP);
         generator.write(Generator { pumped, body, desk, name: PhantomData });
@@ -115,9 +117,12 @@ where
                 return Self::go_on(generator, pump, cx);
             }
             let work = desk.work.get();
-            cx.seat.note::<N>(node.as_ref().origin());
             let lent = ptr::from_mut(cx).cast();
-            (*work).begin_slice(&desk.window, lent);
+            if !(*work).begin_slice(&desk.window, lent) {
+                (*work).end_slice(cx);
+                return Self::go_on(generator, pump, cx);
+            }
+            cx.seat.note::<N>(node.as_ref().origin());
             let body = (*at).body.as_mut().expect("the body has not ended");
             let resumed = body.resume(pump, node, &desk.is_paused, lent);
             (*work).end_slice(cx);

@@ -35,10 +35,10 @@ impl InFlight {
         self.children.fetch_add(children, Ordering::Relaxed);
     }
 
-    /// Parks the pump if so many are in flight, until there are half of that. If this gives true, the pump is not the caller's
-    /// any more.
-    pub(super) fn park_if_full(&self, full: u32) -> bool {
-        self.low.store(full / 2, Ordering::Relaxed);
+    /// Parks the pump if so many are in flight, until there are no more than `low`. If this gives true, the pump is not the
+    /// caller's any more.
+    pub(super) fn park_if_full(&self, full: u32, low: u32) -> bool {
+        self.low.store(low, Ordering::Relaxed);
         // Release: whoever gets the pump sees what it did, `low` included.
         let park = |children: u32| (full <= children).then_some(children | PARKED);
         self.children.fetch_update(Ordering::Release, Ordering::Relaxed, park).is_ok()

@@ -29,6 +29,8 @@ pub(super) struct Outlet<T>(Mutex<State<T>>);
 
 struct State<T> {
     order: Order,
+    /// How many items may be in the making or wait here, if that was said.
+    bound: Option<u32>,
     /// From the item that is to be taken next; empty where one is still to come.
     items: VecDeque<Option<T>>,
     /// The place of the first of them among all.
@@ -51,6 +53,7 @@ impl<T> Outlet<T> {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             order: Order::Yielded,
+            bound: None,
             items: VecDeque::new(),
             first: 0,
             len: 0,
@@ -62,6 +65,20 @@ impl<T> Outlet<T> {
     /// Before anything is put there.
     pub(super) fn set_order(&self, order: Order) {
         lock(&self.0).order = order;
+    }
+
+    /// As `set_order`.
+    pub(super) fn set_bound(&self, bound: u32) {
+        lock(&self.0).bound = Some(bound);
+    }
+
+    pub(super) fn bound(&self) -> Option<u32> {
+        lock(&self.0).bound
+    }
+
+    /// How many items wait here.
+    pub(super) fn len(&self) -> usize {
+        lock(&self.0).len
     }
 
     /// Item `place` of all is there.
@@ -106,7 +123,11 @@ impl<T> Outlet<T> {
     fn poll_take(&self, taken: &mut VecDeque<T>, context: &Context<'_>) -> Poll<()> {
         let waker = context.waker().clone();
         let mut state = lock(&self.0);
-        while let Some(Some(_)) = state.items.front() {
+        // What was taken waits nowhere else: where that is bounded it is one.
+        let at_most = if state.bound.is_some() { 1 } else { usize::MAX };
+        while taken.len() < at_most
+            && let Some(Some(_)) = state.items.front()
+        {
             taken.extend(state.items.pop_front().flatten());
             state.first += 1;
             state.len -= 1;

@@ -1,13 +1,27 @@
 //! One of many: the first that is computed, and the others are not needed any more.
 
-use super::call::{Fallible, task};
+use super::call::{Fallible, Task, task};
 use super::delayed::DC;
 use super::future::{future, sent};
-use super::stream::stream;
+use super::stream::{Stream, stream_of};
 use crate::error::{Cause, Error};
 
 /// Why there is no first one.
 const OF_NOTHING: &str = "there is nothing to choose from: give it at least one computation";
+
+/// What competes: all of it, however many there are.
+struct Contenders;
+
+impl Task for Contenders {
+    const NAME: &'static str = "stream";
+    const IN_FLIGHT: Option<u32> = Some(u32::MAX);
+}
+
+#[track_caller]
+fn contenders<T: Send + 'static>(delayed: impl IntoIterator<Item = DC<T>>) -> Stream<T> {
+    let delayed: Vec<_> = delayed.into_iter().collect();
+    stream_of::<Contenders, _>(delayed.into_iter()).as_completed()
+}
 
 /// The result of the first computation that is through, be it a value or a failure. The others are cancelled.
 ///
@@ -30,11 +44,11 @@ const OF_NOTHING: &str = "there is nothing to choose from: give it at least one 
 #[track_caller]
 pub fn race<I, T>(delayed: I) -> DC<T>
 where
-    I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
+    I: IntoIterator<Item = DC<T>>,
     T: Send + 'static,
 {
     task!(Race "race");
-    let mut results = stream(delayed).as_completed();
+    let mut results = contenders(delayed);
     future::<Race, Fallible, _, _>(sent(async move {
         match results.next().await {
             Some(result) => result.map_err(Cause::from),
@@ -56,7 +70,7 @@ where
 #[track_caller]
 pub fn first_of<I, T>(delayed: I) -> DC<(usize, T)>
 where
-    I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
+    I: IntoIterator<Item = DC<T>>,
     T: Send + 'static,
 {
     race(delayed.into_iter().enumerate().map(|(which, delayed)| delayed.map(move |value| (which, value))))
@@ -75,11 +89,11 @@ where
 #[track_caller]
 pub fn select_ok<I, T>(delayed: I) -> DC<T>
 where
-    I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
+    I: IntoIterator<Item = DC<T>>,
     T: Send + 'static,
 {
     task!(SelectOk "select_ok");
-    let mut results = stream(delayed).as_completed();
+    let mut results = contenders(delayed);
     future::<SelectOk, Fallible, _, _>(sent(async move {
         let mut failure: Option<Error> = None;
         while let Some(result) = results.next().await {

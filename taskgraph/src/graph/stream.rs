@@ -3,7 +3,7 @@
 //! A stream has two ends of one computation: the [feed](super::outlet) where its items come out, and the
 //! [drain](super::drain) that says when there are no more.
 
-use std::convert::identity;
+use std::convert::{Infallible, identity};
 use std::fmt;
 use std::future::{self, Future, IntoFuture};
 use std::pin::Pin;
@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::awaited::{self, Awaited};
-use super::call::{Fallible, task};
+use super::call::{Fallible, Task, task};
 use super::delayed::DC;
-use super::desk::Yielder;
+use super::desk::yield_all;
 use super::drain::drain;
 use super::future::{future, sent};
 use super::generator::generate;
 use super::outlet::{Feed, Order, Outlet};
-use crate::error::Error;
+use crate::error::{Cause, Error, IntoCause};
 
 /// Items that are made while they are consumed: what [`DC::into_stream`] makes of a generator.
 ///
@@ -87,14 +87,17 @@ where
     T: Send + 'static,
 {
     task!(Stream "stream");
-    let delayed = delayed.into_iter();
-    let yields = |yielder: Yielder<Result<T, Error>, _>| async move {
-        for delayed in delayed {
-            yielder.pause(yielder.put(delayed.attempt())).await;
-        }
-    };
-    let (items, maker) = parts(generate::<Stream, Vec<Result<T, Error>>, (), _, _>(yields));
-    self::Stream { items: Items::Attempts(items), maker, seen: None }
+    stream_of::<Stream, _>(delayed.into_iter())
+}
+
+/// The same for a task of another name.
+#[track_caller]
+pub(super) fn stream_of<N: Task, T: Send + 'static>(
+    delayed: impl Iterator<Item = DC<T>> + Send + 'static,
+) -> Stream<T> {
+    let attempts = delayed.map(DC::attempt);
+    let (items, maker) = parts(generate::<N, Vec<_>, (), _, _>(|yielder| yield_all(yielder, attempts)));
+    Stream { items: Items::Attempts(items), maker, seen: None }
 }
 
 #[track_caller]
@@ -167,6 +170,35 @@ impl<T: Send + 'static> Stream<T> {
         self
     }
 
+    /// No more than `items` are in the making, or wait to be consumed, at a time: for those that are large.
+    ///
+    /// It concerns the generator that makes them, as `#[delayed(in_flight = ..)]` does. Without it there are a few for each
+    /// worker if they take long to make, and some thousand if they wait for something else.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0, or if items were asked for before.
+    ///
+    /// ```
+    /// # use taskgraph::delayed;
+    /// #[delayed]
+    /// fn load(i: usize) -> Vec<u8> { vec![i as u8; 1 << 20] }
+    ///
+    /// let images = taskgraph::stream((0..100).map(load)).in_flight(8); // 8 MiB, and the one in hand
+    /// let brightness = images.fold(0, |sum, image| sum + u64::from(image[0]));
+    /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(brightness)?, 4_950);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn in_flight(self, items: u32) -> Self {
+        assert!(0 < items, "with nothing in flight nothing would ever come");
+        assert!(!self.maker.has_started(), "the bound of a stream that has begun cannot change");
+        match &self.items {
+            Items::Plain(feed) => feed.outlet().set_bound(items),
+            Items::Attempts(feed) => feed.outlet().set_bound(items),
+        }
+        self
+    }
+
     /// One value of all items, taken one after the other.
     ///
     /// ```
@@ -180,13 +212,45 @@ impl<T: Send + 'static> Stream<T> {
     #[track_caller]
     pub fn fold<A: Send + 'static>(self, init: A, f: impl FnMut(A, T) -> A + Send + 'static) -> DC<A> {
         task!(Fold "fold");
+        let mut f = f;
+        self.folded::<Fold, _, Infallible>(init, move |folded, item| Ok(f(folded, item)))
+    }
+
+    /// As [`fold`](Self::fold), until `f` fails: then so does the task, and what is not made yet is not made.
+    ///
+    /// ```
+    /// use taskgraph::DC;
+    ///
+    /// let sizes = taskgraph::stream([200u8, 50, 9].map(DC::value));
+    /// let sum = sizes.try_fold(0u8, |sum, size| sum.checked_add(size).ok_or("it is too large"));
+    /// let error = taskgraph::Runtime::builder().no_control().build()?.run(sum).unwrap_err();
+    /// assert!(error.to_string().ends_with("failed: it is too large"));
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_fold<A, E>(self, init: A, f: impl FnMut(A, T) -> Result<A, E> + Send + 'static) -> DC<A>
+    where
+        A: Send + 'static,
+        E: IntoCause,
+    {
+        task!(TryFold "try_fold");
+        self.folded::<TryFold, _, _>(init, f)
+    }
+
+    #[track_caller]
+    fn folded<N, A, E>(self, init: A, f: impl FnMut(A, T) -> Result<A, E> + Send + 'static) -> DC<A>
+    where
+        N: Task,
+        A: Send + 'static,
+        E: IntoCause,
+    {
         let (mut stream, mut f) = (self, f);
-        future::<Fold, Fallible, _, _>(sent(async move {
+        future::<N, Fallible, _, _>(sent(async move {
             let mut folded = init;
             while let Some(item) = stream.next().await {
-                folded = f(folded, item?);
+                folded = f(folded, item?).map_err(IntoCause::into_cause)?;
             }
-            Ok::<A, Error>(folded)
+            Ok::<A, Cause>(folded)
         }))
     }
 
@@ -205,6 +269,23 @@ impl<T: Send + 'static> Stream<T> {
     pub fn for_each(self, f: impl FnMut(T) + Send + 'static) -> DC<()> {
         let mut f = f;
         self.fold((), move |(), item| f(item))
+    }
+
+    /// As [`for_each`](Self::for_each), until `f` fails: then so does the task, and what is not made yet is not made.
+    ///
+    /// ```
+    /// # use std::io::{self, Write};
+    /// # use taskgraph::DC;
+    /// let mut file = io::sink(); // a `BufWriter`, let us say
+    /// let writing = taskgraph::stream([1, 2, 3].map(DC::value)).try_for_each(move |x| writeln!(file, "{x}"));
+    /// taskgraph::Runtime::builder().no_control().build()?.run(writing)?;
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_for_each<E: IntoCause>(self, f: impl FnMut(T) -> Result<(), E> + Send + 'static) -> DC<()> {
+        task!(TryForEach "try_for_each");
+        let mut f = f;
+        self.folded::<TryForEach, _, _>((), move |(), item| f(item))
     }
 
     /// The next item, for the body of an `async` task: none after the last one. A failure comes last.

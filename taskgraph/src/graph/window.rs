@@ -7,10 +7,13 @@
 //!
 //! A slice is a few children at first, so that no more than some for each worker are in flight, which bounds the memory of
 //! heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for this.
+//!
+//! Whoever knows better says how much may be in flight: a *bound*, which holds for what waits to be consumed, too.
 
 use std::time::Duration;
 
 use super::in_flight::{InFlight, in_flight_max};
+use super::outlet::Outlet;
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// Longer slices gain nothing.
@@ -28,6 +31,18 @@ const SETTLED_LATE: Duration = Duration::from_millis(2);
 pub(super) struct Window {
     in_flight: InFlight,
     slice_len: AtomicU32,
+    /// Without one it is [`UNBOUNDED`]. It is set before the first slice.
+    bound: AtomicU32,
+}
+
+const UNBOUNDED: u32 = 0;
+
+/// What the body may hand out before it is suspended.
+pub(super) struct Slice {
+    /// A value is 1 of this.
+    pub(super) len: u32,
+    pub(super) child: u32,
+    pub(super) batch_len: u32,
 }
 
 /// How much more may be in flight.
@@ -45,22 +60,62 @@ fn slices_max(max_workers: usize) -> u32 {
 
 impl Window {
     pub(super) fn new() -> Self {
-        Self { in_flight: InFlight::new(), slice_len: AtomicU32::new(FIRST_SLICE_LEN) }
+        Self {
+            in_flight: InFlight::new(),
+            slice_len: AtomicU32::new(FIRST_SLICE_LEN),
+            bound: AtomicU32::new(UNBOUNDED),
+        }
     }
 
-    /// How many children the next slice should have.
-    pub(super) fn slice_len(&self) -> u32 {
+    /// No more than so many are to be in flight; of several bounds the least holds.
+    pub(super) fn set_bound(&self, bound: u32) {
+        debug_assert!(bound != UNBOUNDED, "nothing could be in flight");
+        self.bound.store(self.bound().unwrap_or(bound).min(bound), Ordering::Relaxed);
+    }
+
+    /// What holds here holds for what waits to be consumed, and the other way round.
+    pub(super) fn share_bound<T>(&self, outlet: &Outlet<T>) {
+        outlet.bound().into_iter().for_each(|bound| self.set_bound(bound));
+        self.bound().into_iter().for_each(|bound| outlet.set_bound(bound));
+    }
+
+    fn bound(&self) -> Option<u32> {
+        Some(self.bound.load(Ordering::Relaxed)).filter(|bound| *bound != UNBOUNDED)
+    }
+
+    /// How many children the next slice should have, if there is room for them.
+    fn slice_len(&self) -> u32 {
         self.slice_len.load(Ordering::Relaxed)
     }
 
-    /// How many children the next batch should have.
-    pub(super) fn batch_len(&self) -> u32 {
-        self.slice_len().min(BATCH_LEN_MAX)
+    /// The next slice, while so many items wait to be consumed. It may be empty.
+    pub(super) fn next_slice(&self, waiting: impl FnOnce() -> u32) -> Slice {
+        let len = self.slice_len();
+        match self.bound() {
+            None => Slice { len: SLICE_LEN_MAX, child: SLICE_LEN_MAX / len, batch_len: len.min(BATCH_LEN_MAX) },
+            Some(bound) => Slice {
+                len: len.min(bound.saturating_sub(self.in_flight.len() + waiting())),
+                child: 1,
+                // A batch is in flight until all of it has settled.
+                batch_len: (bound / 4).clamp(1, BATCH_LEN_MAX).min(len),
+            },
+        }
     }
 
-    /// How many children in flight are plenty, or items that wait for a consumer.
-    pub(super) fn plenty(&self, max_workers: usize) -> u32 {
-        (slices_max(max_workers) * self.slice_len()).min(in_flight_max(max_workers))
+    /// So many children in flight are too many.
+    fn full(&self, max_workers: usize) -> u32 {
+        self.bound().unwrap_or_else(|| in_flight_max(max_workers))
+    }
+
+    /// How many children in flight are plenty.
+    fn plenty(&self, max_workers: usize) -> u32 {
+        (slices_max(max_workers) * self.slice_len()).min(self.full(max_workers))
+    }
+
+    /// How many items that wait for a consumer are plenty.
+    pub(super) fn plenty_waiting(&self, max_workers: usize) -> usize {
+        let in_flight = self.bound().map_or(0, |_| self.in_flight.len());
+        self.plenty(max_workers).saturating_sub(in_flight).max(1) as usize
     }
 
     /// The pump closes a batch of so many children.
@@ -72,7 +127,7 @@ impl Window {
         let in_flight = self.in_flight.len();
         if in_flight < self.plenty(max_workers) {
             Room::Plenty
-        } else if in_flight < in_flight_max(max_workers) {
+        } else if in_flight < self.full(max_workers) {
             Room::Little
         } else {
             Room::None
@@ -81,7 +136,9 @@ impl Window {
 
     /// Parks the pump unless there is plenty of room. If this gives true, the pump is not the caller's any more.
     pub(super) fn park_if_full(&self, max_workers: usize) -> bool {
-        self.in_flight.park_if_full(self.plenty(max_workers))
+        let full = self.plenty(max_workers);
+        let low = if self.bound().is_some() { full - full.div_ceil(4) } else { full / 2 };
+        self.in_flight.park_if_full(full, low)
     }
 
     /// A batch of so many children has settled after this time; whether the pump is ready because of that, and the caller's.

@@ -4,9 +4,10 @@ use std::fmt;
 use std::future::{self, Future};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use super::block;
-use super::handle::Handle;
+use super::handle::{Canceller, Handle};
 use crate::block_on::block_on;
 use crate::error::Error;
 use crate::graph::{self, DC, Items, Stream};
@@ -67,6 +68,44 @@ pub struct Results<T> {
 impl<T: Send + 'static> Results<T> {
     pub(super) fn new(items: Items<T>, run: Handle<()>) -> Self {
         Self { items, run }
+    }
+
+    /// Something that can end the run from elsewhere, as [`Handle::canceller`]: also while [`next`](Iterator::next) waits, which
+    /// then gives that as an error.
+    ///
+    /// ```
+    /// # use taskgraph::{DC, delayed};
+    /// # #[delayed]
+    /// # async fn wait_for_ever() {
+    /// #     std::future::pending().await
+    /// # }
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let mut results = runtime.stream([wait_for_ever()]);
+    /// let canceller = results.canceller();
+    /// std::thread::spawn(move || canceller.cancel());
+    /// assert!(results.next().unwrap().unwrap_err().is_cancelled());
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn canceller(&self) -> Canceller {
+        self.run.canceller()
+    }
+
+    /// Ends the run if it is not through by `at`, as [`Handle::deadline`].
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// # use taskgraph::{DC, delayed};
+    /// # #[delayed]
+    /// # async fn wait_for_ever() {
+    /// #     std::future::pending().await
+    /// # }
+    /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
+    /// let mut results = runtime.stream([wait_for_ever()]).deadline(Instant::now() + Duration::from_millis(5));
+    /// assert!(results.next().unwrap().unwrap_err().is_timeout());
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn deadline(self, at: Instant) -> Self {
+        Self { run: self.run.deadline(at), ..self }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
