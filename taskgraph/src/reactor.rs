@@ -6,10 +6,11 @@
 //! need when that runtime is gone.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{self, Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::graph::Reactor;
@@ -22,6 +23,11 @@ pub(crate) struct OwnReactor {
     limits: Arc<Limits>,
     started: OnceLock<Handle>,
     driver: Mutex<Driver>,
+}
+
+thread_local! {
+    /// The tokio runtime that this thread drives, if it drives one of ours.
+    static DRIVEN: Cell<Option<runtime::Id>> = const { Cell::new(None) };
 }
 
 #[derive(Default)]
@@ -48,7 +54,9 @@ impl OwnReactor {
             runtime.unwrap_or_else(|error| panic!("cannot start a tokio runtime for timers and I/O: {error}"));
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel();
+        let id = handle.id();
         let drive = move || {
+            DRIVEN.set(Some(id));
             if let Err(message) = unwind::catch(|| drop(runtime.block_on(ended))) {
                 // A body can give tokio a waker of its own. tokio does not survive its panic: no timer of this runtime goes
                 // off any more.
@@ -65,6 +73,12 @@ impl OwnReactor {
             driver.running = Some(Running { end, thread });
         }
         handle
+    }
+
+    /// Whether this thread drives it, so that nothing it waits for may need a timer of this runtime.
+    pub(crate) fn is_driven_here(&self) -> bool {
+        let driven = DRIVEN.try_with(Cell::get).ok().flatten();
+        driven.is_some() && driven == self.started.get().map(Handle::id)
     }
 
     /// Ends the thread. No body is polled any more.
@@ -89,10 +103,6 @@ impl Reactor for OwnReactor {
         poll();
     }
 
-    fn own(&self) -> &dyn Reactor {
-        self
-    }
-
     fn common(&self) -> Arc<dyn Any + Send + Sync> {
         Arc::clone(&self.limits) as _
     }
@@ -100,7 +110,7 @@ impl Reactor for OwnReactor {
 
 /// The tokio runtime of whoever awaits the run.
 pub(crate) struct CallersReactor {
-    own: Arc<OwnReactor>,
+    own: Arc<dyn Reactor>,
     tokio: Handle,
 }
 
@@ -108,7 +118,7 @@ impl CallersReactor {
     /// If this thread is inside of tokio; for runs of a runtime that has one of its own.
     pub(crate) fn current(own: &Arc<OwnReactor>) -> Option<Arc<Self>> {
         let tokio = Handle::try_current().ok()?;
-        Some(Arc::new(Self { own: Arc::clone(own), tokio }))
+        Some(Arc::new(Self { own: Arc::clone(own) as _, tokio }))
     }
 }
 
@@ -118,8 +128,8 @@ impl Reactor for CallersReactor {
         poll();
     }
 
-    fn own(&self) -> &dyn Reactor {
-        &*self.own
+    fn own(&self) -> Option<&Arc<dyn Reactor>> {
+        Some(&self.own)
     }
 
     fn common(&self) -> Arc<dyn Any + Send + Sync> {

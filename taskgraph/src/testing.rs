@@ -256,10 +256,6 @@ impl Reactor for Station {
         poll();
     }
 
-    fn own(&self) -> &dyn Reactor {
-        self
-    }
-
     fn common(&self) -> Arc<dyn Any + Send + Sync> {
         Arc::clone(&self.limits) as _
     }

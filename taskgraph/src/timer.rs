@@ -28,12 +28,20 @@ struct Entry {
     deadline: OnceLock<Instant>,
     /// Until it has gone off, or is not wanted any more.
     go_off: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// Where it goes on if the reactor ends before that.
+    own: Option<Arc<dyn Reactor>>,
+    successor: Mutex<Option<Timer>>,
 }
 
 impl Timer {
     /// Calls `go_off` after so long.
     pub(crate) fn start(reactor: &dyn Reactor, after: Duration, go_off: impl FnOnce() + Send + 'static) -> Self {
-        let entry = Arc::new(Entry { deadline: OnceLock::new(), go_off: Mutex::new(Some(Box::new(go_off))) });
+        let entry = Arc::new(Entry {
+            deadline: OnceLock::new(),
+            go_off: Mutex::new(Some(Box::new(go_off))),
+            own: reactor.own().cloned(),
+            successor: Mutex::new(None),
+        });
         let waker = Waker::from(Arc::clone(&entry));
         let mut registered = None;
         reactor.enter(&mut || {
@@ -64,8 +72,15 @@ impl Entry {
 impl Wake for Entry {
     fn wake(self: Arc<Self>) {
         // A runtime that is shut down wakes everybody, too.
-        if self.deadline.get().is_some_and(|deadline| *deadline <= Instant::now()) {
+        let Some(deadline) = self.deadline.get() else { return };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             self.go_off();
+        } else if let Some(own) = &self.own
+            && let Some(go_off) = lock(&self.go_off).take()
+        {
+            let successor = Timer::start(&**own, left, go_off);
+            *lock(&self.successor) = Some(successor);
         }
     }
 }
@@ -74,5 +89,7 @@ impl Drop for Timer {
     fn drop(&mut self) {
         let go_off = lock(&self.entry.go_off).take();
         drop(go_off);
+        let successor = lock(&self.entry.successor).take();
+        drop(successor);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use taskgraph::{DC, Runtime, all};
+use taskgraph::{DC, Error, Runtime, all, delayed};
 use taskgraph_tests::inside::{Inside, spin};
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{blocks_in, process, runtime};
@@ -161,5 +161,40 @@ fn many_that_block_need_few_threads_each() {
         run.join().unwrap();
         drop((runtime, other));
         wait::until(|| process::threads() <= before);
+    });
+}
+
+/// A future that a task gives to `tokio::spawn` is polled by the thread that drives the timers of the runtime.
+#[test]
+fn the_thread_that_drives_timers_is_not_blocked() {
+    #[delayed]
+    async fn naps() -> u64 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        7
+    }
+    fn on_the_driver(code: impl FnOnce() -> Result<u64, Error> + Send + 'static) -> DC<u64> {
+        #[delayed]
+        async fn spawns<F: FnOnce() -> Result<u64, Error> + Send + 'static>(code: F) -> Result<u64, Error> {
+            tokio::spawn(async move { code() }).await.expect("it does not panic")
+        }
+        spawns(code)
+    }
+    wait::ends(|| {
+        let (own, other) = (Arc::new(runtime(2)), runtime(1));
+        let of_own = Arc::clone(&own);
+        let error = own.run(on_the_driver(move || of_own.run(naps()))).unwrap_err();
+        assert!(error.to_string().contains("`tokio::task::spawn_blocking`"), "{error}");
+        let of_own = Arc::clone(&own);
+        let next = move || of_own.stream([naps()]).next().expect("there is one");
+        let error = own.run(on_the_driver(next)).unwrap_err();
+        assert!(error.to_string().contains("`tokio::task::spawn_blocking`"), "{error}");
+        // What it does not wait for is no concern of anybody's.
+        assert_eq!(own.run(on_the_driver(move || other.run(naps()))).unwrap(), 7);
+        let of_own = Arc::clone(&own);
+        let handed_on = on_the_driver(move || {
+            of_own.spawn(naps()).detach();
+            Ok(8)
+        });
+        assert_eq!(own.run(handed_on).unwrap(), 8);
     });
 }

@@ -161,6 +161,17 @@ mod a_reduction {
         });
     }
 
+    /// An iterator may go on after its end; nobody asks it to.
+    #[test]
+    fn ends_where_its_iterator_does() {
+        let mut i = 0;
+        let pausing = std::iter::from_fn(move || {
+            i += 1;
+            (i != 4).then(|| task(i))
+        });
+        assert_eq!(run(reduce(pausing, |a, b| a + b), 2).unwrap(), Some(6));
+    }
+
     #[test]
     fn of_a_million_takes_neither_stack_nor_much_memory() {
         process::alone("a_reduction::of_a_million_takes_neither_stack_nor_much_memory", || {

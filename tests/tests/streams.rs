@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use taskgraph::{DC, Error, Stream, delayed};
 use taskgraph_tests::census::{Census, Counted};
+use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::{failing, run, runtime, wait};
 use tokio::time::sleep;
 
@@ -478,6 +479,41 @@ mod chosen {
         let error = run(taskgraph::select_ok([failing::<u64>("a"), failing("b")]), 1).unwrap_err();
         assert!(["a", "b"].iter().any(|cause| error.to_string().ends_with(cause)), "{error}");
         assert!(error.trace().iter().any(|task| task.name() == "select_ok"), "{error:#}");
+    }
+
+    /// What loses is nobody's, whatever its values and errors do when they go.
+    #[test]
+    fn what_loses_may_panic_when_it_is_dropped() {
+        #[derive(Debug)]
+        struct Evil;
+        impl std::fmt::Display for Evil {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("evil")
+            }
+        }
+        impl std::error::Error for Evil {}
+        impl Drop for Evil {
+            fn drop(&mut self) {
+                if !thread::panicking() {
+                    quiet_panic::<()>("evil");
+                }
+            }
+        }
+        for workers in WORKERS {
+            let runners = || [DC::<u64>::failed(Evil), DC::<u64>::failed(Evil), DC::new(|| 7, ())];
+            assert_eq!(run(taskgraph::select_ok(runners()), workers).unwrap(), 7);
+            let values = || [DC::new(|| (7, None), ()), nap(5).map(|_| (8, Some(Evil))), DC::new(|| (7, None), ())];
+            assert_eq!(run(taskgraph::race(values()).map(|(x, _)| x), workers).unwrap(), 7);
+            let census = Census::new();
+            let items = taskgraph::stream((0..1_000).map(|_| DC::new(|| Evil, ())));
+            let first = items.try_fold(census.counted(), |_, evil| {
+                std::mem::forget(evil);
+                Err::<Counted, _>("enough")
+            });
+            let error = run(first.map(drop), workers).unwrap_err();
+            assert!(error.to_string().ends_with("failed: enough"), "{error}");
+            census.assert_balanced(1);
+        }
     }
 
     #[test]

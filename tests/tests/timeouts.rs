@@ -454,6 +454,21 @@ fn a_runtime_of_tokio_that_ends_ends_no_time_early() {
     census.assert_balanced(1);
 }
 
+/// A run may be awaited from within one runtime of tokio first, and from within another one after that has ended.
+#[test]
+fn time_goes_on_when_the_runtime_of_tokio_ends() {
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let tokio = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let first = tokio();
+        let mut run = Box::pin(runtime.run_async(pending().timeout(Duration::from_millis(100))));
+        let early = first.block_on(async { tokio::time::timeout(Duration::from_millis(10), run.as_mut()).await });
+        assert!(early.is_err());
+        drop(first);
+        assert!(tokio().block_on(run).unwrap_err().is_timeout());
+    });
+}
+
 #[test]
 fn a_result_and_its_timeout_race_and_nothing_is_lost() {
     let census = Census::new();

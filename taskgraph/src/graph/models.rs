@@ -100,10 +100,6 @@ impl Reactor for Ready {
         poll();
     }
 
-    fn own(&self) -> &dyn Reactor {
-        self
-    }
-
     fn common(&self) -> std::sync::Arc<dyn Any + Send + Sync> {
         std::sync::Arc::new(())
     }

@@ -5,6 +5,7 @@ use super::delayed::DC;
 use super::future::{future, sent};
 use super::stream::{Stream, stream_of};
 use crate::error::{Cause, Error};
+use crate::unwind;
 
 /// Why there is no first one.
 const OF_NOTHING: &str = "there is nothing to choose from: give it at least one computation";
@@ -50,7 +51,9 @@ where
     task!(Race "race");
     let mut results = contenders(delayed);
     future::<Race, Fallible, _, _>(sent(async move {
-        match results.next().await {
+        let first = results.next().await;
+        unwind::drop_values(|| drop(results));
+        match first {
             Some(result) => result.map_err(Cause::from),
             None => Err(OF_NOTHING.into()),
         }
@@ -98,8 +101,11 @@ where
         let mut failure: Option<Error> = None;
         while let Some(result) = results.next().await {
             match result {
-                Ok(value) => return Ok(value),
-                Err(error) => failure = Some(error),
+                Ok(value) => {
+                    unwind::drop_values(|| drop((results, failure)));
+                    return Ok(value);
+                }
+                Err(error) => unwind::drop_values(|| drop(failure.replace(error))),
             }
         }
         Err(failure.map_or_else(|| OF_NOTHING.into(), Cause::from))

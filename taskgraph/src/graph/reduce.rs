@@ -36,7 +36,7 @@ pub fn reduce<T: Send + 'static>(
     f: impl Fn(T, T) -> T + Send + Sync + 'static,
 ) -> DC<Option<T>> {
     let (f, origin) = (Arc::new(f), Location::caller());
-    let mut leaves = delayed.into_iter();
+    let mut leaves = delayed.into_iter().fuse();
     let groups = std::iter::from_fn(|| {
         let group: Vec<_> = leaves.by_ref().take(GROUP_LEN).collect();
         (!group.is_empty()).then(|| grouped(group, &f, origin))

@@ -133,8 +133,10 @@ pub(crate) trait Home: Send + Sync {
 pub(crate) trait Reactor: Send + Sync {
     /// Calls `poll` with them around it.
     fn enter(&self, poll: &mut dyn FnMut());
-    /// That of the runtime, which is there as long as anything runs there.
-    fn own(&self) -> &dyn Reactor;
+    /// That of the runtime, which is there as long as anything runs there; none if this is it.
+    fn own(&self) -> Option<&Arc<dyn Reactor>> {
+        None
+    }
     /// What else the run has in common, for those who know what that is.
     fn common(&self) -> Arc<dyn Any + Send + Sync>;
 }
@@ -289,7 +291,7 @@ impl Scope {
     /// What the futures of this scope find around them. Not that of whoever awaits the run, where others may need it too.
     pub(super) fn reactor(&self) -> &dyn Reactor {
         let reactor = &*self.surroundings().reactor;
-        if self.serves_many() { reactor.own() } else { reactor }
+        if self.serves_many() { reactor.own().map_or(reactor, |own| &**own) } else { reactor }
     }
 
     fn serves_many(&self) -> bool {

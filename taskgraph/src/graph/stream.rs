@@ -19,6 +19,7 @@ use super::future::{future, sent};
 use super::generator::generate;
 use super::outlet::{Feed, Order, Outlet};
 use crate::error::{Cause, Error, IntoCause};
+use crate::unwind;
 
 /// Items that are made while they are consumed: what [`DC::into_stream`] makes of a generator.
 ///
@@ -246,11 +247,17 @@ impl<T: Send + 'static> Stream<T> {
     {
         let (mut stream, mut f) = (self, f);
         future::<N, Fallible, _, _>(sent(async move {
-            let mut folded = init;
-            while let Some(item) = stream.next().await {
-                folded = f(folded, item?).map_err(IntoCause::into_cause)?;
-            }
-            Ok::<A, Cause>(folded)
+            let fold = async {
+                let mut folded = init;
+                while let Some(item) = stream.next().await {
+                    folded = f(folded, item?).map_err(IntoCause::into_cause)?;
+                }
+                Ok::<A, Cause>(folded)
+            };
+            let folded = fold.await;
+            // What is left is nobody's, whatever that does.
+            unwind::drop_values(|| drop((stream, f)));
+            folded
         }))
     }
 

@@ -9,10 +9,11 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::block;
 use super::run::{Cancel, Run};
 use crate::error::{CancelledBy, Error};
 use crate::graph;
+use crate::limit;
+use crate::scheduler::Blocking;
 
 /// A run that was started with [`Runtime::spawn`](crate::Runtime::spawn): waits for it, or cancels it.
 ///
@@ -64,7 +65,8 @@ impl<T: Send + 'static> Handle<T> {
     /// # Errors
     ///
     /// The first failure of the run, or that it was cancelled. In a task also that the system has no threads left, of which one
-    /// could take the place of the task; then the run is cancelled.
+    /// could take the place of the task; and in a future that a task has given to `tokio::spawn`, that it would block the thread
+    /// which drives timers and I/O. Then the run is cancelled.
     ///
     /// # Panics
     ///
@@ -78,9 +80,21 @@ impl<T: Send + 'static> Handle<T> {
     /// ```
     pub fn join(self) -> Result<T, Error> {
         if self.run.result.is_empty() {
-            block(|| self.run.result.wait())?;
+            let _blocking = self.begin_blocking()?;
+            limit::blocking(|| self.run.result.wait());
         }
         self.run.result.take()
+    }
+
+    /// This thread is about to block until there is something of the run.
+    pub(super) fn begin_blocking(&self) -> Result<Blocking, Error> {
+        if self.run.is_driven_here() {
+            let message = "a run cannot be waited for on the thread that drives the timers and the I/O of its runtime, as in a \
+                           future that a task gives to `tokio::spawn`: await it there, or block in \
+                           `tokio::task::spawn_blocking`";
+            return Err(Error::setting(message.to_owned()));
+        }
+        Blocking::begin()
     }
 
     /// Ends the run early: what is running ends its step, nothing more is started, and the result is an error that

@@ -16,9 +16,9 @@ use crate::MAX_WORKERS_LIMIT;
 use crate::control::Control;
 use crate::error::{CancelledBy, Error};
 use crate::graph::{self, DC, Home, Reactor};
-use crate::limit::{self, Limits};
+use crate::limit::Limits;
 use crate::reactor::{self, CallersReactor, OwnReactor};
-use crate::scheduler::{self, Blocking, Scheduler};
+use crate::scheduler::{self, Scheduler};
 use crate::steering::{LimitStatus, RunStatus, Running, Status, Steering};
 use crate::sync::{Condvar, Mutex, lock, wait};
 use run::{Cancel, Run};
@@ -455,12 +455,6 @@ impl fmt::Debug for Runtime {
             .field("control_addr", &self.control_addr())
             .finish()
     }
-}
-
-/// Runs `wait`, which blocks this thread; an error if nobody could take its place.
-fn block<R>(wait: impl FnOnce() -> R) -> Result<R, Error> {
-    let _blocking = Blocking::begin()?;
-    Ok(limit::blocking(wait))
 }
 
 fn check_max_workers(max_workers: usize) -> Result<(), Error> {

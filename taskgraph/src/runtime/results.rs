@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use super::block;
 use super::handle::{Canceller, Handle};
 use crate::block_on::block_on;
 use crate::error::Error;
 use crate::graph::{self, DC, Items, Stream};
+use crate::limit;
 
 /// What [`Runtime::stream`](crate::Runtime::stream) takes: computations, or a [`Stream`].
 ///
@@ -123,10 +123,10 @@ impl<T: Send + 'static> Iterator for Results<T> {
         if let Poll::Ready(item) = self.poll(&mut context) {
             return item;
         }
-        match block(|| block_on(future::poll_fn(|context| self.poll(context)))) {
-            Ok(item) => item,
+        match self.run.begin_blocking() {
+            Ok(_blocking) => limit::blocking(|| block_on(future::poll_fn(|context| self.poll(context)))),
             Err(error) => {
-                self.run.cancel_because("nobody could take the place of the task that waits for its results");
+                self.run.cancel_because("nobody can wait for its results");
                 Some(Err(error))
             }
         }

@@ -52,6 +52,11 @@ impl<T: Send + 'static> Run<T> {
         true
     }
 
+    /// Whether this is the thread whose timers and I/O the run may need.
+    pub(super) fn is_driven_here(&self) -> bool {
+        self.core.upgrade().is_some_and(|core| core.reactor.is_driven_here())
+    }
+
     pub(super) fn set_deadline(self: &Arc<Self>, at: Instant) {
         let Some(core) = self.core.upgrade() else { return };
         let run = Arc::downgrade(self);
