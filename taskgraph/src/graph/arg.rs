@@ -214,7 +214,8 @@ tuples!(A 0 B 1 C 2 D 3);
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot lend a `&{B}` to a task",
     label = "expected `{B}` or what owns one, or a `DC`, `Shared` or `Arc` of that",
-    note = "what a task borrows is its own, or lives for ever: give it the value, a clone of it, or an `Arc`"
+    note = "what a task borrows is its own, or lives for ever: give it the value, a clone of it, or an `Arc`; a list of \
+            computations it takes by value, as a `Vec`"
 )]
 pub trait IntoRef<B: ?Sized> {
     #[doc(hidden)]
