@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use taskgraph::{DC, Error, all, delayed};
+use taskgraph::{DC, Error, Shared, all, delayed};
 use taskgraph_tests::bodies::{Event, at_any_width, later};
 use taskgraph_tests::wait::{self, give_way};
 use taskgraph_tests::{failing, run, runtime};
@@ -199,19 +199,21 @@ fn of_another_runtime_stays_there() {
     });
 }
 
+/// Counts how often it is polled.
+#[delayed]
+async fn sleeps(event: Event, polls: Arc<AtomicUsize>) -> u64 {
+    let mut event = pin!(event.wait());
+    future::poll_fn(|context| {
+        polls.fetch_add(1, Ordering::SeqCst);
+        event.as_mut().poll(context)
+    })
+    .await;
+    7
+}
+
 /// In a shared computation, which any run may need: those that do not are none of its business.
 #[test]
 fn is_left_alone_by_what_others_do() {
-    #[delayed]
-    async fn sleeps(event: Event, polls: Arc<AtomicUsize>) -> u64 {
-        let mut event = pin!(event.wait());
-        future::poll_fn(|context| {
-            polls.fetch_add(1, Ordering::SeqCst);
-            event.as_mut().poll(context)
-        })
-        .await;
-        7
-    }
     at_any_width(|max_workers| {
         let (event, polls) = (Event::default(), Arc::new(AtomicUsize::new(0)));
         let shared = sleeps(event.clone(), Arc::clone(&polls)).shared();
@@ -229,4 +231,31 @@ fn is_left_alone_by_what_others_do() {
     fn failing_late() -> Result<u64, &'static str> {
         Err("no luck")
     }
+}
+
+/// Where many sleep in shared computations, many that stop do not wake all of them each time.
+#[test]
+fn where_many_sleep_many_may_stop() {
+    const SLEEPERS: usize = 20_000;
+    const STOPS: u64 = 2_000;
+    at_any_width(|max_workers| {
+        let runtime = runtime(max_workers);
+        let (event, polls) = (Event::default(), Arc::new(AtomicUsize::new(0)));
+        let shared: Vec<_> = (0..SLEEPERS).map(|_| sleeps(event.clone(), Arc::clone(&polls)).shared()).collect();
+        let all_of = |shared: &[Shared<u64>]| all(shared.iter().map(Shared::dc));
+        let (first, second) = (runtime.spawn(all_of(&shared)), runtime.spawn(all_of(&shared)));
+        wait::until(|| SLEEPERS <= event.waits());
+
+        let asks_and_fails = |i| (DC::new(move || i, ()).shared().dc() + failing::<u64>("no")).attempt().map(|_| ());
+        runtime.run(all((0..STOPS).map(asks_and_fails))).unwrap();
+        let polled = polls.load(Ordering::SeqCst);
+        println!("measured {polled} polls at {max_workers}");
+        assert!(polled < 20 * SLEEPERS, "{polled} polls of {SLEEPERS} sleepers for {STOPS} stops");
+
+        // They hear, all the same, when nobody needs them any more.
+        drop(shared);
+        first.cancel();
+        second.cancel();
+        assert!(first.join().unwrap_err().is_cancelled() && second.join().unwrap_err().is_cancelled());
+    });
 }

@@ -1,8 +1,13 @@
 //! Bodies that sleep inside of shared computations. Any of several scopes may be the last that needs one, so each hears of all
 //! stops that may matter, and looks whether it is still wanted.
+//!
+//! Where many sleep, one call for all of them serves the stops of a while, or as many stops would take the square of that.
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use super::alarm::Alarm;
 use super::scope::Home;
@@ -22,14 +27,16 @@ impl AsleepInShared {
         Self { asleep: WeakList::new(), homes: WeakList::new(), changes: 0 }
     }
 
-    /// Counts that a scope has stopped, or a handle is gone, and gives those who want to know; `of_shared` says whether it waited
-    /// for shared results.
-    fn change(&mut self, of_shared: bool) -> (Vec<Arc<Alarm>>, Vec<Arc<dyn Home>>) {
+    /// Counts that scopes have stopped, or handles are gone, and gives those who want to know; `of_shared` says whether they
+    /// waited for shared results.
+    fn change(&mut self, of_shared: bool) -> Vec<Arc<Alarm>> {
         self.changes += u64::from(of_shared);
-        let asleep = if of_shared { self.asleep.live().collect() } else { Vec::new() };
-        (asleep, self.homes.live().collect())
+        if of_shared { self.asleep.live().collect() } else { Vec::new() }
     }
 }
+
+/// Whether somebody is about to call all who sleep. No model has so many.
+static IS_CALL_DUE: AtomicBool = AtomicBool::new(false);
 
 shared_static! {
     static ASLEEP_IN_SHARED: Mutex<AsleepInShared> = Mutex::new(AsleepInShared::new());
@@ -65,10 +72,44 @@ pub(crate) fn look_around() {
 
 /// There may be many who sleep, so they only hear of what may matter to them.
 pub(super) fn tell_of_change(of_shared: bool) {
-    let (asleep_here, _) = with_asleep_here(|here| here.change(of_shared)).unwrap_or_default();
-    let (asleep, homes) = asleep_in_shared().change(of_shared);
-    asleep_here.iter().chain(&asleep).for_each(|alarm| alarm.ring());
+    let asleep_here = with_asleep_here(|here| here.change(of_shared)).unwrap_or_default();
+    asleep_here.iter().for_each(|alarm| alarm.ring());
+    if of_shared {
+        call_sleepers();
+    }
+    let homes: Vec<_> = asleep_in_shared().homes.live().collect();
     homes.into_iter().for_each(|home| home.look_again());
+}
+
+/// So many who sleep are called at once. To call more waits for a moment for each, for there may be further stops.
+const CALLED_AT_ONCE: usize = 256;
+const MOMENT: Duration = Duration::from_micros(4);
+const WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// Has all who sleep look around: now, or soon.
+fn call_sleepers() {
+    let len = asleep_in_shared().asleep.len();
+    if len <= CALLED_AT_ONCE {
+        return call_all();
+    }
+    // AcqRel, pairs with itself: who finds that a call is due has stopped something before that call.
+    if IS_CALL_DUE.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let call = move || {
+        thread::sleep((MOMENT * len as u32).min(WAIT_MAX));
+        IS_CALL_DUE.swap(false, Ordering::AcqRel);
+        call_all();
+    };
+    if thread::Builder::new().name("taskgraph-caller".into()).spawn(call).is_err() {
+        IS_CALL_DUE.swap(false, Ordering::AcqRel);
+        call_all();
+    }
+}
+
+fn call_all() {
+    let asleep = asleep_in_shared().change(true);
+    asleep.iter().for_each(|alarm| alarm.ring());
 }
 
 /// From now on a body that sleeps inside of a shared computation hears of what may matter to it.
