@@ -109,22 +109,20 @@ mod a_computation_for_each {
     }
 
     #[test]
-    fn is_made_by_and_by_when_its_length_is_known() {
-        let (made, count) = (Arc::new(AtomicU32::new(0)), |made: &Arc<AtomicU32>| {
-            let made = Arc::clone(made);
+    fn is_made_by_and_by() {
+        let made = Arc::new(AtomicU32::new(0));
+        let count = || {
+            let made = Arc::clone(&made);
             move |i: u64| {
                 made.fetch_add(1, Ordering::SeqCst);
                 DC::value(i)
             }
-        });
-        let known = each(0..100, count(&made));
-        assert_eq!(made.load(Ordering::SeqCst), 0, "nothing is made before it runs");
-        assert_eq!(run(known, 2).unwrap().len(), 100);
-        assert_eq!(made.swap(0, Ordering::SeqCst), 100);
-        let unknown = each((0..100).filter(|_| true), count(&made));
-        assert_eq!(made.load(Ordering::SeqCst), 100, "who does not know how many there are makes all of them");
-        assert_eq!(run(unknown, 2).unwrap().len(), 100);
-        assert_eq!(made.load(Ordering::SeqCst), 100);
+        };
+        for computations in [each(0..100, count()), each((0..100).filter(|_| true), count())] {
+            assert_eq!(made.load(Ordering::SeqCst), 0, "nothing is made before it runs");
+            assert_eq!(run(computations, 2).unwrap().len(), 100);
+            assert_eq!(made.swap(0, Ordering::SeqCst), 100);
+        }
     }
 
     /// An iterator that says something about its length.
