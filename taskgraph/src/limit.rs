@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::future::{self, Future};
 use std::mem;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -231,16 +231,14 @@ impl Limit {
         let countdown = timeout::held();
         async move {
             let source = self.source();
-            // It goes after the body: what the limit is for may be in there until that is dropped.
-            let mut turn;
-            let mut body = pin!(body);
+            let mut limited = Limited { body: pin!(Some(body)), turn: None };
             loop {
-                turn = Some(source.turn().await);
+                limited.turn = Some(source.turn().await);
                 if let Some(countdown) = &countdown {
                     countdown.start();
                 }
                 let ended = future::poll_fn(|context| {
-                    let poll = || with_turn(&mut turn, || body.as_mut().poll(context));
+                    let poll = || limited.in_turn(|body| body.as_pin_mut().expect("it has not ended").poll(context));
                     match graph::gives_way(poll) {
                         (Poll::Ready(output), _) => Poll::Ready(Some(output)),
                         (Poll::Pending, true) => Poll::Ready(None),
@@ -248,10 +246,10 @@ impl Limit {
                     }
                 })
                 .await;
-                drop(turn);
                 if let Some(output) = ended {
                     return output;
                 }
+                limited.turn = None;
                 // What was polled has seen to that.
                 graph::until_next_poll().await;
             }
@@ -274,15 +272,33 @@ impl Limit {
     }
 }
 
-/// Polls a body that has this turn, and may have to [give it away](blocking) meanwhile.
-fn with_turn<R>(turn: &mut Option<Turn>, poll: impl FnOnce() -> R) -> R {
-    struct Return<'a>(&'a mut Option<Turn>);
-    impl Drop for Return<'_> {
-        fn drop(&mut self) {
-            *self.0 = HELD.with_borrow_mut(Vec::pop);
+/// A body, and its turn while it has one.
+struct Limited<'a, F> {
+    body: Pin<&'a mut Option<F>>,
+    turn: Option<Turn>,
+}
+
+impl<F> Limited<'_, F> {
+    /// Does something with the body, which may have to [give its turn away](blocking) meanwhile.
+    fn in_turn<R>(&mut self, f: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
+        struct Return<'a>(&'a mut Option<Turn>);
+        impl Drop for Return<'_> {
+            fn drop(&mut self) {
+                *self.0 = HELD.with_borrow_mut(Vec::pop);
+            }
+        }
+        HELD.with_borrow_mut(|held| held.extend(self.turn.take()));
+        let _return = Return(&mut self.turn);
+        f(self.body.as_mut())
+    }
+}
+
+impl<F> Drop for Limited<'_, F> {
+    fn drop(&mut self) {
+        // What the limit is for may be in there until it is dropped.
+        match self.turn {
+            Some(_) => self.in_turn(|mut body| body.set(None)),
+            None => self.body.set(None),
         }
     }
-    HELD.with_borrow_mut(|held| held.extend(turn.take()));
-    let _return = Return(turn);
-    poll()
 }

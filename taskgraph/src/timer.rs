@@ -3,6 +3,7 @@
 //! A worker may be in a body for hours. So what ends a task or a run in time must not need one.
 
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
@@ -26,11 +27,20 @@ pub(crate) struct Timer {
 
 struct Entry {
     deadline: OnceLock<Instant>,
-    /// Until it has gone off, or is not wanted any more.
-    go_off: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    state: Mutex<State>,
     /// Where it goes on if the reactor ends before that.
     own: Option<Arc<dyn Reactor>>,
-    successor: Mutex<Option<Timer>>,
+}
+
+type GoOff = Box<dyn FnOnce() + Send>;
+
+enum State {
+    Waiting(GoOff),
+    /// It goes off, or is handed on to another one.
+    Leaving,
+    #[expect(dead_code, reason = "the other one is there as long as this")]
+    HandedOn(Timer),
+    Dropped,
 }
 
 impl Timer {
@@ -38,9 +48,8 @@ impl Timer {
     pub(crate) fn start(reactor: &dyn Reactor, after: Duration, go_off: impl FnOnce() + Send + 'static) -> Self {
         let entry = Arc::new(Entry {
             deadline: OnceLock::new(),
-            go_off: Mutex::new(Some(Box::new(go_off))),
+            state: Mutex::new(State::Waiting(Box::new(go_off))),
             own: reactor.own().cloned(),
-            successor: Mutex::new(None),
         });
         let waker = Waker::from(Arc::clone(&entry));
         let mut registered = None;
@@ -60,12 +69,40 @@ impl Timer {
 }
 
 impl Entry {
+    /// Nobody else has it any more.
+    fn take(&self) -> Option<GoOff> {
+        let mut state = lock(&self.state);
+        match mem::replace(&mut *state, State::Leaving) {
+            State::Waiting(go_off) => Some(go_off),
+            before => {
+                *state = before;
+                None
+            }
+        }
+    }
+
     fn go_off(&self) {
-        let go_off = lock(&self.go_off).take();
-        if let Some(go_off) = go_off {
+        if let Some(go_off) = self.take() {
             // The last owner of what it ends may be itself, and drop the values of users.
             unwind::drop_values(go_off);
         }
+    }
+
+    /// The reactor has ended.
+    fn hand_on(&self, left: Duration, own: &dyn Reactor) {
+        let Some(go_off) = self.take() else { return };
+        match unwind::catch(|| Timer::start(own, left, go_off)) {
+            Ok(successor) => self.set(State::HandedOn(successor)),
+            Err(message) => tracing::error!("a timer is lost with the runtime of tokio that drove it: {message}"),
+        }
+    }
+
+    fn set(&self, new: State) {
+        let mut state = lock(&self.state);
+        // Whatever goes may have this for its owner.
+        let gone = if let State::Dropped = *state { new } else { mem::replace(&mut *state, new) };
+        drop(state);
+        drop(gone);
     }
 }
 
@@ -76,20 +113,14 @@ impl Wake for Entry {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             self.go_off();
-        } else if let Some(own) = &self.own
-            && let Some(go_off) = lock(&self.go_off).take()
-        {
-            let successor = Timer::start(&**own, left, go_off);
-            *lock(&self.successor) = Some(successor);
+        } else if let Some(own) = &self.own {
+            self.hand_on(left, &**own);
         }
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let go_off = lock(&self.entry.go_off).take();
-        drop(go_off);
-        let successor = lock(&self.entry.successor).take();
-        drop(successor);
+        self.entry.set(State::Dropped);
     }
 }

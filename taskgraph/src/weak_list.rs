@@ -21,11 +21,6 @@ impl<T: ?Sized> WeakList<T> {
         self.0.push(item);
     }
 
-    /// How many there are, those that are gone and were not swept among them.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Those that are not gone.
     pub(crate) fn live(&self) -> impl Iterator<Item = Arc<T>> {
         self.0.iter().filter_map(Weak::upgrade)

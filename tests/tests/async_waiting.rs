@@ -246,11 +246,13 @@ fn where_many_sleep_many_may_stop() {
         let (first, second) = (runtime.spawn(all_of(&shared)), runtime.spawn(all_of(&shared)));
         wait::until(|| SLEEPERS <= event.waits());
 
+        let started = Instant::now();
         let asks_and_fails = |i| (DC::new(move || i, ()).shared().dc() + failing::<u64>("no")).attempt().map(|_| ());
         runtime.run(all((0..STOPS).map(asks_and_fails))).unwrap();
         let polled = polls.load(Ordering::SeqCst);
-        println!("measured {polled} polls at {max_workers}");
-        assert!(polled < 20 * SLEEPERS, "{polled} polls of {SLEEPERS} sleepers for {STOPS} stops");
+        // They are called at once, and then every 80 milliseconds.
+        let calls = 3 + started.elapsed().as_millis() as usize / 60;
+        assert!(polled <= calls * SLEEPERS, "{polled} polls of {SLEEPERS} sleepers for {STOPS} stops");
 
         // They hear, all the same, when nobody needs them any more.
         drop(shared);

@@ -369,8 +369,8 @@ mod a_deadline {
     fn is_replaced_by_the_next_one() {
         wait::ends(|| {
             let runtime = runtime(1);
-            let (soon, late) = (Duration::from_millis(5), Duration::from_secs(3600));
-            let handle = runtime.spawn(DC::new(|| thread::sleep(Duration::from_millis(50)), ()));
+            let (soon, late) = (Duration::from_millis(100), Duration::from_secs(3600));
+            let handle = runtime.spawn(DC::new(|| thread::sleep(Duration::from_millis(200)), ()));
             handle.deadline(Instant::now() + soon).deadline(Instant::now() + late).join().unwrap();
             let handle = runtime.spawn(for_ever());
             let error = handle.deadline(Instant::now() + late).deadline(Instant::now() + soon).join().unwrap_err();

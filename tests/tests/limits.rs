@@ -58,42 +58,72 @@ impl<L> Drop for Lingering<L> {
 }
 
 #[delayed(limit = 1)]
-async fn lingers(inside: Inside, seconds: u64) {
+async fn lingers(inside: Inside, begun: Arc<AtomicUsize>, seconds: u64) {
     let _inside = Lingering(inside.enter());
+    begun.fetch_add(1, Ordering::SeqCst);
     time::sleep(Duration::from_secs(seconds)).await;
 }
 
 #[test]
 fn a_body_that_is_dropped_keeps_its_turn_until_it_is_gone() {
-    let runtime = runtime(2);
-    let inside = Inside::default();
-    let next = || runtime.spawn(lingers(inside.clone(), 0));
-    let begins = || {
-        while (inside.0).0.load(Ordering::SeqCst) == 0 {
-            thread::yield_now();
+    waiting::ends(|| {
+        let runtime = runtime(2);
+        let (inside, begun) = (Inside::default(), Arc::new(AtomicUsize::new(0)));
+        let body = |seconds| lingers(inside.clone(), Arc::clone(&begun), seconds);
+        let soon = Duration::from_millis(50);
+        type End = fn(DC<()>, Duration) -> DC<()>;
+        let ends: [End; 3] = [
+            |body, soon| body.timeout(soon).attempt().map(|_| ()),
+            |body, soon| taskgraph::race([body, DC::new(thread::sleep, (soon,))]),
+            |body, soon| taskgraph::select_ok([body, DC::new(thread::sleep, (soon,))]),
+        ];
+        for end in ends {
+            let before = begun.load(Ordering::SeqCst);
+            let ended = runtime.spawn(end(body(3600), soon));
+            waiting::until(|| before < begun.load(Ordering::SeqCst));
+            let after = runtime.spawn(body(0));
+            ended.join().unwrap();
+            after.join().unwrap();
         }
-    };
+        let before = begun.load(Ordering::SeqCst);
+        let cancelled = runtime.spawn(body(3600));
+        waiting::until(|| before < begun.load(Ordering::SeqCst));
+        let after = runtime.spawn(body(0));
+        cancelled.cancel();
+        assert!(cancelled.join().unwrap_err().is_cancelled());
+        after.join().unwrap();
+        assert_eq!(inside.max(), 1);
+    });
+}
 
-    let cancelled = runtime.spawn(lingers(inside.clone(), 3600));
-    begins();
-    let after = next();
-    cancelled.cancel();
-    assert!(cancelled.join().unwrap_err().is_cancelled());
-    after.join().unwrap();
-
-    let late = runtime.spawn(lingers(inside.clone(), 3600).timeout(Duration::from_millis(5)));
-    begins();
-    let after = next();
-    assert!(late.join().unwrap_err().is_timeout());
-    after.join().unwrap();
-
-    let loser = lingers(inside.clone(), 3600);
-    let race = runtime.spawn(taskgraph::race([loser, DC::new(thread::sleep, (Duration::from_millis(5),))]));
-    begins();
-    let after = next();
-    race.join().unwrap();
-    after.join().unwrap();
-    assert_eq!(inside.max(), 1);
+/// A destructor may wait for others that need the turn of the body it is in.
+#[test]
+fn a_body_that_is_dropped_gives_its_turn_away_while_it_blocks() {
+    #[delayed(limit = "one")]
+    fn inner() -> u64 {
+        8
+    }
+    struct Runs(Arc<Runtime>);
+    impl Drop for Runs {
+        fn drop(&mut self) {
+            assert_eq!(self.0.run(inner()).unwrap(), 8);
+        }
+    }
+    #[delayed(limit = "one")]
+    async fn outer(runtime: Runs) {
+        let _runs = runtime;
+        std::future::pending::<()>().await;
+    }
+    waiting::ends(|| {
+        let runtime = Arc::new(Runtime::builder().max_workers(2).limit("one", 1).no_control().build().unwrap());
+        let runs = || Runs(Arc::clone(&runtime));
+        let error = runtime.run(outer(runs()).timeout(Duration::from_millis(5))).unwrap_err();
+        assert!(error.is_timeout());
+        let handle = runtime.spawn(outer(runs()));
+        thread::sleep(Duration::from_millis(5));
+        handle.cancel();
+        assert!(handle.join().unwrap_err().is_cancelled());
+    });
 }
 
 #[test]

@@ -182,7 +182,6 @@ fn a_panic_in_a_fold_is_blamed_on_it() {
     assert_eq!(error.task().unwrap().file(), file!());
 }
 
-/// The consumer stands still; what was made meanwhile is counted.
 #[test]
 fn what_consumes_may_fail_and_then_nothing_more_is_made() {
     #[delayed]
@@ -217,6 +216,7 @@ fn what_consumes_may_fail_and_then_nothing_more_is_made() {
     assert_eq!(run(sum, 2).unwrap(), 5_050);
 }
 
+/// The consumer stands still; what was made meanwhile is counted.
 #[test]
 fn a_generator_waits_for_a_slow_consumer() {
     for workers in WORKERS {

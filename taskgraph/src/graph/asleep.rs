@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::alarm::Alarm;
 use super::scope::Home;
@@ -20,18 +20,31 @@ struct AsleepInShared {
     /// Who else wants to know.
     homes: WeakList<dyn Home>,
     changes: u64,
+    /// Until when nobody is called, since many have just been.
+    calm_until: Option<Instant>,
 }
 
 impl AsleepInShared {
     const fn new() -> Self {
-        Self { asleep: WeakList::new(), homes: WeakList::new(), changes: 0 }
+        Self { asleep: WeakList::new(), homes: WeakList::new(), changes: 0, calm_until: None }
+    }
+
+    /// How long to wait before the next call.
+    fn calm(&self) -> Duration {
+        self.calm_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// Counts that scopes have stopped, or handles are gone, and gives those who want to know; `of_shared` says whether they
     /// waited for shared results.
     fn change(&mut self, of_shared: bool) -> Vec<Arc<Alarm>> {
-        self.changes += u64::from(of_shared);
-        if of_shared { self.asleep.live().collect() } else { Vec::new() }
+        if !of_shared {
+            return Vec::new();
+        }
+        self.changes += 1;
+        let asleep: Vec<_> = self.asleep.live().collect();
+        let many = (CALLED_EACH_TIME < asleep.len()).then_some(asleep.len() as u32);
+        self.calm_until = many.map(|len| Instant::now() + (MOMENT * len).min(CALM_MAX));
+        asleep
     }
 }
 
@@ -81,29 +94,28 @@ pub(super) fn tell_of_change(of_shared: bool) {
     homes.into_iter().for_each(|home| home.look_again());
 }
 
-/// So many who sleep are called at once. To call more waits for a moment for each, for there may be further stops.
-const CALLED_AT_ONCE: usize = 256;
+/// So many who sleep are called for each stop. Where there are more there is a moment for each between two calls.
+const CALLED_EACH_TIME: usize = 256;
 const MOMENT: Duration = Duration::from_micros(4);
-const WAIT_MAX: Duration = Duration::from_millis(100);
+const CALM_MAX: Duration = Duration::from_millis(100);
 
-/// Has all who sleep look around: now, or soon.
+/// Has all who sleep look around: now, or if all were called just before, soon.
 fn call_sleepers() {
-    let len = asleep_in_shared().asleep.len();
-    if len <= CALLED_AT_ONCE {
+    let calm = asleep_in_shared().calm();
+    if calm.is_zero() {
         return call_all();
     }
     // AcqRel, pairs with itself: who finds that a call is due has stopped something before that call.
     if IS_CALL_DUE.swap(true, Ordering::AcqRel) {
         return;
     }
-    let call = move || {
-        thread::sleep((MOMENT * len as u32).min(WAIT_MAX));
+    let call = move |calm| {
+        thread::sleep(calm);
         IS_CALL_DUE.swap(false, Ordering::AcqRel);
         call_all();
     };
-    if thread::Builder::new().name("taskgraph-caller".into()).spawn(call).is_err() {
-        IS_CALL_DUE.swap(false, Ordering::AcqRel);
-        call_all();
+    if thread::Builder::new().name("taskgraph-caller".into()).spawn(move || call(calm)).is_err() {
+        call(Duration::ZERO);
     }
 }
 

@@ -195,7 +195,8 @@ impl<T: Send + 'static> Desk<T> {
             let desk = this.as_ref();
             let feeding = (*desk.work.get()).feeding.as_mut()?;
             let (waker, _) = Sleeper::wake_up(&mut feeding.sleeper, desk.pump, cx);
-            if !feeding.outlet.wait_if_ahead(desk.window.plenty_waiting(cx.host.max_workers()), waker) {
+            let (plenty, low) = desk.window.plenty_waiting(cx.host.max_workers());
+            if !feeding.outlet.wait_if_ahead(plenty, low, waker) {
                 return None;
             }
             (ptr::from_mut(feeding.sleeper.as_mut().expect("it was woken up")), desk.pump)

@@ -108,13 +108,14 @@ impl<T> Outlet<T> {
         state.first + state.items.len() as u64
     }
 
-    /// Whether so many items are there that whoever makes them has to wait; `waker` is woken when half of them are taken.
-    pub(super) fn wait_if_ahead(&self, len_max: usize, waker: &Waker) -> bool {
+    /// Whether so many items are there that whoever makes them has to wait; `waker` is woken when some are taken, and no more
+    /// than `low` are left.
+    pub(super) fn wait_if_ahead(&self, len_max: usize, low: usize, waker: &Waker) -> bool {
         let waker = waker.clone();
         let mut state = lock(&self.0);
         let is_ahead = len_max <= state.len;
         if is_ahead {
-            state.producer = Some((waker, len_max / 2));
+            state.producer = Some((waker, low));
         }
         is_ahead
     }
@@ -250,8 +251,8 @@ impl<T> Feed<T> {
         poll_end: impl FnOnce(&mut Context<'_>) -> Poll<Result<(), Error>>,
     ) -> Poll<Option<Result<T, Error>>> {
         if self.taken.is_empty()
-            && matches!(self.end, End::ToCome)
             && self.outlet.poll_take(&mut self.taken, context).is_pending()
+            && matches!(self.end, End::ToCome)
         {
             let Poll::Ready(ended) = poll_end(context) else { return Poll::Pending };
             self.end = ended.map_or_else(End::Failed, |()| End::Told);
@@ -301,7 +302,7 @@ mod models {
                 thread::spawn(move || {
                     let room = Sleeper::new();
                     for place in places {
-                        while outlet.wait_if_ahead(LEN_MAX, &Waker::from(Arc::clone(&room))) {
+                        while outlet.wait_if_ahead(LEN_MAX, LEN_MAX / 2, &Waker::from(Arc::clone(&room))) {
                             room.sleep();
                         }
                         let item = Item(UnsafeCell::new(0));
@@ -338,5 +339,33 @@ mod models {
     #[test]
     fn a_consumer_is_woken_for_the_item_that_comes_next() {
         check(Order::Yielded, [1, 0, 2], [0, 1, 2]);
+    }
+}
+
+#[cfg(all(test, not(taskgraph_loom)))]
+mod tests {
+    use super::*;
+
+    /// Between a look for items and one for the end, all of them and the end may come.
+    #[test]
+    fn what_came_before_the_end_is_taken_however_much_at_a_time() {
+        for bound in [None, Some(1), Some(2)] {
+            let outlet = Outlet::new();
+            bound.into_iter().for_each(|bound| outlet.set_bound(bound));
+            let mut feed = Feed::new(Arc::clone(&outlet));
+            let mut context = Context::from_waker(Waker::noop());
+            let mut poll = || {
+                feed.poll_next(&mut context, |_| {
+                    (0..3).for_each(|i| outlet.put(i, i));
+                    Poll::Ready(Err(Error::setting("the end".to_owned())))
+                })
+            };
+            let items: Vec<_> = std::iter::from_fn(|| match poll() {
+                Poll::Ready(item) => item.map(|item| item.map_err(|error| error.to_string())),
+                Poll::Pending => panic!("there is something"),
+            })
+            .collect();
+            assert_eq!(items, [Ok(0), Ok(1), Ok(2), Err("the end".to_owned())], "{bound:?}");
+        }
     }
 }

@@ -26,7 +26,8 @@ fn contenders<T: Send + 'static>(delayed: impl IntoIterator<Item = DC<T>>) -> St
 
 /// The result of the first computation that is through, be it a value or a failure. The others are cancelled.
 ///
-/// All of them may run in parallel, as there are workers for them; what waits for timers or I/O needs none.
+/// All of them may run in parallel, as there are workers for them; what waits for timers or I/O needs none. They are taken from
+/// `delayed` at once, so that has to end.
 ///
 /// ```
 /// use std::time::Duration;

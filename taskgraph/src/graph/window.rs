@@ -3,7 +3,7 @@
 //! The body is resumed for one *slice* after the other, each of so many children, in batches. When a few slices for each
 //! worker are in flight it only goes on for a worker that would be idle otherwise: if what is in flight waits for timers
 //! or for other computations there is room for more. When very much is in flight, or many tasks block the threads they
-//! have, the pump is [parked](InFlight) until the window is half empty.
+//! have, the pump is [parked](InFlight) until part of the window is empty.
 //!
 //! A slice is a few children at first, so that no more than some for each worker are in flight, which bounds the memory of
 //! heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for this.
@@ -112,10 +112,16 @@ impl Window {
         (slices_max(max_workers) * self.slice_len()).min(self.full(max_workers))
     }
 
-    /// How many items that wait for a consumer are plenty.
-    pub(super) fn plenty_waiting(&self, max_workers: usize) -> usize {
+    /// How many items that wait for a consumer are plenty, and of how many left the body is to hear.
+    pub(super) fn plenty_waiting(&self, max_workers: usize) -> (usize, usize) {
+        let plenty = self.plenty(max_workers);
         let in_flight = self.bound().map_or(0, |_| self.in_flight.len());
-        self.plenty(max_workers).saturating_sub(in_flight).max(1) as usize
+        (plenty.saturating_sub(in_flight).max(1) as usize, self.low(plenty) as usize)
+    }
+
+    /// Where so much was too much, so much is little: half of it; three quarters, where the bound is what was asked for.
+    fn low(&self, full: u32) -> u32 {
+        if self.bound().is_some() { full - full.div_ceil(4) } else { full / 2 }
     }
 
     /// The pump closes a batch of so many children.
@@ -137,8 +143,7 @@ impl Window {
     /// Parks the pump unless there is plenty of room. If this gives true, the pump is not the caller's any more.
     pub(super) fn park_if_full(&self, max_workers: usize) -> bool {
         let full = self.plenty(max_workers);
-        let low = if self.bound().is_some() { full - full.div_ceil(4) } else { full / 2 };
-        self.in_flight.park_if_full(full, low)
+        self.in_flight.park_if_full(full, self.low(full))
     }
 
     /// A batch of so many children has settled after this time; whether the pump is ready because of that, and the caller's.
