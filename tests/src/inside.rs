@@ -1,6 +1,7 @@
 //! How many are inside of something at once.
 
 use std::hint;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,22 @@ pub struct Inside {
 
 impl Inside {
     /// Whoever calls is inside as long as `code` runs.
-    pub fn during<R>(&self, code: impl FnOnce() -> R) -> R {
+    pub fn during<R>(self: &Arc<Self>, code: impl FnOnce() -> R) -> R {
+        let _inside = self.enter();
+        code()
+    }
+
+    /// Whoever calls is inside until what this gives is dropped.
+    pub fn enter(self: &Arc<Self>) -> impl Drop + use<> {
+        struct Leave(Arc<Inside>);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                self.0.now.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.max.fetch_max(now, Ordering::SeqCst);
-        let result = code();
-        self.now.fetch_sub(1, Ordering::SeqCst);
-        result
+        Leave(Arc::clone(self))
     }
 
     /// How many are.

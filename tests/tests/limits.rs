@@ -10,7 +10,7 @@ use taskgraph::testing::run_seeded;
 use taskgraph::{DC, Error, Runtime, delayed};
 use taskgraph_tests::bodies::{Event, at_any_width};
 use taskgraph_tests::tasks::quiet_panic;
-use taskgraph_tests::{failing, log, process, run, runtime, wait as waiting};
+use taskgraph_tests::{failing, inside, log, process, run, runtime, wait as waiting};
 use tokio::time;
 
 #[delayed]
@@ -20,26 +20,7 @@ async fn wait(seconds: u64) -> u64 {
 }
 
 /// How many bodies run at once, and the most that ever did.
-#[derive(Clone, Default)]
-struct Inside(Arc<(AtomicUsize, AtomicUsize)>);
-
-impl Inside {
-    fn enter(&self) -> impl Drop + use<> {
-        struct Leave(Inside);
-        impl Drop for Leave {
-            fn drop(&mut self) {
-                (self.0.0).0.fetch_sub(1, Ordering::SeqCst);
-            }
-        }
-        let now = (self.0).0.fetch_add(1, Ordering::SeqCst) + 1;
-        (self.0).1.fetch_max(now, Ordering::SeqCst);
-        Leave(self.clone())
-    }
-
-    fn max(&self) -> usize {
-        (self.0).1.load(Ordering::SeqCst)
-    }
-}
+type Inside = Arc<inside::Inside>;
 
 #[delayed(limit = 3)]
 async fn asleep(inside: Inside) {
@@ -337,7 +318,7 @@ fn a_limit_may_change_while_bodies_run_and_wait() {
     at_any_width(|max_workers| {
         let runtime = limited(max_workers, &[("db", 2)]);
         let (inside, go) = (Inside::default(), Event::default());
-        let now = |inside: &Inside| (inside.0).0.load(Ordering::SeqCst);
+        let now = |inside: &Inside| inside.now();
         let run = runtime.spawn(taskgraph::all((0..10).map(|_| query(inside.clone(), go.clone()))));
         waiting::until(|| now(&inside) == 2);
         runtime.set_limit("db", 5).unwrap();

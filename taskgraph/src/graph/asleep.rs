@@ -34,12 +34,8 @@ impl AsleepInShared {
         self.calm_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// Counts that scopes have stopped, or handles are gone, and gives those who want to know; `of_shared` says whether they
-    /// waited for shared results.
-    fn change(&mut self, of_shared: bool) -> Vec<Arc<Alarm>> {
-        if !of_shared {
-            return Vec::new();
-        }
+    /// Counts that scopes which waited for shared results have stopped, or handles are gone, and gives those who want to know.
+    fn change(&mut self) -> Vec<Arc<Alarm>> {
         self.changes += 1;
         let asleep: Vec<_> = self.asleep.live().collect();
         let many = (CALLED_EACH_TIME < asleep.len()).then_some(asleep.len() as u32);
@@ -85,9 +81,9 @@ pub(crate) fn look_around() {
 
 /// There may be many who sleep, so they only hear of what may matter to them.
 pub(super) fn tell_of_change(of_shared: bool) {
-    let asleep_here = with_asleep_here(|here| here.change(of_shared)).unwrap_or_default();
-    asleep_here.iter().for_each(|alarm| alarm.ring());
     if of_shared {
+        let asleep_here = with_asleep_here(AsleepInShared::change).unwrap_or_default();
+        asleep_here.iter().for_each(|alarm| alarm.ring());
         call_sleepers();
     }
     let homes: Vec<_> = asleep_in_shared().homes.live().collect();
@@ -120,7 +116,7 @@ fn call_sleepers() {
 }
 
 fn call_all() {
-    let asleep = asleep_in_shared().change(true);
+    let asleep = asleep_in_shared().change();
     asleep.iter().for_each(|alarm| alarm.ring());
 }
 
