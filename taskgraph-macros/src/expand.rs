@@ -111,7 +111,9 @@ fn task(delayed: &Delayed) -> TokenStream {
     };
     let in_flight = delayed.options.in_flight.as_ref().map(|in_flight| {
         let count = in_flight.count;
-        quote_spanned!(here()=> const IN_FLIGHT: ::core::option::Option<::core::primitive::u32> = ::core::option::Option::Some(#count);)
+        quote_spanned! {here()=>
+            const IN_FLIGHT: ::core::option::Option<::core::primitive::u32> = ::core::option::Option::Some(#count);
+        }
     });
     // Where the name of the function is.
     let place = quote_spanned!(delayed.function.sig.ident.span()=> ::core::panic::Location::caller());
