@@ -1,6 +1,7 @@
 //! Rayon inside of tasks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -146,6 +147,29 @@ fn that_blocks_in_many_pieces_is_made_up_for_by_one_worker() {
         let sum = runtime.run(DC::new(move || (0..30).into_par_iter().with_max_len(1).map(piece).sum::<usize>(), ()));
         assert_eq!(sum.unwrap(), 300);
         assert!(inside.max() <= 3 + 1, "{} ran at once", inside.max());
+    });
+}
+
+#[test]
+fn that_blocks_in_many_pieces_needs_few_threads() {
+    process::alone("that_blocks_in_many_pieces_needs_few_threads", || {
+        const PIECES: u32 = 16;
+        let (runtime, other) = (runtime(PIECES as usize), runtime(PIECES as usize));
+        let (stages, threads_max) = (Arc::new(Stages::new()), Arc::new(AtomicU64::new(0)));
+        let (gate, peak) = (Arc::clone(&stages), Arc::clone(&threads_max));
+        let blocks = move |_| {
+            let gate = Arc::clone(&gate);
+            let all_are_here = move || {
+                gate.arrive();
+                gate.wait_for(PIECES);
+            };
+            other.run(DC::new(all_are_here, ())).unwrap();
+            peak.fetch_max(process::threads(), Relaxed);
+        };
+        let before = process::threads();
+        runtime.run(DC::new(move || (0..PIECES).into_par_iter().with_max_len(1).for_each(blocks), ())).unwrap();
+        let threads = threads_max.load(Relaxed) - before;
+        assert!(threads < 3 * u64::from(PIECES), "{threads} for {PIECES} pieces that block");
     });
 }
 

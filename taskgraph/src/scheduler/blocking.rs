@@ -140,8 +140,11 @@ impl Scheduler {
     /// A piece blocks on this thread.
     fn lend(self: &Arc<Self>) -> Result<(), Error> {
         let mut size = lock(&self.size);
-        *size.blocked_pieces.entry(worker::pool()).or_default() += 1;
-        let moved = self.move_workers(&mut size);
+        let pieces = size.blocked_pieces.entry(worker::pool()).or_default();
+        *pieces += 1;
+        let is_first = *pieces == 1;
+        // Of an older pool no more threads are needed, only the place that the first one brings.
+        let moved = if is_first || worker::pool() == size.pool { self.move_workers(&mut size) } else { Ok(()) };
         if worker::pool() == size.pool {
             size.lost += 1;
         }
