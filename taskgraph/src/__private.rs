@@ -55,7 +55,7 @@ where
 /// An argument whose call is made here, as an input.
 #[inline(always)]
 #[track_caller]
-pub fn called<T>(given: Given<T>) -> Given<T> {
+pub fn called<T>(mut given: Given<T>) -> Given<T> {
     given.called();
     given
 }
@@ -63,8 +63,8 @@ pub fn called<T>(given: Given<T>) -> Given<T> {
 /// As [`called`], where the argument may not have been given.
 #[inline(always)]
 #[track_caller]
-pub fn called_optional<T>(given: Option<Given<T>>) -> Optional<T> {
-    if let Some(given) = &given {
+pub fn called_optional<T>(mut given: Option<Given<T>>) -> Optional<T> {
+    if let Some(given) = &mut given {
         given.called();
     }
     Optional(given)

@@ -99,7 +99,7 @@ impl Policy {
                 body()
             }
         };
-        let once = graph::call::<N, R, _, _, _>((), body);
+        let mut once = graph::call::<N, R, _, _, _>((), body);
         once.set_origin(origin);
         graph::ranked(once, self.priority)
     }

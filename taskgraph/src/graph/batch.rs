@@ -61,9 +61,19 @@ impl OpenBatch {
         let batch =
             Batch { taker, children, len: Cell::new(0), opened_at: cx.host.now(), window: NonNull::from(window), pump };
         let chunk = Chunk::<Batch>::open(generator, OPEN, batch);
+        let batch = Self { chunk, len: 0 };
         // SAFETY: the chunk is ours until a child is in it.
-        unsafe { Chunk::<Batch>::stamp(chunk).as_ref() }.taker.attach(Destination::signal(chunk));
-        Self { chunk, len: 0 }
+        unsafe { batch.taker().as_ref() }.attach(Destination::signal(chunk));
+        batch
+    }
+
+    /// The taker, by a pointer that is good for the whole batch: it leads back there.
+    fn taker(&self) -> NonNull<Node> {
+        // SAFETY: an open batch is alive.
+        unsafe {
+            let batch = Chunk::<Batch>::stamp(self.chunk);
+            NonNull::new_unchecked(&raw mut (*batch.as_ptr()).taker)
+        }
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -105,7 +115,7 @@ impl OpenBatch {
         // SAFETY: an open batch is alive; its taker is in no queue, and ours.
         unsafe {
             self.chunk.as_ref().expect_input();
-            cx.add_ready(List::of(NonNull::from(&batch.taker)));
+            cx.add_ready(List::of(self.taker()));
         }
         cx.publish();
     }

@@ -258,7 +258,7 @@ pub(super) unsafe fn conclude<N: Task, T>(
         Outcome::Value(value) => unsafe { settle::deliver(to, value, cx) },
         // SAFETY: as above; the computation has the node's result.
         Outcome::Delayed(delayed) => unsafe { delayed.replace(to, cx) },
-        Outcome::Generated(generator) => {
+        Outcome::Generated(mut generator) => {
             generator.set_origin(origin);
             // SAFETY: as above.
             unsafe { generator.replace(to, cx) }

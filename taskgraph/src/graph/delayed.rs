@@ -191,7 +191,7 @@ impl<T> DC<T> {
     }
 
     /// The computation stands for a call made elsewhere.
-    pub(crate) fn set_origin(&self, origin: &'static Location<'static>) {
+    pub(crate) fn set_origin(&mut self, origin: &'static Location<'static>) {
         if let Some(node) = self.node {
             // SAFETY: the graph has not run, so its nodes are alive.
             unsafe { node.as_ref() }.set_origin(origin);

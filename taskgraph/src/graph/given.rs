@@ -94,8 +94,8 @@ impl<T: Send + 'static> Given<T> {
 impl<T> Given<T> {
     /// The call for which this was given is made here.
     #[track_caller]
-    pub(crate) fn called(&self) {
-        if let Kind::Collected(collected) = &self.0 {
+    pub(crate) fn called(&mut self) {
+        if let Kind::Collected(collected) = &mut self.0 {
             collected.set_origin(Location::caller());
         }
     }

@@ -48,13 +48,15 @@ pub unsafe trait Input: Send + 'static {
     /// Whether there are shared results to be asked for.
     const HAS_TAPS: bool = false;
 
-    /// Tells of each shared result that is to be asked for.
+    /// Tells of each shared result that is to be asked for, as long as `tell` wants to go on; whether it still does.
     ///
     /// # Safety
     ///
     /// The slot was filled by `place`.
     #[inline(always)]
-    unsafe fn for_each_tap(_: *mut Self::Slot, _: &mut impl Visit) {}
+    unsafe fn for_each_tap(_: *mut Self::Slot, _: &mut impl Visit) -> bool {
+        true
+    }
 
     /// Moves the input out of its slot.
     ///
@@ -238,13 +240,9 @@ unsafe impl<I: Input, const N: usize> Input for [I; N] {
     const HAS_TAPS: bool = I::HAS_TAPS;
 
     #[inline(always)]
-    unsafe fn for_each_tap(slot: *mut Self::Slot, tell: &mut impl Visit) {
-        if Self::HAS_TAPS {
-            for i in 0..N {
-                // SAFETY: in bounds, and the caller's promise.
-                unsafe { I::for_each_tap(slot.cast::<I::Slot>().add(i), tell) }
-            }
-        }
+    unsafe fn for_each_tap(slot: *mut Self::Slot, tell: &mut impl Visit) -> bool {
+        // SAFETY: in bounds, and the caller's promise.
+        !Self::HAS_TAPS || (0..N).all(|i| unsafe { I::for_each_tap(slot.cast::<I::Slot>().add(i), tell) })
     }
 
     #[inline(always)]
@@ -286,9 +284,9 @@ macro_rules! tuple {
 
             #[inline(always)]
             #[allow(unused_variables, reason = "the empty tuple has no fields")]
-            unsafe fn for_each_tap(slot: *mut Self::Slot, tell: &mut impl Visit) {
-                // SAFETY: the caller's promise.
-                $(unsafe { $input::for_each_tap(&raw mut (*slot).$index, tell) };)*
+            unsafe fn for_each_tap(slot: *mut Self::Slot, tell: &mut impl Visit) -> bool {
+                // SAFETY: the caller's promise; the node is there as long as `tell` goes on.
+                true $(&& unsafe { $input::for_each_tap(&raw mut (*slot).$index, tell) })*
             }
 
             #[inline(always)]

@@ -97,7 +97,7 @@ where
     F: Fn(I) -> U + Send + Sync + 'static,
 {
     let origin = mapping.origin;
-    let task = call::call::<MapChunks, AsSaid<_>, _, _, _>((), move |()| map(&mapping, chunk));
+    let mut task = call::call::<MapChunks, AsSaid<_>, _, _, _>((), move |()| map(&mapping, chunk));
     task.set_origin(origin);
     task
 }
@@ -146,9 +146,9 @@ where
     let part_len = items.len().div_ceil(parts_max);
     let parts = (0..items.len()).step_by(part_len);
     let parts = parts.map(|_| mapped(Arc::clone(mapping), items.by_ref().take(part_len).collect())).collect();
-    let parts = all::gathered::<MapChunks, _>(parts);
+    let mut parts = all::gathered::<MapChunks, _>(parts);
     parts.set_origin(mapping.origin);
-    let whole = call::call::<MapChunks, Value, _, _, _>((Plain(results), parts), |(results, mut parts)| {
+    let mut whole = call::call::<MapChunks, Value, _, _, _>((Plain(results), parts), |(results, mut parts)| {
         parts.insert(0, results);
         joined(parts)
     });

@@ -112,9 +112,10 @@ unsafe impl Send for Ready {}
 pub(super) const WATCHED: u32 = 1 << 31;
 /// Set in `users` of a node whose steps only make other nodes ready. Elsewhere it may be set by chance.
 const STARTER: u32 = 1 << 28;
+
 impl Node {
     pub(super) fn new(table: &'static Table, origin: &'static Location<'static>, missing: u32) -> Self {
-        debug_assert!(missing & arrivals::FAILED == 0, "a node has fewer than 2^29 inputs");
+        debug_assert!(missing & !(TO_ASK | RANKED) < RANKED, "a node has fewer than 2^29 inputs");
         Self {
             table,
             origin: Cell::new(origin),

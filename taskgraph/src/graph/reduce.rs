@@ -57,7 +57,7 @@ where
     F: Fn(T, T) -> T + Send + Sync + 'static,
 {
     let f = Arc::clone(f);
-    let group = call::call::<Reduce, Growing, _, _, _>((), move |()| {
+    let mut group = call::call::<Reduce, Growing, _, _, _>((), move |()| {
         // A count of its own: otherwise each node, on whatever worker, would write the one that all share.
         let f = Arc::new(move |a, b| f(a, b));
         tree(leaves, &f, origin).expect("a group is not empty")
@@ -79,7 +79,7 @@ where
             let left = below.next()?;
             let Some(right) = below.next() else { return Some(left) };
             let f = Arc::clone(f);
-            let both = call::call::<Reduce, Value, _, _, _>((left, right), move |(left, right)| f(left, right));
+            let mut both = call::call::<Reduce, Value, _, _, _>((left, right), move |(left, right)| f(left, right));
             both.set_origin(origin);
             Some(both)
         })

@@ -346,7 +346,11 @@ impl<T> Clone for Shared<T> {
         // Relaxed: a handle can only be cloned by somebody who has one.
         let before = self.users().fetch_add(1, Ordering::Relaxed);
         // Watched or not.
-        assert!(before & !WATCHED < HANDLES_MAX, "too many handles on one shared result");
+        if HANDLES_MAX <= before & !WATCHED {
+            // There is none more: otherwise the count could be made to overflow.
+            self.users().fetch_sub(1, Ordering::Relaxed);
+            panic!("too many handles on one shared result");
+        }
         Self(self.0)
     }
 }

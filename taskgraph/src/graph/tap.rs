@@ -102,14 +102,16 @@ pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx:
 
 /// Hears of each shared result among the inputs of a node.
 pub trait Visit {
+    /// Whether to go on: if not, the node may be gone.
     #[doc(hidden)]
-    fn visit(&mut self, tap: NonNull<AnyTap>);
+    fn visit(&mut self, tap: NonNull<AnyTap>) -> bool;
 }
 
 impl<F: FnMut(NonNull<AnyTap>)> Visit for F {
     #[inline(always)]
-    fn visit(&mut self, tap: NonNull<AnyTap>) {
+    fn visit(&mut self, tap: NonNull<AnyTap>) -> bool {
         self(tap);
+        true
     }
 }
 
@@ -129,14 +131,11 @@ struct Asking<'a, 'h> {
 impl Visit for Asking<'_, '_> {
     /// Of a tap of the node, which waits for it if it was not found to be there.
     #[inline(always)]
-    fn visit(&mut self, tap: NonNull<AnyTap>) {
-        if self.missing == 0 {
-            return;
-        }
+    fn visit(&mut self, tap: NonNull<AnyTap>) -> bool {
         // SAFETY: the node waits for something that it has not asked for, so it is alive.
         let AnyTap { waiter, head } = unsafe { tap.as_ref() };
         if waiter.next.get() == DONE {
-            return;
+            return true;
         }
         self.missing -= 1;
         // SAFETY: the tap holds a handle until the node's inputs have all arrived.
@@ -148,6 +147,7 @@ impl Visit for Asking<'_, '_> {
             // SAFETY: the node waits for this.
             asked => self.arrival = unsafe { self.is_there(asked, *head) },
         }
+        self.missing != 0
     }
 }
 
@@ -286,9 +286,9 @@ unsafe impl<T: Send + Sync + 'static, U: Use<T>> Input for Tapped<T, U> {
     const HAS_TAPS: bool = true;
 
     #[inline(always)]
-    unsafe fn for_each_tap(slot: *mut Tap<T>, tell: &mut impl Visit) {
+    unsafe fn for_each_tap(slot: *mut Tap<T>, tell: &mut impl Visit) -> bool {
         // SAFETY: a slot is not null.
-        tell.visit(unsafe { NonNull::new_unchecked(slot.cast()) });
+        tell.visit(unsafe { NonNull::new_unchecked(slot.cast()) })
     }
 
     #[inline(always)]

@@ -16,9 +16,10 @@
 //!
 //! Between 1 and 2, and between 1 and 3, stands the classic race: the one writes a queue and reads the gate, the other writes
 //! the gate and reads the queues; each could miss the other. So both sides have a fence. There is one exception: a worker that
-//! queues a node while no place is free has only the [light half](crate::barrier::light) of a barrier, for a fence would cost every
-//! node; then the one that goes idle has the [patient half](crate::barrier::patient). Were that too short, the node would still not
-//! be lost: the worker that queued it takes it after its current step.
+//! queues a node after a step while no place is free has only the [light half](crate::barrier::light) of a barrier, for a fence would
+//! cost every node; then the one that goes idle has the [patient half](crate::barrier::patient). Were that too short, the node would
+//! still not be lost: the worker that queued it takes it after its next step. (What is queued within a step has the fence: that step
+//! may never end if nobody takes it.)
 
 mod blocking;
 mod gate;

@@ -433,6 +433,8 @@ impl Host for Worker<'_> {
         if self.queue_ready(cx) {
             // The newest this worker may take next.
             self.queues.show(1);
+            // SeqCst, pairs with the gate's: the body that is under way may wait for what it has queued.
+            fence(Ordering::SeqCst);
             if self.gate.state().has_place() {
                 self.scheduler.call_for_queued();
             }
