@@ -28,9 +28,8 @@ const SIZE_UNSET: usize = 1;
 /// A client of the control port can make us keep so much.
 const NAMES_MAX: usize = 1024;
 const NAME_BYTES_MAX: usize = 100;
-/// Far more than there can be bodies. (Where addresses are short a semaphore has fewer.)
-const SIZE_MAX: usize =
-    if Semaphore::MAX_PERMITS < u32::MAX as usize { Semaphore::MAX_PERMITS } else { u32::MAX as usize };
+/// Far more than there can be bodies.
+const SIZE_MAX: usize = u32::MAX as usize;
 
 /// The limit of a function, as generated code has it.
 pub struct Limit(Kind);

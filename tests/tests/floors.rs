@@ -258,55 +258,6 @@ fn only_the_graph_has_unsafe_code() {
     assert_none(complaints);
 }
 
-/// Everything else that there is: what the compiler looks after by itself, and tests, where nobody needs it.
-#[test]
-fn unsafe_code_is_forbidden_outside_of_the_graph() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut complaints = Vec::new();
-
-    // Each room of the library by an attribute of its own, since the graph is in the same crate.
-    let lib = fs::read_to_string(root.join("taskgraph/src/lib.rs")).unwrap();
-    let lines: Vec<&str> = lib.lines().collect();
-    let is_room = |line: &str| line.trim_start_matches("pub ").starts_with("mod ") && line.ends_with(';');
-    let rooms: Vec<usize> = (0..lines.len()).filter(|&i| is_room(lines[i])).collect();
-    assert!(10 < rooms.len(), "the reader finds them");
-    for i in rooms {
-        // `guide` has programs for the tests only.
-        let is_free = lines[i] == "mod graph;" || lines[i] == "mod guide;";
-        if !is_free && lines[i - 1] != "#[forbid(unsafe_code)]" {
-            complaints.push(format!("taskgraph/src/lib.rs: `{}` does not forbid it", lines[i]));
-        }
-    }
-
-    // Each crate that is not the library, by one for the whole of it; each test by what it says.
-    for (path, text) in ["taskgraph-macros/src/lib.rs", "examples", "benches", "fuzz/fuzz_targets", "tests"]
-        .iter()
-        .flat_map(|part| programs(&root.join(part)))
-    {
-        let is_test = path.starts_with(root.join("tests"));
-        let is_crate =
-            text.contains("#![no_main]") || code_of(&text).contains("fn main(") || path.ends_with("src/lib.rs");
-        let is_forbidden = text.lines().any(|line| line == "#![forbid(unsafe_code)]");
-        let fine = if is_test { !mentions(&code_of(&text), "unsafe") } else { is_forbidden || !is_crate };
-        if !fine {
-            complaints.push(format!("{}: `unsafe` belongs in the graph", path.display()));
-        }
-    }
-    assert_none(complaints);
-}
-
-/// The sources at or below `path`. What is built is none, nor are the programs that the macro complains of.
-fn programs(path: &Path) -> Vec<(PathBuf, String)> {
-    if path.is_dir() {
-        if path.ends_with("target") || path.ends_with("ui") {
-            return Vec::new();
-        }
-        return fs::read_dir(path).unwrap().flat_map(|entry| programs(&entry.unwrap().path())).collect();
-    }
-    let is_source = path.extension().is_some_and(|extension| extension == "rs");
-    is_source.then(|| (path.to_owned(), fs::read_to_string(path).unwrap())).into_iter().collect()
-}
-
 #[test]
 fn files_are_short() {
     let lines: BTreeMap<_, _> = sources().into_iter().map(|source| (source.path, source.lines)).collect();
