@@ -1,11 +1,12 @@
 //! Waiting: for other threads, in a known order, and never for ever.
 
-use std::future;
+use std::future::{self, Future};
 use std::mem;
+use std::pin::pin;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Condvar, Mutex};
-use std::task::Poll;
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::size;
@@ -94,6 +95,24 @@ impl Stages {
                 panic!("stage {stage} is never reached: it stays at {}", *reached);
             });
             reached = self.moved.wait_timeout(reached, left).unwrap().0;
+        }
+    }
+}
+
+/// Waits for a future, by the smallest executor there is.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::future::{self, Future};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use futures_util::future::{Either, join, join_all, select};
 use taskgraph::{DC, Error, delayed};
 use taskgraph_tests::bodies::{Event, add, at_any_width, later, through};
 use taskgraph_tests::census::{Census, Counted};
-use taskgraph_tests::wait::{self};
+use taskgraph_tests::wait;
 use taskgraph_tests::{failing, process, runtime};
 
 mod async_code {
@@ -28,27 +28,9 @@ mod async_code {
             multi.block_on(async { tokio::spawn(code(max_workers)).await.unwrap() });
             drop(multi);
             let code = code.clone();
-            let thread = thread::spawn(move || pollster(code(max_workers)));
+            let thread = thread::spawn(move || wait::block_on(code(max_workers)));
             thread.join().unwrap();
         });
-    }
-
-    /// The smallest executor.
-    fn pollster<F: Future>(future: F) -> F::Output {
-        struct Unpark(thread::Thread);
-        impl std::task::Wake for Unpark {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
-        }
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut future = std::pin::pin!(future);
-        loop {
-            if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                return result;
-            }
-            thread::park();
-        }
     }
 
     #[delayed]

@@ -4,8 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread;
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use taskgraph::{DC, Handle, Shared, delayed};
@@ -16,25 +15,6 @@ use taskgraph_tests::{failing, runtime};
 
 mod a_handle {
     use super::*;
-
-    struct Unpark(thread::Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    fn block_on<F: Future>(future: F) -> F::Output {
-        let mut future = pin!(future);
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        loop {
-            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(output) => return output,
-                Poll::Pending => thread::park(),
-            }
-        }
-    }
 
     #[test]
     fn joins() {
@@ -65,12 +45,12 @@ mod a_handle {
         wait::ends(|| {
             let runtime = runtime(2);
             for i in 0..500 {
-                assert_eq!(block_on(runtime.spawn(DC::new(plus, (i, 1)))).unwrap(), i + 1);
+                assert_eq!(wait::block_on(runtime.spawn(DC::new(plus, (i, 1)))).unwrap(), i + 1);
             }
             let both =
                 async { runtime.spawn(DC::value(1)).await.unwrap() + runtime.spawn(DC::value(2)).await.unwrap() };
-            assert_eq!(block_on(both), 3);
-            assert!(block_on(runtime.spawn(failing::<u32>("no"))).is_err());
+            assert_eq!(wait::block_on(both), 3);
+            assert!(wait::block_on(runtime.spawn(failing::<u32>("no"))).is_err());
         });
     }
 
