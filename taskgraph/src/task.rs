@@ -16,7 +16,7 @@ use std::panic::Location;
 /// assert_eq!(task.to_string(), format!("`failed` \"page 7\" ({}:{})", task.file(), task.line()));
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Task {
     pub(crate) name: Cow<'static, str>,
     pub(crate) label: Option<Cow<'static, str>>,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{self, Future};
+use std::iter::FusedIterator;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -114,6 +115,8 @@ impl<T: Send + 'static> Results<T> {
 }
 
 impl<T> Unpin for Results<T> {}
+
+impl<T: Send + 'static> FusedIterator for Results<T> {}
 
 impl<T: Send + 'static> Iterator for Results<T> {
     type Item = Result<T, Error>;
