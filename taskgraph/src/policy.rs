@@ -122,7 +122,7 @@ impl Policy {
             attempt = attempt.saturating_add(1);
             let time = self.timeout.map(Countdown::new);
             let bond = if time.is_some() { Bond::Run } else { Bond::Task };
-            let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), bond, attempt);
+            let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), bond, Some(attempt));
             let result = match time {
                 Some(time) => time.in_time(trial, graph::task_name::<N>(origin)).await,
                 None => trial.await,

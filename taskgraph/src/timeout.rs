@@ -57,7 +57,7 @@ impl<T: Send + 'static> DC<T> {
         let body = async move {
             let countdown = Countdown::new(limit);
             countdown.start();
-            countdown.in_time(Trial::start(self, Bond::Run, graph::attempt()), task).await.map_err(Passed)
+            countdown.in_time(Trial::start(self, Bond::Run, Some(graph::attempt())), task).await.map_err(Passed)
         };
         graph::future::<Timeout, Fallible, T, _>(graph::sent(body))
     }

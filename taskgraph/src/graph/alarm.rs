@@ -15,7 +15,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use super::awaited::Children;
+use super::child::Children;
 use super::cx::{Cx, Queued};
 use super::node::{Node, Ready};
 use super::scope::Home;

@@ -231,15 +231,11 @@ where
             }
             return cx.start(chunks);
         }
-        let node = gather.cast::<Node>();
         // SAFETY: the pump has nothing left to do, and arrives.
         let through = unsafe {
             let children = (*at).children.take();
             settle::drop_given_up(|| drop(children));
-            match is_through {
-                Ok(_) => settle::arrive(Destination::signal(node), cx),
-                Err(message) => pump::fail::<N>(node, Why::Panicked(message), cx),
-            }
+            pump::end::<N>(gather.cast(), is_through.map(drop).map_err(Why::Panicked), cx)
         };
         through.or_else(|| cx.start(chunks))
     }

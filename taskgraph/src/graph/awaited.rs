@@ -1,30 +1,17 @@
 //! Awaiting: how the body of an `async` task gets the result of a computation, as `dc.await`.
 //!
-//! The computation becomes a *child* of the task: a graph under a [root](mod@super::root) of its own, in a scope of its own,
-//! so that its failure is a value for the body. The task waits for the end of all its children, so they may use whatever is
-//! around it. Dropping the future stops the child, and so does the end of the body, whoever has the future then.
+//! The computation becomes a [child](super::child) of the task. Dropping the future stops it.
 
-use std::cell::Cell;
 use std::fmt;
-use std::future::{self, Future, IntoFuture};
-use std::mem;
+use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::ptr::{self, NonNull};
-use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use super::cx::Cx;
+use super::child::{self, Bond};
 use super::delayed::DC;
-use super::links::List;
-use super::node::Node;
-use super::root::{self, Ending, Parent};
-use super::scope::Scope;
-use super::settle;
 use super::shared::Shared;
+use super::trial::Trial;
 use crate::error::Error;
-use crate::mailbox::Mailbox;
-use crate::unwind;
-use crate::weak_list::WeakList;
 
 /// The result of a computation, for the body of an `async` task: what `dc.await` waits for.
 ///
@@ -43,7 +30,11 @@ use crate::weak_list::WeakList;
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
 #[must_use = "a future does nothing unless it is awaited"]
-pub struct Awaited<T>(State<T>);
+pub struct Awaited<T> {
+    /// Until it has started.
+    delayed: Option<DC<T>>,
+    started: Option<Trial<T>>,
+}
 
 impl<T> fmt::Debug for Awaited<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,143 +42,14 @@ impl<T> fmt::Debug for Awaited<T> {
     }
 }
 
-enum State<T> {
-    /// Not started.
-    Held(DC<T>),
-    Started(Arc<Child<T>>),
-    There(Result<T, Error>),
-    /// The result was given.
-    Over,
-}
-
-/// What a child and the future of its result share.
-pub(super) struct Child<T> {
-    scope: Scope,
-    parent: Parent,
-    pub(super) result: Mailbox<Result<T, Error>>,
-}
-
-/// Who waits for a child.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bond {
-    /// The task whose body starts it.
-    Task,
-    /// Only the run, since the body may leave it to itself.
-    Run,
-}
-
-// SAFETY: the parent is told by the child's root and by nobody else, and waits for it.
-unsafe impl<T: Send> Send for Child<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for Child<T> {}
-
-thread_local! {
-    /// The task whose body is polled on this thread.
-    static POLLED: Cell<*mut PolledTask> = const { Cell::new(ptr::null_mut()) };
-    /// Whether its body waits for computations, or is held back.
-    static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
-}
-
-struct PolledTask {
-    node: NonNull<Node>,
-    children: *mut Children,
-    /// That of the step, which does not use it meanwhile.
-    cx: *mut Cx<'static>,
-}
-
-/// Polls a body, or a part of one; and whether that waits for computations now, or is held back because of them.
-pub(crate) fn gives_way<R>(poll: impl FnOnce() -> R) -> (R, bool) {
-    let before = GIVES_WAY.replace(false);
-    let polled = poll();
-    let gives_way = GIVES_WAY.get();
-    GIVES_WAY.set(before || gives_way);
-    (polled, gives_way)
-}
-
-/// The body that is polled on this thread gives way, if one is.
-pub(crate) fn give_way() {
-    GIVES_WAY.set(true);
-}
-
-/// Waits until the body is polled again, to which somebody else has seen.
-pub(crate) async fn until_next_poll() {
-    let mut is_first = true;
-    future::poll_fn(|_| if mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }).await;
-}
-
-/// The children of one body, of which some may be gone. When the body has ended, nobody awaits the others any more.
-#[derive(Default)]
-pub(super) struct Children(WeakList<dyn Stop>);
-
-/// A child of whatever type.
-pub(super) trait Stop: Send + Sync {
-    fn stop(&self);
-}
-
-impl Drop for Children {
-    fn drop(&mut self) {
-        // Each by itself: what the last owner of one drops are a user's values.
-        self.0.live().for_each(|child| unwind::drop_values(move || child.stop()));
-    }
-}
-
-/// Polls the body of `node`, which may start children, with what the run has around it; a panic comes back as its message.
-///
-/// # Safety
-///
-/// The body is an input of the node that has not arrived, and `cx` that of its step, who uses it by this pointer alone
-/// meanwhile.
-pub(super) unsafe fn with_parent<R>(
-    node: NonNull<Node>,
-    children: &mut Children,
-    cx: *mut Cx<'static>,
-    poll: impl FnOnce() -> R,
-) -> Result<R, String> {
-    struct Restore(*mut PolledTask);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            POLLED.set(self.0);
-        }
-    }
-    // SAFETY: the scope outlives the step, since its owner waits for the node.
-    let scope: &Scope = unsafe { (*cx).scope_ptr().as_ref() };
-    let mut polled = PolledTask { node, children, cx };
-    let _restore = Restore(POLLED.replace(&raw mut polled));
-    let mut poll = Some(poll);
-    let mut result = None;
-    unwind::catch(|| {
-        let mut poll = || result = poll.take().map(|poll| poll());
-        scope.reactor().enter(&mut poll);
-    })?;
-    Ok(result.expect("a reactor polls"))
-}
-
-/// Whether the body that is polled on this thread is to be given up. Then it need only wait: its step sees to the rest.
-pub(super) fn is_stopped() -> bool {
-    with_polled_scope(Scope::is_stopped)
-}
-
-/// As [`is_stopped`], also because of something around its scope: see [`Scope::stop_if_unwanted`].
-pub(super) fn is_given_up(seen: &mut Option<u64>) -> bool {
-    with_polled_scope(|scope| scope.stop_if_unwanted(seen))
-}
-
-fn with_polled_scope(ask: impl FnOnce(&Scope) -> bool) -> bool {
-    // SAFETY: what `POLLED` points to lives as long as it does so, and the step has lent its `Cx` for as long.
-    unsafe { POLLED.get().as_ref().is_some_and(|polled| ask((*polled.cx).scope())) }
-}
-
 impl<T> Awaited<T> {
     pub(super) fn has_started(&self) -> bool {
-        !matches!(self.0, State::Held(_))
+        self.started.is_some()
     }
 
     /// The computation, if it has not started.
-    pub(super) fn into_delayed(mut self) -> Option<DC<T>> {
-        match mem::replace(&mut self.0, State::Over) {
-            State::Held(delayed) => Some(delayed),
-            State::Started(_) | State::There(_) | State::Over => None,
-        }
+    pub(super) fn into_delayed(self) -> Option<DC<T>> {
+        self.delayed
     }
 }
 
@@ -200,111 +62,14 @@ impl<T: Send + 'static> Future for Awaited<T> {
     ///
     /// If it has given its result.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut self.0;
-        if let State::Held(_) = this
-            && let State::Held(delayed) = mem::replace(this, State::Over)
-        {
-            *this = match start(delayed, Bond::Task, None) {
-                Ok(child) => State::Started(child),
-                Err(failure) => State::There(Err(failure)),
-            };
+        if let Some(delayed) = self.delayed.take() {
+            self.started = Some(Trial::start(delayed, Bond::Task, None));
         }
-        // Wakers are code of users, and may panic; then it is still there, to be stopped.
-        if let State::Started(child) = this
-            && let Poll::Ready(result) = child.result.poll(context)
-        {
-            *this = State::There(result);
+        let polled = self.started.as_mut().expect("it was started").poll_result(context);
+        if polled.is_pending() {
+            child::give_way();
         }
-        match mem::replace(this, State::Over) {
-            State::There(result) => Poll::Ready(result),
-            State::Over => panic!("a result was asked for again"),
-            waiting @ (State::Held(_) | State::Started(_)) => {
-                *this = waiting;
-                give_way();
-                Poll::Pending
-            }
-        }
-    }
-}
-
-/// Makes a computation the child of the task that is polled on this thread. It fails if there is none.
-///
-/// It may be the try of a number.
-pub(super) fn start<T: Send + 'static>(
-    delayed: DC<T>,
-    bond: Bond,
-    attempt: Option<u32>,
-) -> Result<Arc<Child<T>>, Error> {
-    // SAFETY: what `POLLED` points to lives as long as it does so.
-    let Some(&PolledTask { node: task, children, cx }) = (unsafe { POLLED.get().as_ref() }) else {
-        let failure = Error::awaited_nowhere(delayed.task());
-        settle::drop_given_up(|| drop(delayed));
-        return Err(failure);
-    };
-    // SAFETY: the step has lent its `Cx` for the time of the poll that we are in.
-    let cx = unsafe { &mut *cx };
-    let outer = cx.scope_ptr();
-    let parent = match bond {
-        Bond::Task => Parent { node: task, scope: outer },
-        Bond::Run => cx.scope().root_of_run(),
-    };
-    let child = Arc::new(Child { scope: Scope::of_child(), parent, result: Mailbox::new() });
-    child.scope.start_in(cx.scope());
-    if bond == Bond::Task {
-        child.scope.waits_in(cx.scope());
-    }
-    if let Some(attempt) = attempt {
-        child.scope.set_attempt(attempt);
-    }
-    // SAFETY: as for the `Cx`.
-    unsafe { (*children).0.add(Arc::downgrade(&child) as Weak<dyn Stop>) };
-    // SAFETY: the body of the task is out, and so is the input of the run's root that it is a part of. The new root is
-    // ready, and what keeps its scope is with it.
-    unsafe {
-        parent.node.as_ref().expect_input();
-        let root = root::make(delayed, Arc::clone(&child));
-        cx.enter(NonNull::from(&child.scope));
-        cx.add_ready(List::of(root));
-        // The body may go on for long, but mostly it waits for its child next.
-        cx.queue_now();
-        cx.enter(outer);
-    }
-    Ok(child)
-}
-
-impl<T: Send + 'static> Ending<T> for Child<T> {
-    fn scope(&self) -> &Scope {
-        &self.scope
-    }
-
-    fn settle(&self, result: Result<T, Error>) {
-        self.result.put(result);
-    }
-
-    fn parent(&self) -> Option<Parent> {
-        Some(self.parent)
-    }
-}
-
-impl<T> Child<T> {
-    /// The body goes on without it, and may be gone before it.
-    pub(super) fn leave(&self) {
-        self.scope.stop();
-        self.scope.leave();
-    }
-}
-
-impl<T: Send> Stop for Child<T> {
-    fn stop(&self) {
-        self.scope.stop();
-    }
-}
-
-impl<T> Drop for Awaited<T> {
-    fn drop(&mut self) {
-        if let State::Started(child) = &self.0 {
-            child.scope.stop();
-        }
+        polled
     }
 }
 
@@ -316,7 +81,7 @@ impl<T: Send + 'static> IntoFuture for DC<T> {
     ///
     /// Anywhere else it is an error. Use [`run_async`](crate::run_async) to await a computation in a program of tokio's.
     fn into_future(self) -> Awaited<T> {
-        Awaited(State::Held(self))
+        Awaited { delayed: Some(self), started: None }
     }
 }
 

@@ -13,7 +13,7 @@ use genawaiter::GeneratorState;
 use genawaiter::sync::{Co, Gen};
 
 use super::alarm::Sleeper;
-use super::awaited;
+use super::child;
 use super::cx::Cx;
 use super::future::Sent;
 use super::node::Node;
@@ -127,8 +127,8 @@ impl Pausing for Marked {
     async fn pause(&self, is_paused: &AtomicBool) {
         // Relaxed: the step that polls us reads it.
         is_paused.store(true, Ordering::Relaxed);
-        awaited::give_way();
-        awaited::until_next_poll().await;
+        child::give_way();
+        child::until_next_poll().await;
     }
 }
 
@@ -144,7 +144,7 @@ impl<F: Future<Output: Finish> + 'static> Body for Polled<F> {
         let polled = unsafe {
             let (waker, children) = Sleeper::wake_up(&mut self.sleeper, pump, &*cx);
             let body = Pin::new_unchecked(&mut self.body.0);
-            awaited::with_parent(node, children, cx, || body.poll(&mut Context::from_waker(waker)))?
+            child::with_parent(node, children, cx, || body.poll(&mut Context::from_waker(waker)))?
         };
         match polled {
             Poll::Ready(end) => unwind::catch(|| Resumed::Ended(end.finish())),

@@ -16,14 +16,14 @@ use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
 use super::alarm::Sleeper;
-use super::awaited;
 use super::call::{self, Outcome, Returns, Task};
+use super::child;
 use super::cx::Cx;
 use super::delayed::DC;
 use super::links::List;
 use super::memory;
-use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
-use super::pump::Pumped;
+use super::node::{Abandoned, Described, Node, Ready, Table};
+use super::pump::{self, Pumped};
 use super::settle::{self, Why};
 use crate::unwind;
 
@@ -99,7 +99,7 @@ where
             let Sent(body) = (*at).body.as_mut().expect("the body has not ended");
             let body = Pin::new_unchecked(body);
             let lent = ptr::from_mut(cx).cast();
-            let polled = awaited::with_parent(node, children, lent, || body.poll(&mut Context::from_waker(waker)));
+            let polled = child::with_parent(node, children, lent, || body.poll(&mut Context::from_waker(waker)));
             (node, at, polled)
         };
         let ended = match polled {
@@ -115,28 +115,17 @@ where
         };
         // SAFETY: as above; what is left of the body goes, and then the pump arrives.
         unsafe {
-            let why = match ended {
-                Ok(Outcome::Failed(cause)) => Some(Why::Failed(cause)),
-                Err(message) => Some(Why::Panicked(message)),
+            let ended = match ended {
+                Ok(Outcome::Failed(cause)) => Err(Why::Failed(cause)),
+                Err(message) => Err(Why::Panicked(message)),
                 Ok(outcome) => {
                     (*at).outcome = Some(outcome);
-                    None
+                    Ok(())
                 }
             };
-            let drop_body = || (*at).body = None;
-            match why {
-                None => {
-                    unwind::drop_values(drop_body);
-                    (*at).sleeper = None;
-                    settle::arrive(Destination::signal(node), cx)
-                }
-                Some(why) => {
-                    settle::blame(call::name::<N>(node.as_ref().origin()), why, node.as_ref().destination(), cx);
-                    settle::drop_given_up(drop_body);
-                    (*at).sleeper = None;
-                    settle::fail(Destination::signal(node), cx)
-                }
-            }
+            unwind::drop_values(|| (*at).body = None);
+            (*at).sleeper = None;
+            pump::end::<N>(node, ended, cx)
         }
     }
 

@@ -28,7 +28,7 @@ use super::desk::{Desk, Yielder};
 use super::future::Sent;
 use super::links::List;
 use super::memory;
-use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
+use super::node::{Abandoned, Described, Node, Ready, Table};
 use super::pump::{self, Pumped};
 use super::settle::{self, Why};
 use super::window::{Room, Window};
@@ -144,11 +144,7 @@ where
         // SAFETY: as above; what is left of the body goes, where it is, and then the pump arrives.
         unsafe {
             unwind::drop_values(|| (*generator.as_ptr()).body = None);
-            let node = generator.cast::<Node>();
-            match ended {
-                Ok(()) => settle::arrive(Destination::signal(node), cx),
-                Err(why) => pump::fail::<N>(node, why, cx),
-            }
+            pump::end::<N>(generator.cast(), ended, cx)
         }
     }
 

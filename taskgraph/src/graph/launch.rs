@@ -10,6 +10,7 @@ use std::ptr::NonNull;
 use super::cx::Cx;
 use super::delayed::DC;
 use super::node::{Destination, Node, Ready};
+use super::settle;
 
 /// It drops the graph if it was not started; of the result only its owner knows whether it is there.
 #[repr(C)]
@@ -54,6 +55,23 @@ impl<T> Launch<T> {
             node.as_ref().wait_for(1);
             let to = Destination { consumer: Some(node), slot: Self::result(this).cast() };
             ManuallyDrop::into_inner(graph).replace(to, cx)
+        }
+    }
+
+    /// The node is given up: the graph is dropped, or the result if it is there.
+    ///
+    /// # Safety
+    ///
+    /// `this` is a field of `node`, which is the caller's, with its input in if the graph was started.
+    #[cold]
+    pub(super) unsafe fn discard(this: *mut Self, node: NonNull<Node>) {
+        // SAFETY: the caller's promise; both are dropped once, since the field is not used again.
+        unsafe {
+            if (*this).is_started && !node.as_ref().has_failed() {
+                settle::drop_given_up(|| Self::result(this).drop_in_place());
+            }
+            drop(node.as_ref().take_failed());
+            settle::drop_given_up(|| this.drop_in_place());
         }
     }
 

@@ -17,9 +17,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::cx::Cx;
-use super::input::Slot;
-use super::memory;
-use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
+use super::node::{Destination, Node, Ready};
+use super::pass::{self, Pass};
 use super::settle;
 use crate::error::Error;
 use crate::sync::{Mutex, lock};
@@ -149,12 +148,9 @@ impl<T> Outlet<T> {
     }
 }
 
-#[repr(C)]
 struct Parcel<T> {
-    node: Node,
     place: u64,
     outlet: NonNull<Outlet<T>>,
-    slot: Slot<T>,
 }
 
 /// Item `place` of an outlet is the result of `child`, which then waits for nothing but the consumer of the parcel.
@@ -163,56 +159,20 @@ struct Parcel<T> {
 ///
 /// The child is the caller's and has a result of type `T`. The outlet outlives the consumer of the parcel.
 pub(super) unsafe fn parcel<T: Send + 'static>(outlet: &Outlet<T>, place: u64, child: NonNull<Node>) -> NonNull<Node> {
-    let parcel = memory::allocate::<Parcel<T>>();
-    let at = parcel.as_ptr();
-    // SAFETY: the memory is room for a `Parcel`, whose slot is the child's from here on; the child is the caller's.
-    unsafe {
-        (&raw mut (*at).node).write(Node::new(Parcel::<T>::TABLE, Location::caller(), 1));
-        (&raw mut (*at).place).write(place);
-        (&raw mut (*at).outlet).write(NonNull::from(outlet));
-        child.as_ref().attach(Destination { consumer: Some(parcel.cast()), slot: (&raw mut (*at).slot).cast() });
-    }
-    parcel.cast()
+    // SAFETY: the caller's promise; an outlet may be used by any thread.
+    unsafe { pass::above::<T, _>(child, Parcel { place, outlet: NonNull::from(outlet) }) }
 }
 
-impl<T: Send + 'static> Parcel<T> {
-    const TABLE: &'static Table =
-        &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
+impl<T: Send + 'static> Pass<T> for Parcel<T> {
+    type Output = ();
 
-    /// # Safety
-    ///
-    /// The node is one of these, ready, and the caller's.
-    unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
-        let parcel = node.cast::<Self>();
-        let at = parcel.as_ptr();
-        // SAFETY: the child has arrived; its result is moved out before the memory goes. The consumer waits for us, so
-        // the outlet is there.
-        unsafe {
-            let item = (&raw mut (*at).slot).cast::<T>().read();
-            let (place, outlet, to) = ((*at).place, (*at).outlet, (*at).node.destination());
-            memory::free(parcel);
-            // Who waits may be anybody's waker.
-            unwind::drop_values(|| outlet.as_ref().put(place, item));
-            settle::arrive(to, cx)
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The node is one of these, its child is in, and it is the caller's.
-    #[cold]
-    unsafe fn abandon(node: NonNull<Node>, _: &mut Cx<'_>) -> Abandoned {
-        let parcel = node.cast::<Self>();
-        let at = parcel.as_ptr();
-        // SAFETY: the node is ours; what is in its slot is dropped once, then the memory goes.
-        unsafe {
-            let (to, failed) = ((*at).node.destination(), (*at).node.take_failed());
-            if !failed.contains(&raw mut (*at).slot) {
-                settle::drop_given_up(|| (&raw mut (*at).slot).cast::<T>().drop_in_place());
-            }
-            memory::free(parcel);
-            Abandoned::Failed(to)
-        }
+    unsafe fn pass(self, item: T, _: &'static Location<'static>, to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
+        // SAFETY: the consumer waits for us, so the outlet is there.
+        let outlet = unsafe { self.outlet.as_ref() };
+        // Who waits may be anybody's waker.
+        unwind::drop_values(|| outlet.put(self.place, item));
+        // SAFETY: the caller's promise; the result is in the outlet.
+        unsafe { settle::arrive(to, cx) }
     }
 }
 

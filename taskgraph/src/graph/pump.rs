@@ -57,13 +57,27 @@ impl Pumped {
     }
 }
 
-/// The pump of `node` has failed, and arrives.
+/// The pump of `node` is through, and arrives.
 ///
 /// # Safety
 ///
 /// It is the caller's.
+#[inline(always)]
+pub(super) unsafe fn end<N: Task>(node: NonNull<Node>, ended: Result<(), Why>, cx: &mut Cx<'_>) -> Option<Ready> {
+    // SAFETY: the caller's promise; this is the arrival.
+    unsafe {
+        match ended {
+            Ok(()) => settle::arrive(Destination::signal(node), cx),
+            Err(why) => fail::<N>(node, why, cx),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As for [`end`].
 #[cold]
-pub(super) unsafe fn fail<N: Task>(node: NonNull<Node>, why: Why, cx: &mut Cx<'_>) -> Option<Ready> {
+unsafe fn fail<N: Task>(node: NonNull<Node>, why: Why, cx: &mut Cx<'_>) -> Option<Ready> {
     // SAFETY: the node waits for its pump, so it is alive.
     let (origin, to) = unsafe { (node.as_ref().origin(), node.as_ref().destination()) };
     settle::blame(call::name::<N>(origin), why, to, cx);

@@ -8,7 +8,7 @@
 //! a queue puts it among the ranks instead; a worker that would go on with it at once hands it over in a step.
 
 use std::panic::Location;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cx::{Cx, NodeId, Queued};
@@ -145,11 +145,7 @@ impl<T: Send + 'static> Ranked<T> {
         // SAFETY: the node is ours; what it holds is dropped once, then its memory goes.
         unsafe {
             let to = node.as_ref().destination();
-            if !(*at).inner.is_held() && !node.as_ref().has_failed() {
-                settle::drop_given_up(|| Launch::result(&raw mut (*at).inner).drop_in_place());
-            }
-            drop(node.as_ref().take_failed());
-            settle::drop_given_up(|| ptr::drop_in_place(&raw mut (*at).inner));
+            Launch::discard(&raw mut (*at).inner, node);
             memory::free(ranked);
             Abandoned::Failed(to)
         }

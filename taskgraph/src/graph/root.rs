@@ -107,10 +107,7 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
         let at = root.as_ptr();
         // SAFETY: the node is ours; what it holds is dropped once.
         unsafe {
-            if !(*at).inner.is_held() && !(*at).node.has_failed() {
-                settle::drop_given_up(|| Launch::result(&raw mut (*at).inner).drop_in_place());
-            }
-            drop((*at).node.take_failed());
+            Launch::discard(&raw mut (*at).inner, node);
             let failure = (*at).ending.scope().failure();
             let (parent, woken) = Self::end(root, Err(failure), cx);
             if let Some(woken) = woken {
@@ -127,7 +124,7 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
     ///
     /// # Safety
     ///
-    /// The root is the caller's, and its result is moved out.
+    /// The root is the caller's, and nothing is left of what it started.
     unsafe fn end(
         root: NonNull<Self>,
         result: Result<T, Error>,
@@ -136,7 +133,6 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
         // SAFETY: the caller's promise.
         let ending = unsafe {
             let ending = (&raw mut (*root.as_ptr()).ending).read();
-            settle::drop_given_up(|| (&raw mut (*root.as_ptr()).inner).drop_in_place());
             memory::free(root);
             ending
         };

@@ -10,8 +10,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::awaited::{self, Awaited};
+use super::awaited::Awaited;
 use super::call::{Fallible, Task, task};
+use super::child;
 use super::delayed::DC;
 use super::desk::yield_all;
 use super::drain::drain;
@@ -326,8 +327,7 @@ impl<T: Send + 'static> Stream<T> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
         // A body that is slower than what makes its items never has to wait, and would not hear that its run is over.
-        let is_given_up =
-            if self.items.have_next() { awaited::is_stopped() } else { awaited::is_given_up(&mut self.seen) };
+        let is_given_up = if self.items.have_next() { child::is_stopped() } else { child::is_given_up(&mut self.seen) };
         if is_given_up {
             return Poll::Pending;
         }

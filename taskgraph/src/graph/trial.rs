@@ -1,7 +1,8 @@
-//! Trials: a computation that a body starts as one of several tries, or leaves to itself when its time is up.
+//! Trials: a [child](super::child) as its body has it, which awaits it, tries it several times, or leaves it to itself when its
+//! time is up.
 //!
-//! What a body [awaits](super::awaited) is waited for by its task. What it may leave is waited for by the whole run: if that
-//! does not come to its end in time, it keeps its worker, but nobody else. Its result is dropped, whenever it comes.
+//! What a body awaits is waited for by its task. What it may leave is waited for by the whole run: if that does not come to its
+//! end in time, it keeps its worker, but nobody else. Its result is dropped, whenever it comes.
 
 use std::future::Future;
 use std::mem;
@@ -9,12 +10,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::awaited::{self, Bond, Child, Stop};
+use super::child::{self, Bond, Child, Stop};
 use super::delayed::DC;
 use crate::error::Error;
 use crate::unwind;
 
-pub(crate) struct Trial<T: Send + 'static>(State<T>);
+pub(crate) struct Trial<T>(State<T>);
 
 enum State<T> {
     Started(Arc<Child<T>>),
@@ -27,10 +28,10 @@ enum State<T> {
 pub(crate) struct Stopper(Arc<dyn Stop>);
 
 impl<T: Send + 'static> Trial<T> {
-    /// Starts a computation, from the body that is polled on this thread. It is the try of this number, from 1; one that
+    /// Starts a computation, from the body that is polled on this thread. It may be the try of a number, from 1; one that
     /// may be [left](Self::leave) has a bond with the run.
-    pub(crate) fn start(delayed: DC<T>, bond: Bond, attempt: u32) -> Self {
-        Self(match awaited::start(delayed, bond, Some(attempt)) {
+    pub(crate) fn start(delayed: DC<T>, bond: Bond, attempt: Option<u32>) -> Self {
+        Self(match child::start(delayed, bond, attempt) {
             Ok(child) => State::Started(child),
             Err(error) => State::Failed(error),
         })
@@ -47,18 +48,18 @@ impl<T: Send + 'static> Trial<T> {
     ///
     /// If it has given its result.
     pub(crate) fn poll_result(&mut self, context: &Context<'_>) -> Poll<Result<T, Error>> {
-        let result = match mem::replace(&mut self.0, State::Over) {
-            State::Started(child) => match child.result.poll(context) {
-                Poll::Ready(result) => result,
-                Poll::Pending => {
-                    self.0 = State::Started(child);
-                    return Poll::Pending;
-                }
-            },
-            State::Failed(error) => Err(error),
-            State::Over => panic!("a result was asked for again"),
-        };
-        Poll::Ready(result)
+        // Wakers are code of users, and may panic; then it is still there, to be stopped.
+        if let State::Started(child) = &self.0 {
+            let result = child.result.poll(context);
+            if result.is_ready() {
+                self.0 = State::Over;
+            }
+            return result;
+        }
+        match mem::replace(&mut self.0, State::Over) {
+            State::Failed(error) => Poll::Ready(Err(error)),
+            State::Started(_) | State::Over => panic!("a result was asked for again"),
+        }
     }
 
     /// Nobody wants the result any more; `is_through` hears when nothing is left of what made it.
@@ -72,7 +73,7 @@ impl<T: Send + 'static> Trial<T> {
     }
 }
 
-impl<T: Send + 'static> Unpin for Trial<T> {}
+impl<T> Unpin for Trial<T> {}
 
 impl<T: Send + 'static> Future for Trial<T> {
     type Output = Result<T, Error>;
@@ -88,7 +89,7 @@ impl Stopper {
     }
 }
 
-impl<T: Send + 'static> Drop for Trial<T> {
+impl<T> Drop for Trial<T> {
     fn drop(&mut self) {
         if let State::Started(child) = &self.0 {
             child.leave();
