@@ -194,6 +194,10 @@ impl Host for Simulation {
         cx.drain_ready(|node| self.station.queue(node));
     }
 
+    fn inject(&self, node: Queued) {
+        self.station.queue(node);
+    }
+
     fn defer(&self, node: Queued) {
         self.station.queue(node);
     }

@@ -34,27 +34,32 @@ fn watched(max_workers: usize) -> Builder {
 fn a_stall_is_told_with_names_and_again_after_twice_the_time() {
     #[delayed]
     fn stuck_first(stages: Arc<Stages>) {
-        stages.wait_for(1);
+        stages.arrive();
+        stages.wait_for(3);
     }
     #[delayed(name = "the second")]
     fn stuck_second(stages: Arc<Stages>) {
-        stages.wait_for(1);
+        stages.arrive();
+        stages.wait_for(3);
     }
     wait::ends(|| {
         let runtime = watched(2).build().unwrap();
         let stages = Arc::new(Stages::new());
         let first = runtime.spawn(stuck_first(Arc::clone(&stages)));
         let second = runtime.spawn(stuck_second(Arc::clone(&stages)));
+        stages.wait_for(2);
         let start = Instant::now();
         let waiting = runtime.spawn(all((0..10).map(|x| DC::new(move || x, ()))));
-        wait::until(|| 2 <= told_of("stuck_first").len());
-        assert!(2 * STALL_AFTER <= start.elapsed());
-        stages.signal(1);
+        // More looks than there are pings to tell apart.
+        wait::until(|| 4 <= told_of("stuck_first").len());
+        assert!(8 * STALL_AFTER <= start.elapsed());
+        stages.arrive();
         [first, second].into_iter().for_each(|stuck| stuck.join().unwrap());
         waiting.join().unwrap();
-        let lines = told_of("stuck_first");
-        for line in &lines {
-            assert!(line.starts_with("WARN every worker has been in one body for 0."), "{line}");
+        for (line, lasted) in told_of("stuck_first").iter().zip([0.2, 0.4, 0.8, 1.6]) {
+            let told = line.strip_prefix("WARN every worker has been in one body for ").expect(line);
+            let told: f64 = told.split(' ').next().unwrap().parse().unwrap();
+            assert!(lasted <= told, "{told} s where it is {lasted} s: {line}");
             assert!(line.contains("`stuck_second` \"the second\" (tests/tests/stalls.rs:"), "{line}");
             assert!(line.contains("workers=2") && line.contains("waiting=1"), "{line}");
         }

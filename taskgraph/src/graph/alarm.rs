@@ -180,7 +180,7 @@ impl Sleeper {
         // SAFETY: the alarm lives until somebody else has the pump, which is after the only look at it.
         if !try_sleep(unsafe { &(*alarm).state }) {
             // It may ring without end, so others come first.
-            cx.host.defer(queued);
+            cx.host.inject(queued);
         }
         None
     }

@@ -25,6 +25,8 @@ pub(crate) trait Host {
     fn queue_now(&self, cx: &mut Cx<'_>) {
         self.publish(cx);
     }
+    /// Queues a node that has its turn before long, as one from outside.
+    fn inject(&self, node: Queued);
     /// Queues a node for whoever has nothing of its own to do.
     fn defer(&self, node: Queued);
     /// Queues a node for whoever would go idle without it.

@@ -112,6 +112,10 @@ impl Host for Worker<'_> {
         cx.drain_ready(|node| self.0.0.lock().unwrap().push_back(node));
     }
 
+    fn inject(&self, node: Queued) {
+        self.defer(node);
+    }
+
     fn defer(&self, node: Queued) {
         self.0.0.lock().unwrap().push_back(node);
     }

@@ -111,7 +111,7 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
             let failure = (*at).ending.scope().failure();
             let (parent, woken) = Self::end(root, Err(failure), cx);
             if let Some(woken) = woken {
-                cx.host.defer(woken);
+                cx.host.inject(woken);
             }
             match parent {
                 Some(parent) => Abandoned::Arrived(Destination::signal(parent)),

@@ -269,6 +269,9 @@ impl Host for Nobody {
     fn publish(&self, _: &mut Cx<'_>) {
         unreachable!("giving a graph up that never ran makes nothing ready");
     }
+    fn inject(&self, _: Queued) {
+        unreachable!("giving a graph up that never ran wakes nobody");
+    }
     fn defer(&self, _: Queued) {
         unreachable!("giving a graph up that never ran defers nothing");
     }

@@ -10,6 +10,7 @@
 //! | `returning` | tasks that blocked, gave their place back, and want it again: they come before new workers |
 //! | `epoch` | changes of the pool: a worker that sees another one than its own moves over |
 //! | `urgent` | not a count: whether nodes wait that come before everything else that is ready |
+//! | `outside` | not a count: whether nodes from outside wait while every worker is at work |
 //! | `ping` | not a count: it changes now and then, and a worker that sees that notes it: it is not in one body for long |
 //! | `paused` | not a count: whether no step is to start |
 //!
@@ -39,14 +40,14 @@ const RETURNING: u32 = 2 * COUNT_BITS;
 const MAX: u32 = 3 * COUNT_BITS;
 /// It may wrap: a worker that misses exactly so many changes in one step stays in its pool for longer, that is all.
 const EPOCH: u32 = 4 * COUNT_BITS;
-const EPOCHS: u64 = (1 << 11) - 1;
+const EPOCHS: u64 = (1 << 10) - 1;
 const URGENT: u64 = 1 << 63;
 const PAUSED: u64 = 1 << 62;
-/// It may wrap: a worker that misses exactly so many pings in one body is taken to be in that for one more.
+const OUTSIDE: u64 = 1 << 61;
 const PING: u32 = EPOCH + EPOCHS.count_ones();
 const PINGS: u64 = 7;
 
-const _: () = assert!(PINGS << PING < PAUSED, "the fields do not overlap");
+const _: () = assert!(PINGS << PING < OUTSIDE, "the fields do not overlap");
 
 const RETURNING_MAX: usize = COUNT as usize / 2;
 
@@ -87,6 +88,11 @@ impl State {
         self.0 & URGENT != 0
     }
 
+    /// Whether nodes from outside wait while every worker is at work.
+    pub(crate) fn has_outside(self) -> bool {
+        self.0 & OUTSIDE != 0
+    }
+
     /// Whether no step is to start, but of what is stopped.
     #[inline(always)]
     pub(crate) fn is_paused(self) -> bool {
@@ -124,6 +130,11 @@ impl State {
         State(self.0 | COUNT << SEARCHING)
     }
 
+    /// The same, but for whether nodes from outside wait.
+    pub(crate) fn with_outside(self, has_outside: bool) -> State {
+        State(if has_outside { self.0 | OUTSIDE } else { self.0 & !OUTSIDE })
+    }
+
     pub(crate) fn ping(self) -> u8 {
         (self.0 >> PING & PINGS) as u8
     }
@@ -133,7 +144,8 @@ impl State {
         State(self.0 & !(PINGS << PING) | other.0 & PINGS << PING)
     }
 
-    /// Whether there is nothing for a worker to see here: all run, none returns, the epoch is the same, nothing is urgent.
+    /// Whether there is nothing for a worker to see here: all run, none returns, the epoch is the same, nothing is urgent or
+    /// comes from outside.
     #[inline(always)]
     pub(crate) fn is(self, full: State) -> bool {
         self.0 & !(COUNT << SEARCHING) == full.0
@@ -173,11 +185,21 @@ impl Gate {
         self.update(|state| Some(if is_urgent { state | URGENT } else { state & !URGENT }));
     }
 
-    /// Lets all workers that end a step from now on note that they have; gives the ping that they note.
-    pub(crate) fn change_ping(&self) -> u8 {
-        let next = |state: u64| (State(state).ping() as u64 + 1) & PINGS;
-        let before = self.update(|state| Some(state & !(PINGS << PING) | next(state) << PING));
-        before.map_or(0, |before| next(before.0) as u8)
+    /// Says whether nodes from outside wait while every worker is at work.
+    pub(crate) fn set_outside(&self, has_outside: bool) {
+        self.update(|state| Some(State(state).with_outside(has_outside).0));
+    }
+
+    /// Lets all workers that end a step from now on note that they have; gives the ping that they note. If possible it is none
+    /// of those that they have `heard`, so that whoever hears of no other ping for long is not taken to have heard of this one.
+    pub(crate) fn change_ping(&self, heard: impl Fn(u8) -> bool) -> u8 {
+        let next = |state: u64| {
+            let ping = State(state).ping();
+            let others = (1..=PINGS as u8).map(|i| ping.wrapping_add(i) & PINGS as u8);
+            others.clone().find(|other| !heard(*other)).or(others.clone().next()).expect("there are other pings")
+        };
+        let before = self.update(|state| Some(state & !(PINGS << PING) | (next(state) as u64) << PING));
+        before.map_or(0, |before| next(before.0))
     }
 
     /// Says whether no step is to start.
@@ -432,6 +454,9 @@ mod tests {
         gate.set_urgent(true);
         assert!(!gate.state().is(full), "something is urgent");
         gate.set_urgent(false);
+        gate.set_outside(true);
+        assert!(!gate.state().is(full), "something comes from outside");
+        gate.set_outside(false);
         assert!(gate.state().is(full));
         gate.set_max(1);
         assert!(!gate.state().is(full), "another epoch");
@@ -446,8 +471,14 @@ mod tests {
             gate.set_max(3);
         }
         for i in 0..=PINGS {
-            assert_eq!(gate.change_ping() as u64, (i + 1) & PINGS);
+            assert_eq!(gate.change_ping(|_| false) as u64, (i + 1) & PINGS);
         }
+        assert_eq!(gate.change_ping(|ping| ping < 4), 4);
+        assert_eq!(gate.change_ping(|_| true), 5, "all were heard of");
+        assert_eq!(gate.change_ping(|ping| ping != 0), 0);
+        gate.set_outside(true);
+        assert!(gate.state().has_outside());
+        gate.set_outside(false);
         let state = gate.state();
         assert_eq!((state.epoch(), state.max(), state.running(), state.is_urgent()), (0, 3, 1, true));
         assert_eq!((state.ping(), state.is_paused(), state.returning()), (0, false, 0));

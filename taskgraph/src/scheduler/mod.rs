@@ -30,6 +30,7 @@ mod queues;
 mod pause;
 mod ranks;
 mod pool;
+mod turns;
 mod watch;
 mod worker;
 
@@ -116,9 +117,15 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Queues a node from outside, which has its turn before long, whatever the workers have to do.
+    pub(crate) fn inject(self: &Arc<Self>, node: Queued) {
+        self.queues.inject(node);
+        self.call_for_queued();
+    }
+
     /// Queues a node for whoever has nothing of its own to do.
     fn defer(self: &Arc<Self>, node: Queued) {
-        self.queues.inject(node);
+        self.queues.defer(node);
         self.call_for_queued();
     }
 
@@ -134,12 +141,25 @@ impl Scheduler {
         self.call_for_queued();
     }
 
-    /// Has a worker come for what was queued.
+    /// Has a worker come for what was queued; or lets those that are there know, if it comes from outside.
     fn call_for_queued(self: &Arc<Self>) {
         // SeqCst, pairs with the gate's: see "Why no work is overlooked".
         fence(Ordering::SeqCst);
-        if self.gate.state().wants_worker() {
+        let state = self.gate.state();
+        if state.wants_worker() {
             self.call_worker();
+        } else if state.searching() == 0 && !state.has_outside() && self.queues.has_outside() {
+            self.gate.set_outside(true);
+        }
+    }
+
+    /// What has come from outside is taken.
+    fn end_outside(&self) {
+        self.gate.set_outside(false);
+        // SeqCst, pairs with that in `call_for_queued`: who queued a node may have relied on what the gate said before.
+        fence(Ordering::SeqCst);
+        if self.queues.has_outside() {
+            self.gate.set_outside(true);
         }
     }
 
@@ -211,7 +231,7 @@ impl CallDue {
 
 impl Home for Scheduler {
     fn inject(self: Arc<Self>, node: Queued) {
-        self.defer(node);
+        Scheduler::inject(&self, node);
     }
 
     fn look_again(self: Arc<Self>) {

@@ -115,6 +115,36 @@ fn going_idle(barrier: fn()) {
     });
 }
 
+/// A worker takes the last node from outside while another one is injected: the gate tells of that.
+#[test]
+fn what_is_injected_while_others_are_taken_is_not_overlooked() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::new(1));
+        let queued = Arc::new(AtomicUsize::new(0));
+        let mut busy = gate.try_enter().unwrap();
+        busy.found_work();
+        gate.set_outside(true);
+        let injector = {
+            let (gate, queued) = (Arc::clone(&gate), Arc::clone(&queued));
+            thread::spawn(move || {
+                queued.store(1, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                if !gate.state().has_outside() {
+                    gate.set_outside(true);
+                }
+            })
+        };
+        gate.set_outside(false);
+        fence(Ordering::SeqCst);
+        if 0 < queued.load(Ordering::Relaxed) {
+            gate.set_outside(true);
+        }
+        injector.join().unwrap();
+        assert!(gate.state().has_outside(), "a node lies in a queue, and nobody hears of it");
+        drop(busy);
+    });
+}
+
 /// The last that searches finds a node while another one is queued: one of both sees to that.
 #[test]
 fn a_push_and_a_worker_that_has_found_work_do_not_miss_each_other() {

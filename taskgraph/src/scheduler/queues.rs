@@ -1,4 +1,4 @@
-//! Who is next: a deque for each worker, and an injector for what comes from outside.
+//! Who is next: a deque for each worker, and injectors for what belongs to none.
 //!
 //! The owner of a deque takes the newest node, thieves take the oldest: the owner goes depth first and keeps what is
 //! live small, a thief gets the largest part of the graph that is left. A deque is claimed by one worker at a time; what
@@ -19,7 +19,10 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
 pub(crate) struct Queues {
-    injector: Injector<Queued>,
+    /// From outside.
+    outside: Injector<Queued>,
+    /// For those who have nothing of their own to do.
+    deferred: Injector<Queued>,
     /// For those who would go idle.
     spare: Injector<Queued>,
     /// By priority, before everything else or after it.
@@ -70,7 +73,8 @@ impl Queues {
     pub(crate) fn new() -> Self {
         let deques = Deques { unclaimed: Vec::new(), seats: Vec::new(), stealers: Arc::from([]) };
         Self {
-            injector: Injector::new(),
+            outside: Injector::new(),
+            deferred: Injector::new(),
             spare: Injector::new(),
             ranks: Ranks::new(),
             deques: Mutex::new(deques),
@@ -80,7 +84,12 @@ impl Queues {
 
     /// Queues a node from outside.
     pub(crate) fn inject(&self, node: Queued) {
-        self.injector.push(node);
+        self.outside.push(node);
+    }
+
+    /// Queues a node for those who have nothing of their own to do.
+    pub(crate) fn defer(&self, node: Queued) {
+        self.deferred.push(node);
     }
 
     /// Queues a node behind everything else.
@@ -145,12 +154,18 @@ impl Queues {
     /// How many nodes are queued, more or less.
     pub(crate) fn len(&self) -> usize {
         let in_deques: usize = lock(&self.deques).stealers.iter().map(Stealer::len).sum();
-        self.injector.len() + self.spare.len() + self.ranks.len() + in_deques
+        self.outside.len() + self.deferred.len() + self.spare.len() + self.ranks.len() + in_deques
+    }
+
+    /// Whether anything from outside is queued.
+    pub(crate) fn has_outside(&self) -> bool {
+        !self.outside.is_empty()
     }
 
     /// Whether anything is queued anywhere.
     pub(crate) fn any(&self) -> bool {
-        !self.injector.is_empty()
+        self.has_outside()
+            || !self.deferred.is_empty()
             || !self.spare.is_empty()
             || !self.ranks.is_empty()
             || lock(&self.deques).stealers.iter().any(|stealer| !stealer.is_empty())
@@ -185,14 +200,19 @@ impl Claim<'_> {
     }
 
     /// The oldest node from outside.
-    pub(crate) fn take_injected(&self) -> Option<Queued> {
-        take(&self.queues.injector)
+    pub(crate) fn take_outside(&self) -> Option<Queued> {
+        take(&self.queues.outside)
     }
 
-    /// Something from outside, the oldest node of another worker, or what is for those who would go idle. What another one
+    /// The oldest node that was deferred, or else from outside.
+    pub(crate) fn take_deferred(&self) -> Option<Queued> {
+        take(&self.queues.deferred).or_else(|| self.take_outside())
+    }
+
+    /// Something from outside or deferred, the oldest node of another worker, or what is for those who would go idle. What another one
     /// keeps for itself only if this worker [insists](Stealer::insist).
     pub(crate) fn steal(&self, insists: bool) -> Option<Queued> {
-        if let Some(node) = self.take_injected() {
+        if let Some(node) = self.take_outside().or_else(|| take(&self.queues.deferred)) {
             return Some(node);
         }
         if self.seen.get() != self.queues.changes.load(Ordering::Relaxed) {

@@ -57,7 +57,8 @@ impl Scheduler {
         while self.watch.nap.sleep(interval) {
             let seats = self.queues.seats();
             rounds.look(self, &seats);
-            rounds.last_ping = Some((self.gate.change_ping(), Instant::now()));
+            let heard = |ping| seats.iter().any(|seat| seat.has_heard(ping));
+            rounds.last_ping = Some((self.gate.change_ping(heard), Instant::now()));
         }
     }
 

@@ -12,6 +12,7 @@ use super::gate::{Gate, Permit, State};
 use super::idle;
 use super::levels::Levels;
 use super::queues::{Claim, Found};
+use super::turns::Turns;
 use crate::barrier;
 use crate::graph::{self, Cx, Host, NodeId, Queued, Ready, Seat};
 use crate::sync::atomic::{Ordering, fence};
@@ -28,11 +29,8 @@ const INSISTS_FROM: u32 = 8;
 /// How often it pauses between two looks at the others' deques, at most.
 const PAUSES_MAX: u32 = 32;
 
-/// After so many steps a worker looks for work from outside, so that a run from there has its turn: often enough for
-/// people, and too seldom to be felt.
-const STEPS_IN_A_ROW: u32 = 256;
-/// For so many times as many steps, for each worker there may be, a deque stays open once a thief has insisted. The next one
-/// interrupts all workers, so this should be rare, and rarer the more of them there are.
+/// For so many turns of deferred nodes, for each worker there may be, a deque stays open once a thief has insisted. The next
+/// one interrupts all workers, so this should be rare, and rarer the more of them there are.
 const CALM_AFTER: u32 = 4;
 
 thread_local! {
@@ -67,6 +65,7 @@ struct Worker<'s> {
     spare_turn: Cell<bool>,
     /// Whether the step is that of a spare node which has it.
     in_turn: Cell<bool>,
+    turns: Turns,
 }
 
 /// Why a worker has stopped.
@@ -100,13 +99,14 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
         levels: Levels::new(),
         spare_turn: Cell::new(false),
         in_turn: Cell::new(false),
+        turns: Turns::new(),
     };
     let stop = worker.work(permit);
     worker.queues.release(gate.state().max());
     graph::flush_memory();
     CURRENT.set(None);
     if stop == Stop::Displaced {
-        scheduler.call_worker();
+        scheduler.call_for_queued();
     }
     Ok(())
 }
@@ -164,7 +164,7 @@ impl<'s> Worker<'s> {
     #[inline(never)]
     fn take_steps(&self, first: Ready, cx: &mut Cx<'_>) {
         let mut ready = first;
-        let mut steps = STEPS_IN_A_ROW;
+        let mut steps = self.turns.steps();
         loop {
             let mut next = cx.step(ready);
             let queued_more = self.queue_ready(cx);
@@ -177,11 +177,12 @@ impl<'s> Worker<'s> {
                     Some(then) => next = then,
                     None => return,
                 }
+                steps = steps.min(self.turns.steps());
             }
             steps -= 1;
             if steps == 0 {
-                steps = STEPS_IN_A_ROW;
                 next = self.give_way(next, cx);
+                steps = self.turns.steps();
             }
             ready = match next {
                 Some(ready) => ready,
@@ -208,7 +209,31 @@ impl<'s> Worker<'s> {
         if next.is_none() {
             self.end_levels(|levels| levels.end(self.queues.bottom()));
         }
-        Some(if state.is_urgent() { self.hurry(next, cx) } else { next })
+        if state.is_urgent() {
+            return Some(self.hurry(next, cx));
+        }
+        Some(if state.has_outside() || self.turns.is_own() { self.share(next, cx) } else { next })
+    }
+
+    /// Nodes from outside wait, or did: they have their turn, or this worker's own have. Gives what to go on with.
+    fn share(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+        if !self.levels.is_empty() {
+            return next;
+        }
+        let mut queued = None;
+        if !self.scheduler.queues.has_outside() {
+            if self.gate.state().has_outside() {
+                self.scheduler.end_outside();
+            }
+            self.turns.end();
+        } else if self.turns.look(Instant::now(), next.is_some()) {
+            queued = self.queues.take_outside();
+        }
+        self.full.set(self.full.get().with_outside(self.turns.is_own()));
+        let Some(queued) = queued else { return next };
+        self.put_back(next, cx);
+        self.queues.show(0);
+        Some(cx.take(queued))
     }
 
     fn end_levels(&self, end: impl FnOnce(&Levels)) {
@@ -308,16 +333,20 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Goes on with a node from outside, or with a spare one, if there is one; what was at hand waits in our queue.
+    /// So many steps are taken that others may have their turn. Gives what to go on with; what was at hand waits in our queue
+    /// meanwhile.
     #[cold]
     fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+        if !self.turns.is_deferreds() {
+            return self.share(next, cx);
+        }
         self.queues.calm_down(CALM_AFTER * self.gate.state().max() as u32);
         if self.gate.state().is_urgent() {
             return next;
         }
         let spare = if self.spare_turn.replace(!self.spare_turn.get()) { self.queues.take_spare() } else { None };
         self.in_turn.set(spare.is_some());
-        let Some(queued) = spare.or_else(|| self.queues.take_injected()) else { return next };
+        let Some(queued) = spare.or_else(|| self.queues.take_deferred()) else { return next };
         self.put_back(next, cx);
         if !self.levels.is_empty() {
             self.levels.begin_ordinary(self.queues.bottom());
@@ -376,12 +405,8 @@ impl<'s> Worker<'s> {
         for round in 0..SEARCH_ROUNDS {
             if let Some(found) = self.look(round) {
                 // While one searches nobody else is called, so the last that finds something calls the next.
-                if permit.found_work() && self.gate.state().wants_worker() {
-                    // SeqCst, pairs with that in `call_for_queued`: who queued something before that saw us searching.
-                    fence(Ordering::SeqCst);
-                    if self.scheduler.queues.any() {
-                        self.scheduler.call_worker();
-                    }
+                if permit.found_work() {
+                    self.stop_searching();
                 }
                 return Some(found);
             }
@@ -400,6 +425,15 @@ impl<'s> Worker<'s> {
         None
     }
 
+    /// The last that searched has found something.
+    fn stop_searching(&self) {
+        // SeqCst, pairs with that in `call_for_queued`: who queued something before that saw us searching.
+        fence(Ordering::SeqCst);
+        if !self.gate.state().wants_worker() || self.scheduler.queues.any() {
+            self.scheduler.call_for_queued();
+        }
+    }
+
     /// Gives the permit back; takes another one if there is work after all.
     #[cold]
     fn go_idle(&self, permit: Permit<'s>) -> Option<Permit<'s>> {
@@ -411,7 +445,11 @@ impl<'s> Worker<'s> {
         drop(permit);
         barrier::patient();
         let has_work = self.scheduler.queues.any() || self.scheduler.aside.has_changed();
-        if has_work { self.scheduler.gate.try_enter() } else { None }
+        let permit = if has_work { self.gate.try_enter() } else { None };
+        if has_work && permit.is_none() {
+            self.scheduler.call_for_queued();
+        }
+        permit
     }
 }
 
@@ -439,6 +477,10 @@ impl Host for Worker<'_> {
                 self.scheduler.call_for_queued();
             }
         }
+    }
+
+    fn inject(&self, node: Queued) {
+        self.scheduler.inject(node);
     }
 
     fn defer(&self, node: Queued) {
