@@ -14,7 +14,7 @@ pub(crate) use parameters::can_be_passed;
 use crate::complaints::Complaints;
 use crate::model::Delayed;
 
-/// Complains about all that a delayed function cannot be, in the order it is written.
+/// Complains about everything that a delayed function cannot be, in the order it is written.
 pub(crate) fn check(delayed: &Delayed, complaints: &mut Complaints) {
     options::check(delayed, complaints);
     qualifiers::check(delayed, complaints);
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
     use crate::parse;
 
-    /// The complaints about a function, without what helps against them.
+    /// The complaints about a function, without the help.
     fn complaints(options: &str, function: &str) -> Vec<String> {
         let mut complaints = Complaints::default();
         let tokens: TokenStream = function.parse().expect("the test is written in Rust");

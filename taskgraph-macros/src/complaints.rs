@@ -1,9 +1,9 @@
-//! What is wrong with one function: collected, then told all at once.
+//! What is wrong with one function: collected, then reported all at once.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 
-/// Everything to tell the user, in the order it was found.
+/// Everything to report to the user, in the order it was found.
 #[derive(Default)]
 pub(crate) struct Complaints {
     errors: Vec<syn::Error>,
@@ -15,7 +15,7 @@ impl Complaints {
         self.errors.push(syn::Error::new_spanned(guilty, text(what.as_ref(), help.as_ref())));
     }
 
-    /// As [`about`](Complaints::about), for a place of which only the span is known.
+    /// Like [`about`](Complaints::about), for a place of which only the span is known.
     pub(crate) fn at(&mut self, span: Span, what: impl AsRef<str>, help: impl AsRef<str>) {
         self.errors.push(syn::Error::new(span, text(what.as_ref(), help.as_ref())));
     }

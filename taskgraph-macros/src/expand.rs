@@ -1,4 +1,4 @@
-//! From the model to the constructor. Cannot fail: whatever could be wrong, `check` has told.
+//! From the model to the constructor. Cannot fail: `check` has reported whatever could be wrong.
 
 mod body;
 mod caret;
@@ -54,7 +54,7 @@ pub(crate) fn expand(delayed: &Delayed) -> TokenStream {
     }
     let signature = signature(delayed, delayed.inputs.iter().map(inputs::parameter));
     let body = braced(*brace, body);
-    // All it does is to write a node.
+    // All it does is write a node.
     let inline = (!delayed.function.attrs.iter().any(|attr| attr.path().is_ident("inline")))
         .then(|| quote_spanned!(here()=> #[inline]));
     quote_spanned! {here()=>
@@ -83,7 +83,7 @@ fn call(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStrea
     let (call, more) = match (&policy, &delayed.options.retries) {
         (None, _) => ("call", None),
         (Some(_), None) => ("governed", None),
-        // The types of what makes the bodies, and of these.
+        // The type of what makes the bodies, and that of a body.
         (Some(_), Some(_)) => ("retried", Some(quote_spanned!(caret=> _, _,))),
     };
     let call = Ident::new(call, caret);
@@ -93,8 +93,8 @@ fn call(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStrea
     }
 }
 
-/// What the compiler can say of the call is mostly about one of its types, and shown where the user wrote that: `value`
-/// cannot go to another thread, nor what the body captures; and the error of a `Result` must be one.
+/// Compiler errors about the call are mostly about one of its types, and are shown where the user wrote that type: `value`
+/// or what the body captures cannot go to another thread, or the error of a `Result` is not an error type.
 fn caret_of_call(delayed: &Delayed) -> Span {
     match &delayed.output.shape {
         Shape::Fallible(_) | Shape::FallibleGrowing(_) => start_of(&last_type(&delayed.output.written)),

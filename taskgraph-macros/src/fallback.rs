@@ -1,4 +1,4 @@
-//! What comes out of a function with mistakes: the complaints, and a stub.
+//! The output for a function with mistakes: the complaints, and a stub.
 //!
 //! The stub has the name and the shape that callers expect, so that they get no errors of their own and editors keep
 //! working.
@@ -33,7 +33,7 @@ pub(crate) fn unreadable(item: TokenStream, complaints: Complaints) -> TokenStre
 pub(crate) fn stub(mut delayed: Delayed, complaints: Complaints) -> TokenStream {
     Harmless.visit_return_type_mut(&mut delayed.function.sig.output);
     delayed.output = parse::output(&delayed.function.sig.output);
-    // What a lint was expected to find is in the body, which is not here.
+    // What a lint is expected to find is in the body, which the stub does not have.
     delayed.function.attrs.retain(|attr| !attr.path().is_ident("expect"));
 
     let complaints = complaints.into_tokens();
@@ -51,7 +51,7 @@ pub(crate) fn stub(mut delayed: Delayed, complaints: Complaints) -> TokenStream 
     quote!(#complaints #signature #body)
 }
 
-/// A builder with the setters that callers expect; it forgets what it is given.
+/// A builder with the setters that callers expect; it drops what it is given.
 fn named_stub(delayed: &Delayed, brace: Brace) -> TokenStream {
     let mut setters = HashSet::new();
     let mut inputs: Vec<_> = delayed.inputs.iter().collect();
@@ -83,12 +83,12 @@ fn parameter(input: &Input) -> TokenStream {
     quote_spanned!(here()=> _: #taken)
 }
 
-/// What a caller may pass; where the type is a mistake, that is anything.
+/// What a caller may pass: anything, if the type is a mistake.
 fn taken(input: &Input) -> TokenStream {
     if can_be_passed(input) { expand::taken(input) } else { quote_spanned!(here()=> impl ::core::marker::Sized) }
 }
 
-/// Makes a return type one that compiles without the body.
+/// Turns a return type into one that compiles without the body.
 struct Harmless;
 
 impl VisitMut for Harmless {

@@ -1,4 +1,4 @@
-//! A parameter with a `#[cfg]`: it is or is not there, and only the compiler knows.
+//! A parameter with a `#[cfg]`: only the compiler knows whether it is there.
 //!
 //! ```text
 //! in:   #[delayed(name = "n")] fn load(path: &Path, #[cfg(unix)] mode: u32) -> Vec<u8> { .. }
@@ -35,7 +35,7 @@ pub(crate) fn on_cfg(options: &TokenStream, function: &Function) -> Option<Token
     })
 }
 
-/// Of which parameter, as which of its attributes, and what it says.
+/// The index of the parameter, that of its attribute, and the condition.
 fn first_condition(function: &Function) -> Option<(usize, usize, &TokenStream)> {
     function.sig.inputs.iter().enumerate().find_map(|(parameter_idx, parameter)| {
         let mut attrs = attrs(parameter).iter().enumerate();

@@ -1,4 +1,4 @@
-//! `crate = ::path`: where the library is, for those who have it by another name, or through another crate.
+//! `crate = ::path`: the path of the library, if it has another name, or comes through another crate.
 //!
 //! ```text
 //! in:   #[delayed(crate = ::engine)] fn ..
@@ -45,7 +45,7 @@ fn is_from_root(before: &[TokenTree]) -> bool {
             // `&'a ::taskgraph::DC`
             [.., TokenTree::Punct(tick), TokenTree::Ident(_)] if tick.as_char() == '\'' => true,
             [.., TokenTree::Ident(word)] => !is_part_of_path(word),
-            // `->` and `=>` are no ends of generics.
+            // `->` and `=>` do not end generics.
             [.., TokenTree::Punct(first), TokenTree::Punct(end)] if end.as_char() == '>' => {
                 first.spacing() == Spacing::Joint && matches!(first.as_char(), '-' | '=')
             }
@@ -54,7 +54,7 @@ fn is_from_root(before: &[TokenTree]) -> bool {
         }
 }
 
-/// A name, or one of the words that stand for one; other words of the language end what is before them.
+/// A name, or a keyword that stands for one; other keywords end what is before them.
 fn is_part_of_path(word: &Ident) -> bool {
     syn::parse2::<Ident>(word.to_token_stream()).is_ok()
         || ["crate", "self", "super", "Self"].iter().any(|name| word == name)

@@ -1,6 +1,6 @@
 //! What the attribute knows about a function: first as written, then as a delayed one.
 //!
-//! The model is wider than what is supported: a function with mistakes has one too, so that all of them can be told
+//! The model is wider than what is supported: a function with mistakes has one too, so that all of them can be reported
 //! at once and a stub of the right shape can take its place.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use syn::{Attribute, Block, Expr, ExprPath, LitInt, LitStr, Pat, Receiver, Signa
 /// A function as written. Its tokens are the function again.
 #[derive(Clone)]
 pub(crate) struct Function {
-    /// Also the inner ones: `#![allow(..)]` at the top of a body stands here as `#[allow(..)]`.
+    /// Including inner ones: `#![allow(..)]` at the top of a body is here as `#[allow(..)]`.
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) sig: Signature,
@@ -53,12 +53,12 @@ pub(crate) struct Delayed {
     pub(crate) receiver: Option<Receiver>,
     pub(crate) inputs: Vec<Input>,
     pub(crate) output: Output,
-    /// Only of a function that yields.
+    /// Only for a function that yields.
     pub(crate) generator: Option<Generator>,
 }
 
 impl Delayed {
-    /// The keyword that says so, or that of the function, if its body is a future: as written, or to wait for its turn.
+    /// If the body is a future: the `async` that says so, or the `fn` if it is one only to wait for its turn.
     pub(crate) fn future(&self) -> Option<Span> {
         let sig = &self.function.sig;
         let limit = self.options.limit.as_ref().map(|_| sig.fn_token.span);
@@ -66,7 +66,7 @@ impl Delayed {
     }
 }
 
-/// What stands in `#[delayed(..)]`.
+/// What is written in `#[delayed(..)]`.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
@@ -80,7 +80,7 @@ pub(crate) struct Options {
     pub(crate) retries: Option<Retries>,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) retry_if: Option<RetryIf>,
-    /// The higher one is taken first.
+    /// The highest is taken first.
     pub(crate) priority: Option<i32>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) enum Limit {
     Named(LitStr),
 }
 
-/// `in_flight = 16`: of what a generator yields, so much is in flight at most.
+/// `in_flight = 16`: how much of what a generator yields is in flight at most.
 pub(crate) struct InFlight {
     pub(crate) key: Ident,
     pub(crate) count: u32,
@@ -119,18 +119,18 @@ pub(crate) struct RetryIf {
 
 /// A parameter other than `self`.
 pub(crate) struct Input {
-    /// Go to the body's variable: they are lints about it.
+    /// They go to the body's variable: they are lints about it.
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) pattern: Pat,
     /// The name of the constructor's parameter. Ours: the body cannot see it.
     pub(crate) name: Ident,
     pub(crate) written: Type,
     pub(crate) passing: Passing,
-    /// Only of a function with `named`.
+    /// Only for a function with `named`.
     pub(crate) words: Option<Words>,
 }
 
-/// What a parameter of a function with `named` says about how it is given.
+/// How an argument of a function with `named` is given, as its parameter declares it.
 #[derive(Default)]
 pub(crate) struct Words {
     pub(crate) docs: Vec<Attribute>,
@@ -149,7 +149,7 @@ pub(crate) enum Giving<'a> {
     Always,
     /// `x: Option<T>`, which is `None` if it is not given; holds the `T`.
     Optional(&'a Type),
-    /// With what there is else, if that is not the type's own default.
+    /// Holds the default, unless it is that of the type.
     Default(Option<&'a Expr>),
 }
 
@@ -168,7 +168,7 @@ pub(crate) struct Output {
     pub(crate) shape: Shape,
 }
 
-/// A return type as far as its name tells: an attribute sees no types.
+/// A return type, judged by its name: an attribute sees no types.
 pub(crate) enum Shape {
     /// `-> T`
     Value,
@@ -182,9 +182,9 @@ pub(crate) enum Shape {
 
 /// The body of a function that yields.
 pub(crate) struct Generator {
-    /// Every rightful `yield_!(x)` is already a `put` on the yielder.
+    /// Every valid `yield_!(x)` is already a `put` on the yielder.
     pub(crate) body: Block,
-    /// What stands in the body and cannot stay.
+    /// What is in the body and cannot stay.
     pub(crate) findings: Vec<Finding>,
 }
 

@@ -1,7 +1,7 @@
 //! Names of our own, in code that also holds the user's.
 //!
-//! Always true: no name of ours can be meant, shadowed or captured by the user's body. Local variables are safe by
-//! their span (mixed-site: only our own tokens see them); items are not hygienic, so theirs start with `__`.
+//! Invariant: no name of ours can be meant, shadowed or captured by the user's body. Local variables are safe by their
+//! span (mixed-site: only our own tokens see them); items are not hygienic, so their names start with `__`.
 
 use std::collections::HashSet;
 
@@ -58,8 +58,8 @@ impl ParameterNames {
         let position = self.n_parameters;
         self.n_parameters += 1;
         match plain_name(pattern) {
-            // Two parameters of one spelling come out of a `macro_rules!`, where hygiene keeps them apart; ours does not.
-            // And what starts as ours do might be one of ours.
+            // Two parameters of one spelling can come out of a `macro_rules!`, where hygiene keeps them apart; ours does
+            // not. And a name that starts like ours might be one of ours.
             Some(name) if !name.to_string().starts_with("__") && self.taken.insert(name.unraw().to_string()) => {
                 let mut name = name.clone();
                 name.set_span(here_at(name.span()));

@@ -22,7 +22,7 @@ pub(crate) use input::inside_option;
 pub(crate) use options::library;
 pub(crate) use output::{first_type_mut, last_segment, last_type, output, peel};
 
-/// Understands a function as a delayed one.
+/// Interprets a function as a delayed one.
 pub(crate) fn delayed(options: TokenStream, function: Function, complaints: &mut Complaints) -> Delayed {
     let options = options::options(options, complaints);
     let mut receiver = None;

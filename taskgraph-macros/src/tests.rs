@@ -1,4 +1,4 @@
-//! What comes out of the attribute, once for each kind of function.
+//! The output of the attribute, once for each kind of function.
 
 mod options;
 
@@ -14,7 +14,7 @@ fn check_with(options: &str, function: &str, expected: &str) {
     let options: TokenStream = options.parse().expect("the test is written in Rust");
     let tokens = crate::transform(options, function.parse().expect("the test is written in Rust"));
     let found = prettyplease::unparse(&syn::parse2(tokens).expect("what comes out is Rust, too"));
-    // Without the paths it can be read.
+    // It is readable without the paths.
     let found = found.replace("::taskgraph::__private::", "").replace("::taskgraph::", "");
     let expected = expected.trim_start().replace("TASK", TASK);
     assert!(found == expected, "expected:\n{expected}\nfound:\n{found}");

@@ -60,7 +60,7 @@ pub fn called<T>(mut given: Given<T>) -> Given<T> {
     given
 }
 
-/// As [`called`], where the argument may not have been given.
+/// Like [`called`], for an argument that may not have been given.
 #[inline(always)]
 #[track_caller]
 pub fn called_optional<T>(mut given: Option<Given<T>>) -> Optional<T> {
@@ -70,7 +70,7 @@ pub fn called_optional<T>(mut given: Option<Given<T>>) -> Optional<T> {
     Optional(given)
 }
 
-/// A type that is a `Result`, to be asked for its value.
+/// A type that is a `Result`, to get at the type of its value.
 pub trait ResultType {
     /// The type inside `Ok`.
     type Value;
@@ -80,7 +80,7 @@ impl<T, E> ResultType for Result<T, E> {
     type Value = T;
 }
 
-/// A task with a result of type `T`, which generated code names where the user does: an error about it is shown there.
+/// A task with a result of type `T`, which generated code names where the user does: errors about it are shown there.
 #[inline(always)]
 #[track_caller]
 pub fn call<N, R, T, I, F, O>(inputs: I, body: F) -> DC<T>

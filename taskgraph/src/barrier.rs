@@ -1,26 +1,26 @@
-//! A barrier in two halves, of which the one that is on everybody's way is free.
+//! A barrier in two halves; the half on everybody's path is free.
 //!
 //! A thread that writes one word and then reads another, and a thread that writes the second and then reads the first, need
-//! a fence each, or both may read what was there before. If one does so at every step and the other hardly ever, the one
-//! should not pay: it has the [`light`] half, which keeps the compiler from moving the one access across the other, and
-//! nothing else. There are two halves for the other thread.
+//! a fence each, or both may read what was there before. If one thread does so at every step and the other hardly ever, the
+//! first should not pay: it has the [`light`] half, which keeps the compiler from moving one access across the other, and
+//! does nothing else. There are two halves for the other thread.
 //!
 //! * [`patient`] waits until what other cores have written is visible. Stores wait in their buffers for some hundred
-//!   nanoseconds at most, and an interrupted core drains its own. It is for whoever loses nothing but time should that be too
-//!   short.
-//! * [`heavy`] has the system interrupt all threads of the process that run just then, so that each has gone through a fence:
-//!   `membarrier(2)` on Linux, some 2 microseconds, and one for each of those threads.
+//!   nanoseconds at most, and an interrupted core drains its own. It is for callers that lose nothing but time if the wait
+//!   was too short.
+//! * [`heavy`] has the system interrupt all threads of the process that are running just then, so that each has gone through
+//!   a fence: `membarrier(2)` on Linux, some 2 microseconds, and one more for each of those threads.
 //!
 //! Such a pair is called an asymmetric fence (D. Goldblatt: *P1202: Asymmetric Fences*, for C++).
 //!
-//! The model checker knows neither time nor interrupts: for it all halves are fences. The light one that pairs with [`heavy`]
-//! is one only in models that want it (`in_model`), for others look at what needs no barrier.
+//! The model checker knows neither time nor interrupts: in models, all halves are fences. The light half that pairs with
+//! [`heavy`] is a fence only in models that ask for it (`in_model`), since the others check what needs no barrier.
 
 use std::hint;
 
 use crate::sync::atomic::{Ordering, fence};
 
-/// Orders what this thread has written before what it reads next, for those who have another half in between.
+/// Orders what this thread has written before what it reads next, for threads that have another half in between.
 #[inline(always)]
 pub(crate) fn light() {
     #[cfg(taskgraph_loom)]
@@ -29,7 +29,7 @@ pub(crate) fn light() {
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
-/// The same, for those whose other half is [`heavy`].
+/// The same, for threads whose other half is [`heavy`].
 #[inline(always)]
 pub(crate) fn light_for_heavy() {
     #[cfg(taskgraph_loom)]
@@ -50,7 +50,7 @@ pub(crate) fn patient() {
     }
 }
 
-/// The other half, by the system. False if that refuses it: then it is none.
+/// The other half, by the system. False if the system refuses it: then this was no barrier.
 #[must_use]
 pub(crate) fn heavy() -> bool {
     #[cfg(taskgraph_loom)]
@@ -65,7 +65,7 @@ pub(crate) fn is_exact() -> bool {
     membarrier::is_registered()
 }
 
-/// Sees to it that there is before long, where there can be.
+/// Sees to it that there is a heavy half before long, where there can be one.
 pub(crate) fn make_exact() {
     if !cfg!(taskgraph_loom) {
         membarrier::register();
@@ -86,11 +86,11 @@ pub(crate) mod in_model {
     }
 
     thread_local! {
-        /// All threads of a model are one of the system's.
+        /// All threads of a model run on one thread of the system.
         static HEAVY: Cell<Heavy> = const { Cell::new(Heavy::NotAsked) };
     }
 
-    /// There are heavy halves in this model, or threads that ask for them and are refused.
+    /// Runs a model in which there are heavy halves, or threads that ask for them and are refused.
     #[cfg(test)]
     pub(crate) fn with_heavy(is_refused: bool, model: impl FnOnce()) {
         HEAVY.set(if is_refused { Heavy::Refused } else { Heavy::Fence });
@@ -132,7 +132,7 @@ mod membarrier {
         IS_REGISTERED.load(Ordering::Acquire)
     }
 
-    /// On a thread of its own: the system takes some 10 milliseconds for it where there are others.
+    /// On a thread of its own: the system takes some 10 milliseconds for it if there are other threads.
     pub(super) fn register() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {

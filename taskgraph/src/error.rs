@@ -1,7 +1,7 @@
 //! What went wrong, in which task, and who needed that task.
 //!
-//! A run reports its first failure. Errors are cheap to clone: everybody who needed a failed
-//! [`Shared`](crate::Shared) result gets the same cause, each with its own chain of tasks.
+//! A run reports its first failure. Errors are cheap to clone: all tasks that needed a failed
+//! [`Shared`](crate::Shared) result get the same cause, each with its own chain of tasks.
 
 mod cause;
 
@@ -22,7 +22,8 @@ use crate::task::Task;
 
 /// Why a run has no result, or why a runtime could not be set up.
 ///
-/// `{}` names the task that failed and the cause; `{:#}` adds what caused that, and the chain of tasks that needed it.
+/// `{}` names the task that failed and the cause; `{:#}` adds the causes behind that, and the chain of tasks that needed
+/// the failed one.
 ///
 /// ```
 /// #[taskgraph::delayed]
@@ -49,13 +50,13 @@ struct Inner {
     trace: Vec<Task>,
     /// Whether more tasks needed it than `trace` holds.
     cut: bool,
-    /// How each try failed, of a task that was tried again: the first and the last of them.
+    /// How each try of a task that was tried again failed: the first and the last of them.
     attempts: Vec<Error>,
     /// How many tries there were.
     tries: u32,
 }
 
-/// An error that a task hands on as it is, since that task is not to be seen.
+/// An error that a task passes on as it is, since that task is not shown.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Passed(pub(crate) Error);
@@ -88,12 +89,12 @@ enum Kind {
     Setting(String),
 }
 
-/// Tasks of which each needs the one before.
+/// Tasks, each of which needs the one before.
 struct Path<'a>(&'a [Task]);
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // From what is needed down to who needs it.
+        // In reverse: each is followed by the one that it needs.
         for (i, task) in self.0.iter().rev().enumerate() {
             let separator = if i == 0 { "" } else { ", which needs " };
             write!(f, "{separator}{task}")?;
@@ -102,7 +103,7 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// What to do about a control port that cannot be opened, where its error does not say it.
+/// What to do about a control port that cannot be opened, if its error does not say it.
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "; take another port, or 0 for any that is free",
@@ -128,18 +129,18 @@ pub(crate) enum CancelledBy {
     Call(&'static str, &'static Location<'static>),
     /// A client of the control port.
     Client(SocketAddr),
-    /// The program, which says why.
+    /// The program, for this reason.
     Reason(Cow<'static, str>),
     DroppedHandle,
     DroppedRuntime,
-    /// It was part of others, and all of them had ended.
+    /// It was part of other runs, and all of them had ended.
     NobodyLeft,
 }
 
 impl fmt::Display for CancelledBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            // Only what is shared is asked for again after that.
+            // Only a shared computation is asked for again after that.
             Self::NobodyLeft => "the shared computation was cancelled: ",
             _ => "the run was cancelled",
         })?;
@@ -169,19 +170,19 @@ impl Error {
             Err(cause) => cause,
         };
         match cause.downcast::<Self>() {
-            // An error that is handed on, with `?` for one, stays what it is: errors do not nest.
+            // An error that is passed on, for example with `?`, stays what it is: errors do not nest.
             Ok(error) => error.needed_by(iter::once(task)),
             Err(cause) => Self::of_task(Kind::Failed(Arc::from(cause)), task),
         }
     }
 
-    /// A task waits for a shared result that needs those on the path, of which the first is the task itself.
+    /// A task waits for a shared result that needs the tasks on the path, the first of which is the task itself.
     #[cold]
     pub(crate) fn cycle(task: Option<Task>, path: Vec<Task>) -> Self {
         Self(Arc::new(Inner::new(Kind::Cycle(path.into()), task)))
     }
 
-    /// A task that has run for so long, and may not.
+    /// A task that has run for longer than its `limit`.
     #[cold]
     pub(crate) fn timed_out(task: Task, ran: Duration, limit: Duration) -> Self {
         Self::of_task(Kind::TimedOut { ran: rounded(ran), limit }, task)
@@ -197,7 +198,7 @@ impl Error {
         Self::of_setup(Kind::Cancelled(by))
     }
 
-    /// A run that was ended at its deadline, so long after its start.
+    /// A run that was ended at its deadline, this long after its start.
     #[cold]
     pub(crate) fn past_deadline(after: Duration) -> Self {
         Self::of_setup(Kind::PastDeadline(rounded(after)))
@@ -208,7 +209,7 @@ impl Error {
         Self::of_setup(Kind::Stalled)
     }
 
-    /// A computation, by its name if it has one, was awaited outside of a task.
+    /// A computation, by its name if it has one, was awaited outside a task.
     #[cold]
     pub(crate) fn awaited_nowhere(task: Option<Task>) -> Self {
         Self(Arc::new(Inner::new(Kind::AwaitedNowhere, task)))
@@ -239,7 +240,7 @@ impl Error {
         Self(Arc::new(Inner::new(kind, None)))
     }
 
-    /// The same error with `needed_by` behind what it already knows of who needed the task.
+    /// The same error, with `needed_by` appended to the chain of tasks that needed the failed one.
     pub(crate) fn needed_by(mut self, needed_by: impl Iterator<Item = Task>) -> Self {
         let inner = Arc::make_mut(&mut self.0);
         for task in needed_by {
@@ -252,14 +253,14 @@ impl Error {
         self
     }
 
-    /// The last of several tries, which failed in these ways.
+    /// The error of the last of several tries, with those of all tries.
     pub(crate) fn after(mut self, attempts: Vec<Error>, tries: u32) -> Self {
         let inner = Arc::make_mut(&mut self.0);
         (inner.attempts, inner.tries) = (attempts, tries);
         self
     }
 
-    /// The same error; the last task that is known to have needed the failed one has this label, if it is one.
+    /// The same error; the last task known to have needed the failed one gets this label, if there is one.
     fn labelled(mut self, label: Option<Cow<'static, str>>) -> Self {
         if label.is_some() && !self.0.cut {
             let inner = Arc::make_mut(&mut self.0);
@@ -270,8 +271,8 @@ impl Error {
         self
     }
 
-    /// The task that failed. `None` if none has: for a run that was cancelled, is past its deadline or cannot go on, and for a
-    /// runtime that could not be set up.
+    /// The task that failed. `None` if no task did: for a run that was cancelled, is past its deadline or cannot go on, and for
+    /// a runtime that could not be set up.
     ///
     /// ```
     /// let failing = taskgraph::DC::<()>::new(|| -> Result<(), &str> { Err("no") }, ()).named("step 1");
@@ -301,8 +302,8 @@ impl Error {
         &self.0.trace
     }
 
-    /// How each try failed, the first one first, of a task that was tried again; else nothing. The error itself is that of
-    /// the last one. Of more than 64 the first 32 and the last 32 are kept.
+    /// The error of every try, in order; empty unless the task was tried again. The error itself is that of the last try.
+    /// At most 64 are kept: the first 32 and the last 32.
     ///
     /// ```
     /// # use taskgraph::{attempt, delayed};
@@ -333,7 +334,7 @@ impl Error {
         matches!(self.0.kind, Kind::Panicked(_))
     }
 
-    /// Whether somebody cancelled the run. The text says who. ([`is_cancelled()`](crate::is_cancelled) in a body is true for
+    /// Whether the run was cancelled; the text says by whom. ([`is_cancelled()`](crate::is_cancelled) in a body is true for
     /// other reasons, too.)
     ///
     /// ```
@@ -353,8 +354,8 @@ impl Error {
         matches!(self.0.kind, Kind::Cancelled(_))
     }
 
-    /// Whether time ran out: that of the task (its `timeout`), that of the run (its deadline), or that of what the task
-    /// did, if its cause is an [`io::Error`] of kind [`TimedOut`](io::ErrorKind::TimedOut), or was caused by one.
+    /// Whether time ran out: for the task (its `timeout`), for the run (its deadline), or for something that the task did,
+    /// if the cause is an [`io::Error`] of kind [`TimedOut`](io::ErrorKind::TimedOut), or was caused by one.
     ///
     /// ```
     /// # use std::io;
@@ -381,8 +382,8 @@ impl Error {
         }
     }
 
-    /// Whether it could never have gone on: a shared computation would have waited for itself, or in a
-    /// [simulated run](crate::testing::run_seeded) everything that was left waited, and not for a timer.
+    /// Whether it could never have finished: a shared computation would have waited for itself, or, in a
+    /// [simulated run](crate::testing::run_seeded), everything left was waiting, and not for a timer.
     ///
     /// ```
     /// use taskgraph::{delayed, testing};
@@ -397,8 +398,8 @@ impl Error {
         matches!(self.0.kind, Kind::Cycle(_) | Kind::Stalled)
     }
 
-    /// The cause, if the task failed with an `E`; or else the first `E` among what caused that, which is where `anyhow` and
-    /// others keep an error to which they have added something.
+    /// The cause, if the task failed with an `E`; otherwise the first `E` among the causes behind that, which is where
+    /// `anyhow` and others keep an error to which they have added context.
     ///
     /// ```
     /// use std::io;
@@ -417,7 +418,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.0.task, &self.0.kind) {
             (Some(task), _) => write!(f, "task {task} ")?,
-            // What has no name is not known by its task either.
+            // A computation without a name has no task to show.
             (None, Kind::AwaitedNowhere | Kind::Cycle(_)) => f.write_str("a computation ")?,
             (None, _) => {}
         }
@@ -430,7 +431,7 @@ impl fmt::Display for Error {
             let cause = self.0.kind.cause();
             let mut told = cause.map(ToString::to_string).unwrap_or_default();
             for cause in cause.into_iter().flat_map(causes_of).map(ToString::to_string) {
-                // Many an error says its cause itself.
+                // Many errors have their cause in their own text.
                 if !told.ends_with(&cause) {
                     write!(f, "\n  caused by: {}", indented(&cause))?;
                 }
@@ -454,13 +455,13 @@ impl fmt::Display for Error {
 }
 
 impl fmt::Debug for Error {
-    /// The whole story: `main` prints an error it returns with this.
+    /// The whole story: `main` prints the error it returns with this.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:#}")
     }
 }
 
-/// A text below another, of which each line is.
+/// A text below another: each of its lines is indented.
 fn indented(text: &str) -> String {
     text.replace('\n', "\n    ")
 }

@@ -1,4 +1,4 @@
-//! The guide in `docs/`: every block of code in its chapters is compiled and run, as the examples of this crate are.
+//! The guide in `docs/`: every block of code in its chapters is compiled and run, like the examples of this crate.
 
 #[doc = include_str!("../../docs/src/introduction.md")]
 struct Introduction;

@@ -6,10 +6,10 @@ use std::task::Poll;
 
 use futures_util::future::maybe_done;
 
-/// Awaits up to eight computations, or other futures, at once, in the body of an `async` task; gives a tuple of what they give.
-/// For more, or of a number that is not known before, await [`all`](crate::all) of them.
+/// Awaits up to eight computations, or other futures, at once, in the body of an `async` task; gives a tuple of their outputs.
+/// For more of them, or a number not known in advance, await [`all`](crate::all) of them.
 ///
-/// All of them run in parallel. What is awaited one after the other runs one after the other.
+/// All of them run in parallel. Computations that are awaited one after the other run one after the other.
 ///
 /// ```
 /// use taskgraph::{DC, Error, delayed, join};
@@ -34,7 +34,7 @@ macro_rules! join {
 
 /// A tuple of futures.
 pub trait Join {
-    /// The tuple of what they give.
+    /// The tuple of their outputs.
     type Outputs;
     /// All of them at once.
     fn join(self) -> impl Future<Output = Self::Outputs>;

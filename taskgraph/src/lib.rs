@@ -1,5 +1,5 @@
 //! Dynamic task graphs: ordinary functions become delayed computations that run in parallel, grow while they run, and
-//! get more or fewer workers while they do.
+//! can be given more or fewer workers at any time.
 //!
 //! ```
 //! use taskgraph::delayed;
@@ -23,7 +23,7 @@
 //! }
 //! ```
 //!
-//! The repository has a guide, in `docs/`: from the first program to what is inside.
+//! The repository has a guide, in `docs/`: from the first program to the internals.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("taskgraph needs a target with 64-bit pointers: a node keeps marks in their low bits");
@@ -64,9 +64,9 @@ pub use graph::{
 pub use run::{run, run_async};
 pub use runtime::{Builder, Canceller, Handle, IntoStream, Results, Runtime};
 pub use task::Task;
-/// Makes of a function a constructor of delayed computations.
+/// Turns a function into a constructor of delayed computations.
 ///
-/// The example has [named arguments](#named-arguments), of which some may be left out; below it is all that there is.
+/// The example uses [named arguments](#named-arguments), some of them optional; the full reference follows.
 ///
 /// ```
 /// use taskgraph::delayed;
@@ -106,8 +106,8 @@ pub use taskgraph_macros::delayed;
 /// ```
 pub const MAX_WORKERS_LIMIT: usize = 1024;
 
-/// The port on which [`run()`] listens while it runs, and a [`Runtime`] as long as it is there, unless they are told another
-/// one: by [`Builder::control`], or by `TASKGRAPH_CONTROL` in the environment.
+/// The default control port: [`run()`] listens on it while it runs, a [`Runtime`] for as long as it exists.
+/// [`Builder::control`] or the environment variable `TASKGRAPH_CONTROL` selects another.
 ///
 /// ```
 /// let hint = format!("telnet 127.0.0.1 {}", taskgraph::CONTROL_PORT);
@@ -117,8 +117,8 @@ pub const CONTROL_PORT: u16 = 8888;
 
 /// Yields from the body of a generator: `yield_!(x)`, where `x` is a computation or a value.
 ///
-/// The body of a `#[delayed]` function that uses it is a generator; the attribute gives it its meaning. Where its value is used
-/// it is a handle on the result, a [`Shared`] of it, for which that has to be `Clone` and `Sync`.
+/// A `#[delayed]` function whose body uses it is a generator; the attribute gives it its meaning. If its value is used,
+/// `yield_!(x)` gives a [`Shared`] handle on the result; the item type must then be `Clone + Sync`.
 ///
 /// ```
 /// use taskgraph::delayed;
@@ -137,7 +137,7 @@ pub const CONTROL_PORT: u16 = 8888;
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
 ///
-/// Anywhere else it is an error that says so.
+/// Anywhere else it is a compile error that says so.
 ///
 /// ```compile_fail
 /// fn plain() -> Vec<u64> {

@@ -1,8 +1,8 @@
-//! Limits: how many bodies may run at once, of one function, or of all that name the same limit.
+//! Limits: how many bodies may run at once, of one function, or of all functions that name the same limit.
 //!
-//! A body needs a *turn* to run, also while it waits for a timer or a socket. While it waits for computations, is held back
-//! because enough of what it has yielded is in flight, or blocks for another run, it gives its turn to others: those may be
-//! what it waits for. So limits cannot deadlock, whatever calls what.
+//! A body needs a *turn* to run, and keeps it while it waits for a timer or a socket. While it waits for computations, is
+//! held back because enough of what it has yielded is in flight, or blocks for another run, it gives its turn to others,
+//! which may be what it waits for. So limits cannot deadlock, whatever calls what.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -23,9 +23,9 @@ use crate::steering::{LimitStatus, is_word};
 use crate::sync::unmodelled::{Mutex, lock};
 use crate::timeout;
 
-/// A named limit has this size until somebody sets it: it is safe, and its waiting line shows.
+/// A named limit has this size until it is set: this is safe, and the line of waiting bodies shows.
 const SIZE_UNSET: usize = 1;
-/// A client of the control port can make us keep so much.
+/// How much a client of the control port can make us keep.
 const NAMES_MAX: usize = 1024;
 const NAME_BYTES_MAX: usize = 100;
 /// Far more than there can be bodies.
@@ -37,11 +37,11 @@ pub struct Limit(Kind);
 enum Kind {
     /// Its own, for the whole process.
     Own(Turns),
-    /// That of each runtime which has this name.
+    /// The one with this name, in each runtime.
     Named(&'static str),
 }
 
-/// The turns of one limit. Who waits for one sleeps, and gets it in the order of asking.
+/// The turns of one limit. Bodies that wait for a turn sleep, and get it in the order in which they asked.
 struct Turns {
     semaphore: Semaphore,
     size: Mutex<Size>,
@@ -50,7 +50,7 @@ struct Turns {
 
 struct Size {
     now: usize,
-    /// So many turns are out that are too many, since the limit became smaller.
+    /// How many turns too many are out, since the limit became smaller.
     surplus: usize,
 }
 
@@ -68,12 +68,12 @@ enum Source {
 #[derive(Default)]
 pub(crate) struct Limits {
     named: Mutex<BTreeMap<String, Arc<Turns>>>,
-    /// Those of functions, by their address, where nobody outside has a turn that is waited for here.
+    /// Those of functions, by their address, if this is isolated: nobody outside has a turn that is waited for here.
     own: Option<Mutex<HashMap<usize, Arc<Turns>>>>,
 }
 
 thread_local! {
-    /// The turns of the bodies that are polled on this thread: one polls another.
+    /// The turns of the bodies that are polled on this thread: one may poll another.
     static HELD: RefCell<Vec<Turn>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -109,7 +109,7 @@ impl Turns {
     fn status(&self, name: &str) -> LimitStatus {
         let size = lock(&self.size);
         let running = (size.now + size.surplus).saturating_sub(self.semaphore.available_permits());
-        // Relaxed: it is only told.
+        // Relaxed: it is only shown.
         LimitStatus { name: name.to_owned(), size: size.now, running, waiting: self.waiting.load(Ordering::Relaxed) }
     }
 }
@@ -135,7 +135,7 @@ impl Source {
         let _waiting = Waiting(turns);
         loop {
             let permit = turns.semaphore.acquire().await.expect("a limit is never closed");
-            // One that was on its way to somebody who went may be one too many, since the limit became smaller.
+            // A permit on its way to somebody who has stopped waiting may be one too many, since the limit became smaller.
             let mut size = lock(&turns.size);
             permit.forget();
             match size.surplus.checked_sub(1) {
@@ -153,12 +153,12 @@ impl Drop for Turn {
 }
 
 impl Limits {
-    /// For a thread that is a world of its own.
+    /// For a thread that shares no limits with others.
     pub(crate) fn isolated() -> Self {
         Self { own: Some(Mutex::default()), ..Self::default() }
     }
 
-    /// How many bodies that name this limit may run at once, from now on. Those that run end undisturbed.
+    /// Sets how many bodies that name this limit may run at once, from now on. Running bodies end undisturbed.
     pub(crate) fn set(&self, name: &str, size: usize) -> Result<(), Error> {
         if !is_word(name, NAME_BYTES_MAX) {
             let message = format!("the name of a limit is one word of at most {NAME_BYTES_MAX} bytes, not {name:?}");
@@ -201,7 +201,7 @@ impl Limits {
     }
 }
 
-/// Runs `wait`, which blocks this thread; others have the turns of the body that does so meanwhile.
+/// Runs `wait`, which blocks this thread; meanwhile others have the turns of the body that does so.
 pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
     let held = HELD.try_with(RefCell::take).unwrap_or_default();
     let sources: Vec<Source> = held.iter().map(|turn| turn.0.clone()).collect();
@@ -215,17 +215,17 @@ pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
 }
 
 impl Limit {
-    /// So many at once.
+    /// At most this many at once.
     pub const fn new(limit: usize) -> Self {
         Self(Kind::Own(Turns::new(limit)))
     }
 
-    /// As many as the limit of this name says.
+    /// As many as the limit of this name allows.
     pub const fn named(name: &'static str) -> Self {
         Self(Kind::Named(name))
     }
 
-    /// A body that runs when it is its turn.
+    /// A body that runs only while it has a turn.
     pub fn apply<F: Future>(&'static self, body: F) -> impl Future<Output = F::Output> + use<F> {
         let countdown = timeout::held();
         async move {
@@ -249,7 +249,7 @@ impl Limit {
                     return output;
                 }
                 limited.turn = None;
-                // What was polled has seen to that.
+                // What was polled has seen to it that there will be one.
                 graph::until_next_poll().await;
             }
         }
@@ -294,7 +294,7 @@ impl<F> Limited<'_, F> {
 
 impl<F> Drop for Limited<'_, F> {
     fn drop(&mut self) {
-        // What the limit is for may be in there until it is dropped.
+        // The body may hold what the limit is for until it is dropped.
         match self.turn {
             Some(_) => self.in_turn(|mut body| body.set(None)),
             None => self.body.set(None),

@@ -16,14 +16,14 @@ enum Content<T> {
     Empty(Waiting),
     Full(T),
     Taken,
-    /// Nobody wants it; whoever did hears when it would be there.
+    /// Nobody wants it; this is called when it would be there.
     Refused(Box<dyn FnOnce() + Send>),
 }
 
 #[derive(Default)]
 struct Waiting {
     poller: Option<Waker>,
-    /// Whether a thread waits, too; telling one that is not there would still cost a system call.
+    /// Whether a thread waits, too; notifying one that is not there would still cost a system call.
     thread: bool,
 }
 
@@ -32,7 +32,7 @@ impl<T> Mailbox<T> {
         Self { content: Mutex::new(Content::Empty(Waiting::default())), full: Condvar::new() }
     }
 
-    /// The result is there. Once.
+    /// The result is there. Called once.
     pub(crate) fn put(&self, result: T) {
         let before = mem::replace(&mut *lock(&self.content), Content::Full(result));
         let waiting = match before {
@@ -71,7 +71,7 @@ impl<T> Mailbox<T> {
 
     /// Waits for the result.
     pub(crate) fn wait(&self) {
-        // To fall asleep and to be woken takes longer than a short run. The model checker has nothing to gain.
+        // Falling asleep and being woken takes longer than a short run. The model checker gains nothing by this.
         let backoff = Backoff::new();
         while !cfg!(taskgraph_loom) && !backoff.is_completed() && self.is_empty() {
             backoff.snooze();
@@ -110,7 +110,7 @@ impl<T> Mailbox<T> {
         if let Some(result) = self.take_if_full() {
             return Poll::Ready(result);
         }
-        // Wakers are code of users: they are cloned and dropped while nothing is locked.
+        // Wakers are user code: they are cloned and dropped while nothing is locked.
         let waker = context.waker().clone();
         let mut content = lock(&self.content);
         let Content::Empty(waiting) = &mut *content else {

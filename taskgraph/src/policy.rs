@@ -1,4 +1,4 @@
-//! How a task is run, besides what it does: in what order, for how long, and how often it is tried.
+//! How a task is run: in what order, for how long, and how often it is tried.
 //!
 //! ```text
 //! call (its arguments) --all there--> tries: a body that starts one try after the other, and waits in between
@@ -24,7 +24,7 @@ use crate::timer;
 pub struct Policy {
     timeout: Option<Duration>,
     retries: u32,
-    /// The most that is waited before the first retry, and before any.
+    /// The longest wait before the first retry, and before any.
     backoff: (Duration, Duration),
     retry_if: fn(&Error) -> bool,
     priority: i32,
@@ -45,17 +45,17 @@ impl Policy {
         }
     }
 
-    /// Each try has so much time.
+    /// How much time each try has.
     pub const fn timeout(self, limit: Duration) -> Self {
         Self { timeout: Some(limit), ..self }
     }
 
-    /// So many further tries.
+    /// How many further tries there may be.
     pub const fn retries(self, retries: u32) -> Self {
         Self { retries, ..self }
     }
 
-    /// The most that is waited before the first retry, and before any.
+    /// The longest wait before the first retry, and before any.
     pub const fn backoff(self, min: Duration, max: Duration) -> Self {
         Self { backoff: (min, max), ..self }
     }
@@ -65,7 +65,7 @@ impl Policy {
         Self { retry_if, ..self }
     }
 
-    /// When it is started among others.
+    /// Where it starts among others that are ready.
     pub const fn priority(self, priority: i32) -> Self {
         Self { priority, ..self }
     }
@@ -75,15 +75,15 @@ impl Policy {
         Self { is_limited: true, ..self }
     }
 
-    /// How long to wait before each further try: any time up to a bound that doubles, so that many that have failed together
-    /// do not come again together ("full jitter": Brooker, Exponential Backoff and Jitter, 2015).
+    /// How long to wait before each further try: any time up to a bound that doubles, so that calls that have failed together
+    /// are not tried again together ("full jitter": Brooker, Exponential Backoff and Jitter, 2015).
     fn delays(&self) -> impl Iterator<Item = Duration> + use<> {
         let (min, max) = self.backoff;
         let bounds = ExponentialBuilder::new().with_min_delay(min).with_max_delay(max).without_max_times().build();
         bounds.map(|bound| bound.mul_f64(fastrand::f64()))
     }
 
-    /// One try: what `body` gives, in its turn. Its time starts with its body.
+    /// One try: what `body` gives, started by its priority. Its time starts with its body.
     fn once<N, R, B, O>(self, origin: &'static Location<'static>, body: B, time: Option<Arc<Countdown>>) -> DC<R::Value>
     where
         N: Task,
@@ -136,7 +136,7 @@ impl Policy {
             }
             attempts.push(failure.clone());
             if self.retries < attempt || failure.is_cancelled() || !(self.retry_if)(&failure) {
-                // One that was not tried again may be that of something in it that was.
+                // If there was one try, the failure may be that of something in it that was tried again.
                 return Err(Passed(if attempt == 1 { failure } else { failure.after(attempts, attempt) }));
             }
             let delay = delays.next().unwrap_or(self.backoff.1);
@@ -146,7 +146,7 @@ impl Policy {
     }
 }
 
-/// As [`call`](super::__private::call), of a task with options.
+/// Like [`call`](super::__private::call), for a task with options.
 #[track_caller]
 pub fn governed<N, R, T, I, F, O>(inputs: I, policy: Policy, body: F) -> DC<T>
 where
@@ -164,7 +164,7 @@ where
     retried::<N, R, T, I, _, _, _, O>(inputs, policy, once)
 }
 
-/// As [`governed`], with a body that can be made again for each try.
+/// Like [`governed`], with a body that can be made again for each try.
 #[track_caller]
 pub fn retried<N, R, T, I, F, M, B, O>(inputs: I, policy: Policy, body: F) -> DC<T>
 where
@@ -178,7 +178,7 @@ where
     O: 'static,
 {
     let origin = Location::caller();
-    // What waits for nothing has its place among others from the start, and need not find it once more.
+    // A call that waits for nothing has its place among others from the start, and need not find it once more.
     let (outside, inside) = if I::IS_THERE { (policy.priority, 0) } else { (0, policy.priority) };
     let call = graph::call::<N, Generating, I, _, _>(inputs, move |values| {
         let mut make = body(values);
@@ -190,8 +190,8 @@ where
     graph::ranked(call, outside)
 }
 
-/// Whether `retry_if` wants a further try after this failure: asked about the error itself, or about its
-/// [cause](Error::downcast_ref) that is an `E`. It does not if there is none.
+/// Whether `retry_if` wants a further try after this failure. It is asked about the error itself, or about its
+/// [cause](Error::downcast_ref) that is an `E`; without one there is no further try.
 pub fn judge<E: StdError + 'static>(retry_if: impl Fn(&E) -> bool, error: &Error) -> bool {
     let itself = (error as &dyn StdError).downcast_ref::<E>();
     itself.or_else(|| error.downcast_ref::<E>()).is_some_and(retry_if)

@@ -1,9 +1,9 @@
-//! What futures inside of tasks find around them: tokio's timers and I/O, on a thread that starts when the first of them
+//! What futures inside tasks find around them: tokio's timers and I/O, on a thread that starts when the first of them
 //! is polled; and the limits of their runtime.
 //!
-//! Somebody who awaits a run from within tokio has a runtime already, and that one serves. Who blocks a thread for the
-//! result might block the very thread that would drive it, and gets one of ours. So do shared computations, which others may
-//! need when that runtime is gone.
+//! A caller that awaits a run from within tokio already has a tokio runtime, and the run uses that one. A caller that blocks
+//! a thread for the result might block the very thread that would drive it, so its run uses one of ours. So do shared
+//! computations, which others may need when the caller's runtime is gone.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -49,7 +49,7 @@ impl OwnReactor {
 
     fn start(&self) -> Handle {
         let runtime = Builder::new_current_thread().enable_all().thread_name("taskgraph-blocking").build();
-        // What is polled has no other way to fail than a panic, which is that task's.
+        // What is being polled can only fail by a panic, which is then that task's.
         let runtime =
             runtime.unwrap_or_else(|error| panic!("cannot start a tokio runtime for timers and I/O: {error}"));
         let handle = runtime.handle().clone();
@@ -58,11 +58,11 @@ impl OwnReactor {
         let drive = move || {
             DRIVEN.set(Some(id));
             if let Err(message) = unwind::catch(|| drop(runtime.block_on(ended))) {
-                // A body can give tokio a waker of its own. tokio does not survive its panic: no timer of this runtime goes
-                // off any more.
+                // A body can give tokio a waker of its own. tokio does not survive a panic in it: no timer of this runtime
+                // goes off any more.
                 tracing::error!("a waker panicked, and ended what drives timers and I/O with it: {message}");
             }
-            // What the users left there does not hold the runtime up.
+            // What users left there does not hold up the end of the runtime.
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("taskgraph-reactor".into()).spawn(drive);
@@ -75,7 +75,7 @@ impl OwnReactor {
         handle
     }
 
-    /// Whether this thread drives it, so that nothing it waits for may need a timer of this runtime.
+    /// Whether this thread drives it, so that nothing the thread waits for may need a timer of this runtime.
     pub(crate) fn is_driven_here(&self) -> bool {
         let driven = DRIVEN.try_with(Cell::get).ok().flatten();
         driven.is_some() && driven == self.started.get().map(Handle::id)
@@ -115,7 +115,7 @@ pub(crate) struct CallersReactor {
 }
 
 impl CallersReactor {
-    /// If this thread is inside of tokio; for runs of a runtime that has one of its own.
+    /// If this thread is inside tokio; for runs of a runtime that has one of its own.
     pub(crate) fn current(own: &Arc<OwnReactor>) -> Option<Arc<Self>> {
         let tokio = Handle::try_current().ok()?;
         Some(Arc::new(Self { own: Arc::clone(own) as _, tokio }))
@@ -137,7 +137,7 @@ impl Reactor for CallersReactor {
     }
 }
 
-/// Whether this thread is inside of tokio, where nobody should block.
+/// Whether this thread is inside tokio, where nobody should block.
 pub(crate) fn is_around() -> bool {
     Handle::try_current().is_ok()
 }

@@ -6,17 +6,17 @@ use crate::runtime::Runtime;
 
 /// Runs a computation on up to `max_workers` workers, and waits for its result.
 ///
-/// While it runs, `telnet 127.0.0.1 8888` changes the number of workers; see `set_max_workers` there, or `help`. If
-/// the port is taken, the run goes on without one and says so in a `tracing` warning. A [`Runtime`] has more settings,
-/// and serves several runs.
+/// While it runs, the number of workers can be changed over `telnet 127.0.0.1 8888`: see `set_max_workers` there, or
+/// `help`. If the port is taken, the run goes on without one and logs a `tracing` warning. A [`Runtime`] has more
+/// settings, and serves several runs.
 ///
 /// May be called from several threads, and from inside a task.
 ///
 /// # Errors
 ///
-/// As for [`Builder::build`](crate::Builder::build), if `max_workers` is out of range for one; otherwise the first failure
-/// of the run. What was running then has ended, and nothing else was started. In a task also that the system has no threads
-/// left.
+/// As for [`Builder::build`](crate::Builder::build), for example if `max_workers` is out of range; otherwise the first
+/// failure of the run. By then, what was running has ended, and nothing else was started. Inside a task, also if the system
+/// has no threads left.
 ///
 /// ```
 /// let answer = taskgraph::DC::new(|a: u32, b: u32| a * b, (6, 7));
@@ -30,8 +30,8 @@ pub fn run<T: Send + 'static>(delayed: DC<T>, max_workers: usize) -> Result<T, E
 
 /// [`run`] for async code, which awaits the result instead of blocking for it.
 ///
-/// Everything starts at the first poll, and dropping the future cancels the run. See [`Runtime::run_async`] for what
-/// the futures in its tasks find around them.
+/// Everything starts at the first poll, and dropping the future cancels the run. See [`Runtime::run_async`] for the timers
+/// and the I/O that the futures in its tasks use.
 ///
 /// # Errors
 ///

@@ -16,11 +16,11 @@ pub(crate) trait Steering: Send + Sync + 'static {
     /// The end of a pause, if there is one.
     fn resume(&self);
     fn status(&self) -> Status;
-    /// What workers are in.
+    /// The bodies that workers are in.
     fn running(&self) -> Vec<Running>;
     /// The first of those that have not settled, by their number.
     fn runs(&self, at_most: usize) -> Vec<RunStatus>;
-    /// Ends the run of this number early, or all of them, on behalf of a client; how many there were.
+    /// Ends the run with this number early, or all of them, on behalf of a client; gives how many there were.
     fn cancel(&self, run: Option<u64>, client: SocketAddr) -> usize;
     /// Those that have been set or used, by their name.
     fn limits(&self) -> Vec<LimitStatus>;
@@ -62,7 +62,7 @@ pub(crate) struct LimitStatus {
     pub waiting: usize,
 }
 
-/// The body in which a worker is.
+/// The body that a worker is in.
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
     /// Its number, from 1 on.
@@ -72,7 +72,7 @@ pub(crate) struct Running {
     pub at_least: Option<Duration>,
 }
 
-/// Whether a command can say it: one word of at most so many bytes.
+/// Whether a command can have it as an argument: one word of at most `bytes_max` bytes.
 pub(crate) fn is_word(text: &str, bytes_max: usize) -> bool {
     (1..=bytes_max).contains(&text.len()) && !text.chars().any(|c| c.is_whitespace() || c.is_control())
 }

@@ -1,6 +1,6 @@
 //! Atomics and locks: the standard library's, or those of the model checker under `--cfg taskgraph_loom`.
 //!
-//! What the models check comes from here, so that loom sees every access. DESIGN.md has a table of all there is, with its
+//! What the models check comes from here, so that loom sees every access. DESIGN.md has a table of all of it, each with its
 //! model or the reason why it has none.
 
 #[cfg(taskgraph_loom)]
@@ -23,22 +23,22 @@ macro_rules! shared_static {
 }
 pub(crate) use shared_static;
 
-/// Locks `mutex`; what a panicking holder left is taken as it is, since no lock is held across code that can leave it half
-/// done.
+/// Locks `mutex`. What a panicking holder left is taken as it is, since no lock is held across code that could leave its
+/// content half done.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Waits to be told; as [`lock`] where a holder has panicked meanwhile.
+/// Waits to be notified; like [`lock`] if a holder has panicked meanwhile.
 pub(crate) fn wait<'a, T>(told: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     told.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// The standard library's, in every build: for what no model looks at.
+/// The standard library's, in every build: for what no model checks.
 pub(crate) mod unmodelled {
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
-    /// As [`lock`](super::lock).
+    /// Like [`lock`](super::lock).
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

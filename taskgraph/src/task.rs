@@ -1,13 +1,13 @@
-//! How users are told of a task: by the function, by a name, and by the place of the call.
+//! How a task is shown to users: by the function, by a name, and by the place of the call.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 
-/// A task as errors name it: the function, what [`named`](crate::DC::named) called it, and where it was called.
+/// A task as errors name it: the function, the name from [`named`](crate::DC::named), and where it was called.
 ///
-/// A function that is given to another by its name, as in `.map(simulate)`, is called from no line of the program. Its tasks
-/// have the line where the function is written.
+/// A function that is passed by name, as in `.map(simulate)`, is called from no line of the program. Its tasks have the line
+/// where the function is written.
 ///
 /// ```
 /// let broken = taskgraph::DC::<u32>::failed("disk full").named("page 7");
@@ -24,8 +24,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// Whether a call was made from nowhere in particular: by the compiler's own code, for a function that was given to another
-    /// by its name.
+    /// Whether a call was made from nowhere in particular: by the compiler's own code, for a function that was passed by name.
     pub(crate) fn is_nowhere(origin: &Location<'_>) -> bool {
         origin.file().rsplit(['/', '\\']).take(4).eq(["function.rs", "ops", "src", "core"])
     }
@@ -42,7 +41,7 @@ impl Task {
         &self.name
     }
 
-    /// What [`named`](crate::DC::named) or `#[delayed(name = "..")]` called it.
+    /// The name from [`named`](crate::DC::named) or `#[delayed(name = "..")]`.
     ///
     /// ```
     /// # let failing = taskgraph::DC::<u32>::failed("no").named("try 1");

@@ -29,29 +29,29 @@ use crate::limit::Limits;
 use crate::mailbox::Mailbox;
 use crate::sync::{Mutex, lock};
 
-/// When the clock has been set forward by so much and nothing has happened, nothing will.
+/// If nothing has happened when the clock has been set forward by this much, nothing will.
 const STALLED_AFTER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-/// After so many steps what tasks have spawned in tokio has its turn, though there may be others to take.
+/// After this many steps, what tasks have spawned in tokio has its turn, even if there are more steps to take.
 const STEPS_IN_A_ROW: u32 = 64;
-/// The most workers that a run may be told there are.
+/// The largest `max_workers` that a run may see.
 const WORKERS_MAX: u64 = 8;
 
-/// Runs a computation on one thread, in an order that is drawn from `seed`, with virtual time: what tokio's timers wait
-/// for comes at once, in its order.
+/// Runs a computation on one thread, in an order that is drawn from `seed`, with virtual time: tokio's timers go off in
+/// order, without any real waiting.
 ///
 /// A test can try a thousand orders in a second. One that fails does so again with the same seed, exactly, as long as the
-/// tasks themselves do the same each time: those that ask another thread, a socket, or the system's clock may not.
+/// tasks themselves do the same each time. Tasks that ask another thread, a socket, or the system's clock may not.
 ///
-/// Of what is ready one of the highest [priority](DC::priority) is drawn.
+/// The next step is drawn from those that are ready and have the highest [priority](DC::priority).
 ///
-/// Limits are those of this run alone; one that has a name is 1.
+/// Limits apply to this run alone; a named limit is 1.
 ///
-/// Time only passes when nothing else is left to do. So a body that looks again and again whether a timer is through, with
-/// `yield_now` in between, never finds out; one that awaits it does.
+/// Time only passes when nothing else is left to do. So a body that checks a timer again and again, with `yield_now` in
+/// between, never sees it go off; a body that awaits it does.
 ///
 /// # Errors
 ///
-/// The first failure of the run, or that it cannot go on: everything that is left waits, and not for a timer.
+/// The first failure of the run; or an error if it cannot go on, since everything left is waiting, and not for a timer.
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,12 +71,12 @@ const WORKERS_MAX: u64 = 8;
 /// ```
 #[track_caller]
 pub fn run_seeded<T: Send + 'static>(delayed: DC<T>, seed: u64) -> Result<T, Error> {
-    // Whoever calls this may be inside of tokio, where no other runtime can be driven.
+    // The caller may be inside tokio, where no other runtime can be driven.
     thread::scope(|scope| {
         let simulated = thread::Builder::new().name("taskgraph-simulated".into());
         let simulated = simulated.spawn_scoped(scope, || {
             graph::isolate_thread();
-            // How long is waited between tries is drawn, too.
+            // How long to wait between tries is drawn from it, too.
             fastrand::seed(seed);
             Simulation::new(seed)?.run(delayed)
         });
@@ -98,7 +98,7 @@ struct Simulation {
     max_workers: usize,
 }
 
-/// What the futures of the run know of it.
+/// What the futures of the run know about it.
 struct Station {
     /// By priority; without one it is 0.
     ready: Mutex<BTreeMap<i32, Vec<Queued>>>,
@@ -120,7 +120,7 @@ impl Simulation {
             ready: Mutex::default(),
             has_more: Notify::new(),
             tokio: tokio.handle().clone(),
-            // Whoever has a turn elsewhere would not give it back in the time of this run.
+            // A turn that is held elsewhere would not be given back in the time of this run.
             limits: Arc::new(Limits::isolated()),
         };
         let mut random = Random(seed);
@@ -143,7 +143,7 @@ impl Simulation {
                     let ready = cx.take(queued);
                     let mut next = cx.step(ready);
                     if priority != 0 {
-                        // It has only started what it holds, which comes with it.
+                        // This step has only started the graph that the node holds; the next one belongs to it.
                         self.publish(&mut cx);
                         next = next.and_then(|started| cx.step(started));
                     }
@@ -157,7 +157,7 @@ impl Simulation {
                     }
                 }
                 None if self.wait() => has_looked &= !self.station.has_ready(),
-                // What was waited for here may have ended on another thread.
+                // What is waited for here may have ended on another thread.
                 None if !has_looked => {
                     graph::look_around();
                     has_looked = true;
@@ -171,14 +171,14 @@ impl Simulation {
         outcome.result.take()
     }
 
-    /// Any of what is ready and of the highest priority.
+    /// Any of those that are ready and have the highest priority.
     fn draw(&self) -> Option<(Queued, i32)> {
         let mut ready = lock(&self.station.ready);
         let (&priority, ready) = ready.iter_mut().rfind(|(_, ready)| !ready.is_empty())?;
         Some((ready.swap_remove(self.random.borrow_mut().below(ready.len() as u64) as usize), priority))
     }
 
-    /// Lets tokio get on until something is ready; false if that will not come.
+    /// Drives tokio until something is ready; false if nothing will be.
     fn wait(&self) -> bool {
         let has_more = async {
             // First what others have spawned there, which needs no time.

@@ -1,8 +1,8 @@
 //! Timeouts: a computation that fails when it has taken too long.
 //!
-//! The time is told on the thread that drives timers, which stops all that is left of the computation at once: what is
-//! queued is given up, what waits ends, and a body that [looks](crate::is_cancelled) finds out. One that does not keeps its
-//! worker until it returns; whoever needs its result is told without it, and the log tells when it has returned.
+//! The time runs out on the thread that drives timers, which stops all that is left of the computation at once: what is
+//! queued is given up, what waits ends, and a body that [checks](crate::is_cancelled) finds out. One that does not keeps its
+//! worker until it returns; what needs its result does not wait for that, and the log says when it has returned.
 
 use std::cell::RefCell;
 use std::future::{self, Future};
@@ -22,20 +22,20 @@ use crate::sync::{Mutex, lock};
 use crate::task::Task;
 use crate::timer::Timer;
 
-/// What has ended so soon after its time was up was not held up by it.
+/// What ends this soon after its time was up is not reported as late.
 const LATE_MIN: Duration = Duration::from_millis(10);
 
 impl<T: Send + 'static> DC<T> {
-    /// Fails the computation if it is not through in time: its error [`is_timeout`](Error::is_timeout), and says how long it
-    /// ran.
+    /// Fails the computation if it has not finished in time. The error [`is_timeout`](Error::is_timeout), and says how long
+    /// the computation ran.
     ///
-    /// Time starts when the computation does, with all that it is made of: its arguments, and what it returns or yields.
-    /// It passes while parts of it wait for a worker, too. (`#[delayed(timeout = "30s")]` is about a body and what comes of
-    /// it, from when the body starts.)
+    /// The time starts with the computation and covers all that it is made of: its arguments, and what it returns or
+    /// yields. Waiting for a worker counts, too. (`#[delayed(timeout = "30s")]` covers a body and what comes of it, from
+    /// the start of the body.)
     ///
-    /// Then everything of it is [cancelled](crate::is_cancelled), as when a run is. A body that does not look keeps its
-    /// worker until it returns, and the run ends after that; but others go on without it, and a log line says that it was
-    /// late. Its result is dropped.
+    /// When the time is up, all of it is [cancelled](crate::is_cancelled), as when a run is. A body that does not check
+    /// keeps its worker until it returns, and the run ends after that; but everything else goes on without it, and a log
+    /// line says that it was late. Its result is dropped.
     ///
     /// ```
     /// use std::time::Duration;
@@ -75,7 +75,7 @@ pub(crate) struct Countdown {
 }
 
 thread_local! {
-    /// The countdown of the body that is about to start on this thread, if it waits for something else before.
+    /// The countdown of the body that is about to start on this thread, if it first waits for something else.
     static HELD: RefCell<Option<Arc<Countdown>>> = const { RefCell::new(None) };
 }
 
@@ -91,7 +91,7 @@ impl Countdown {
         })
     }
 
-    /// Time passes from now on. In a step.
+    /// Time passes from now on. Called in a step.
     pub(crate) fn start(self: &Arc<Self>) {
         let this = Arc::downgrade(self);
         let end = move || {
@@ -123,7 +123,7 @@ impl Countdown {
         self.is_over.load(Ordering::Acquire)
     }
 
-    /// The result of `trial`, whose name is `task`, if it comes in time. In a body.
+    /// The result of `trial`, whose name is `task`, if it comes in time. Called in a body.
     pub(crate) async fn in_time<T: Send + 'static>(
         self: &Arc<Self>,
         mut trial: Trial<T>,
@@ -164,7 +164,7 @@ impl Countdown {
         Err(Error::timed_out(task, ran, limit))
     }
 
-    /// Makes something of which the first part may wait: its time is to start after that, by whoever has waited.
+    /// Makes something whose first part may wait. Its time is started after that, by what has waited.
     pub(crate) fn hold<R>(self: &Arc<Self>, make: impl FnOnce() -> R) -> R {
         struct Restore(Option<Arc<Countdown>>);
         impl Drop for Restore {

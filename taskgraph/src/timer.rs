@@ -28,7 +28,7 @@ pub(crate) struct Timer {
 struct Entry {
     deadline: OnceLock<Instant>,
     state: Mutex<State>,
-    /// Where it goes on if the reactor ends before that.
+    /// Where it goes on if the reactor ends before the deadline.
     own: Option<Arc<dyn Reactor>>,
 }
 
@@ -36,7 +36,7 @@ type GoOff = Box<dyn FnOnce() + Send>;
 
 enum State {
     Waiting(GoOff),
-    /// It goes off, or is handed on to another one.
+    /// It goes off, or is handed on to another timer.
     Leaving,
     #[expect(dead_code, reason = "the other one is there as long as this")]
     HandedOn(Timer),
@@ -44,7 +44,7 @@ enum State {
 }
 
 impl Timer {
-    /// Calls `go_off` after so long.
+    /// Calls `go_off` after this time.
     pub(crate) fn start(reactor: &dyn Reactor, after: Duration, go_off: impl FnOnce() + Send + 'static) -> Self {
         let entry = Arc::new(Entry {
             deadline: OnceLock::new(),
@@ -56,8 +56,8 @@ impl Timer {
         reactor.enter(&mut || {
             let sleep = sleep(after);
             entry.deadline.get_or_init(|| sleep.deadline());
-            // It has to be registered at this one poll, whoever's turn this is. The poll itself may call the waker, so
-            // nothing is locked meanwhile.
+            // It has to be registered at this one poll, whatever is left of tokio's budget. The poll itself may call the
+            // waker, so nothing is locked meanwhile.
             let mut sleep = Box::pin(unconstrained(sleep));
             match sleep.as_mut().poll(&mut Context::from_waker(&waker)) {
                 Poll::Ready(()) => entry.go_off(),
@@ -69,7 +69,7 @@ impl Timer {
 }
 
 impl Entry {
-    /// Nobody else has it any more.
+    /// Takes what it calls, which nobody else has any more.
     fn take(&self) -> Option<GoOff> {
         let mut state = lock(&self.state);
         match mem::replace(&mut *state, State::Leaving) {
@@ -83,7 +83,7 @@ impl Entry {
 
     fn go_off(&self) {
         if let Some(go_off) = self.take() {
-            // The last owner of what it ends may be itself, and drop the values of users.
+            // This may be the last owner of what it ends, and drop the values of users.
             unwind::drop_values(go_off);
         }
     }

@@ -1,4 +1,4 @@
-//! The one place where a panic of user code is caught, and told as words.
+//! The one place where a panic of user code is caught, and turned into a message.
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
@@ -11,10 +11,10 @@ pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     panic::catch_unwind(AssertUnwindSafe(code)).map_err(message)
 }
 
-/// Drops user values; a panic of theirs is logged, since there is nobody left whom it could fail.
+/// Drops user values; a panic in that is logged, since there is nothing left that it could fail.
 pub(crate) fn drop_values(drop: impl FnOnce()) {
     if let Err(message) = catch(drop) {
-        // Whoever listens to the log is a user, too.
+        // What listens to the log is user code, too.
         let _ = catch(|| tracing::error!("a value that was not needed panicked while it was dropped: {message}"));
     }
 }
@@ -32,7 +32,7 @@ fn message(payload: Box<dyn Any + Send>) -> String {
     message
 }
 
-/// A payload may panic in turn when it is dropped, with another one. What does so again and again is forgotten.
+/// Dropping a payload may panic in turn, with another one. One that does so again and again is forgotten.
 fn drop_payload(mut payload: Box<dyn Any + Send>) {
     const DROPS_MAX: usize = 8;
     for _ in 0..DROPS_MAX {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 pub(crate) struct WeakList<T: ?Sized>(Vec<Weak<T>>);
 
-/// A list that is swept is given room for at least so many.
+/// A list that is swept gets room for at least this many.
 const ROOM_MIN: usize = 16;
 
 impl<T: ?Sized> WeakList<T> {
@@ -15,7 +15,7 @@ impl<T: ?Sized> WeakList<T> {
     pub(crate) fn add(&mut self, item: Weak<T>) {
         if self.0.len() == self.0.capacity() {
             self.0.retain(|item| 0 < item.strong_count());
-            // As much again as there is: then sweeping costs each item a few looks at most.
+            // As much room again as is used: then sweeping costs each item a few looks at most.
             self.0.reserve(self.0.len().max(ROOM_MIN));
         }
         self.0.push(item);

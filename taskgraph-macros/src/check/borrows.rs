@@ -44,7 +44,7 @@ impl<'ast> Visit<'ast> for Borrows<'ast> {
         visit::visit_type_impl_trait(self, ty);
     }
 
-    // What these borrow is the business of whoever calls them.
+    // What these borrow concerns only their callers.
 
     fn visit_type_fn_ptr(&mut self, _: &'ast TypeFnPtr) {}
 

@@ -87,7 +87,7 @@ fn misplaced(place: &Place) -> (String, String) {
     (format!("`yield_!` does not work {inside}: only the function itself can yield"), help.to_owned())
 }
 
-/// The expression at the end of the body, if it is not plainly without a value.
+/// The expression at the end of the body, unless it is plainly without a value.
 fn trailing(generator: &Generator) -> Option<&Expr> {
     match generator.body.stmts.last() {
         Some(Stmt::Expr(expr, None)) => Some(expr),
@@ -116,7 +116,7 @@ fn ok_with_value(value: &Expr) -> Option<&Expr> {
     args.first().filter(|inside| is_ok && is_value(inside))
 }
 
-/// Is this a value by its looks? A call may well give `()`; the compiler knows, and will say.
+/// Does this look like a value? A call may well give `()`; the compiler knows, and will say.
 fn is_value(expr: &Expr) -> bool {
     match expr {
         Expr::Paren(paren) => is_value(&paren.expr),

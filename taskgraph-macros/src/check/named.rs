@@ -82,7 +82,7 @@ fn check_setter(input: &Input, setters: &mut HashSet<String>, complaints: &mut C
     }
 }
 
-/// Is it in an `impl` or a `trait`, as far as it shows?
+/// Is it in an `impl` or a `trait`, as far as one can see?
 pub(crate) fn is_method(delayed: &Delayed) -> bool {
     delayed.receiver.is_some() || mentions_self(&delayed.function.sig, &delayed.function.body)
 }
@@ -92,7 +92,7 @@ fn mentions_self(sig: &Signature, body: &WrittenBody) -> bool {
     let mut found = FindSelf(false);
     found.visit_signature(sig);
     if let WrittenBody::Block(_, statements) = body {
-        // What we cannot parse the compiler will tell.
+        // The compiler will report what we cannot parse.
         let statements = Block::parse_within.parse2(statements.clone()).unwrap_or_default();
         statements.iter().for_each(|statement| found.visit_stmt(statement));
     }

@@ -102,7 +102,7 @@ fn check_parameter(input: &Input, complaints: &mut Complaints) {
     }
 }
 
-/// A parameter that is a borrow, of which only `&T` can be had.
+/// A parameter that is a borrow: only `&T` is possible.
 fn check_whole(reference: &TypeReference, complaints: &mut Complaints) {
     if let Some(mutability) = &reference.mutability {
         let mut guilty = reference.and_token.to_token_stream();

@@ -19,7 +19,7 @@ use crate::parse::first_type_mut;
 /// out:  move |(w, name,)| -> R { let w: T = w; let name: &str = Held::<str>::get(&name); { BODY } }
 /// ```
 ///
-/// With `retries` that is one try, a closure without parameters; [`tries`] makes those.
+/// With `retries`, this is the closure of one try, without parameters; [`tries`] makes one for each try.
 ///
 /// The body keeps its braces: an item in it must not change what the types of the parameters mean.
 pub(super) fn body(delayed: &Delayed, brace: Brace, statements: &TokenStream) -> TokenStream {
@@ -58,7 +58,7 @@ pub(super) fn caret(delayed: &Delayed) -> Span {
 /// out:  future::<__Task, Value, R, _>(sent::<_>(async move { let w: T = w; { BODY } }))
 /// ```
 ///
-/// The caret is where that of the call is: for what the compiler says of the result.
+/// The caret is that of the call, for compiler errors about the result.
 fn future(delayed: &Delayed, asyncness: Span, brace: Brace, statements: &TokenStream) -> TokenStream {
     let caret = super::caret_of_call(delayed);
     let kind = Ident::new(signature::kind(&delayed.output.shape), caret);
@@ -69,7 +69,7 @@ fn future(delayed: &Delayed, asyncness: Span, brace: Brace, statements: &TokenSt
     quote_spanned!(caret=> ::taskgraph::__private::future::<__Task, ::taskgraph::__private::#kind, #value, _>(#body))
 }
 
-/// The caret is at `async`, for what the compiler says of the future: that it cannot go to another thread.
+/// The caret is at `async`, for the compiler error that the future cannot go to another thread.
 fn sent(asyncness: Span, block: TokenStream) -> TokenStream {
     quote_spanned!(asyncness=> ::taskgraph::__private::sent::<_>(#block))
 }
@@ -99,8 +99,8 @@ fn generate(delayed: &Delayed, generator: &Generator) -> TokenStream {
     quote_spanned!(caret=> ::taskgraph::__private::#generate::<__Task, #collection, #ending, _, _>(#body))
 }
 
-/// The body as a future, which the compiler takes to be at `caret`. The variables live inside, because borrowed arguments
-/// are borrowed from what it holds.
+/// The body as a future, which has its place at `caret`. The variables live inside, because borrowed arguments are
+/// borrowed from what the future holds.
 fn async_block(delayed: &Delayed, caret: Span, returned: &Type, body: TokenStream) -> TokenStream {
     // A name at the user's type, but in a scope of its own.
     let written = start_of(&delayed.output.written);
@@ -108,7 +108,7 @@ fn async_block(delayed: &Delayed, caret: Span, returned: &Type, body: TokenStrea
     let returns = quote_spanned!(written=> return #ended);
     let variables = variables(delayed);
     let inside = quote_spanned! {here()=>
-        // Says what the block returns, before anything in it does.
+        // Fixes the type that the block returns, before anything in it does.
         if let ::core::option::Option::Some(#ended) = ::core::option::Option::None::<#returned> {
             #returns;
         }
@@ -168,7 +168,7 @@ fn variables(delayed: &Delayed) -> TokenStream {
         quote_spanned!(here()=> let _ = &#self_token;)
     });
     let is_tried_again = delayed.options.retries.is_some();
-    // The same of an argument that is no parameter of the closure.
+    // The same for an argument that is not a parameter of the closure.
     let captured = delayed.inputs.iter().filter(|input| is_tried_again && plain_name(&input.pattern).is_none());
     let captured = captured.map(|input| &input.name);
     let variables = delayed.inputs.iter().map(|input| inputs::variable(input, is_tried_again));
@@ -177,7 +177,7 @@ fn variables(delayed: &Delayed) -> TokenStream {
 
 /// The type of the result, as far as it has a name.
 ///
-/// Whether what a `DC` gives may go to another thread, those who made it have asked.
+/// Whether the result of a `DC` may go to another thread was checked where the `DC` was made.
 pub(super) fn value(delayed: &Delayed) -> Type {
     match &delayed.output.shape {
         Shape::Growing | Shape::FallibleGrowing(_) => parse_quote_spanned!(here()=> _),

@@ -1,8 +1,8 @@
 //! Where the compiler shows an error about generated code.
 //!
-//! It takes the span of an expression or of a path from the first token to the last, so our tokens get the spans of
-//! the user's type that they stand for. With them they get its hygiene, too: otherwise the error would be one of the
-//! macro's, and `#[delayed]` be underlined with it.
+//! The compiler takes the span of an expression or a path from its first token to its last, so our tokens get the spans
+//! of the user's type that they stand for. They get its hygiene, too: otherwise the error would be the macro's, and
+//! `#[delayed]` would be underlined as well.
 
 use proc_macro2::Span;
 use quote::ToTokens;

@@ -7,7 +7,7 @@
 //! variable    let x: T = x;              let x: &T = Held::<T>::get(&x);
 //! ```
 //!
-//! With `named`, each waits for the call in the builder:
+//! With `named`, each argument waits in the builder for the call:
 //!
 //! ```text
 //! written     x: T                 x: &T                x: Option<T>            #[builder(default = y)] x: T
@@ -17,7 +17,7 @@
 //! variable    as above             as above             let x: Option<T> = x;   let x: T = x, or else y;
 //! ```
 //!
-//! With `retries` the tries of a call have a `&T` [between them](super::tries): `&*x` is for all of them what is `&x` else.
+//! With `retries`, the tries of a call [share](super::tries) a `&T`: `&*x` takes the place of `&x`.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -33,7 +33,7 @@ pub(super) fn parameter(input: &Input) -> TokenStream {
     quote_spanned!(here()=> #name: #taken)
 }
 
-/// What a caller may give. A wrong argument is shown with the user's type.
+/// What a caller may give. An error about a wrong argument shows the user's type.
 pub(crate) fn taken(input: &Input) -> TokenStream {
     let (start, end) = (start_of(&input.written), end_of(&input.written));
     let into = match &input.passing {
@@ -45,7 +45,7 @@ pub(crate) fn taken(input: &Input) -> TokenStream {
     quote_spanned!(here()=> impl #into #passed #close)
 }
 
-/// The type that a caller gives: what is borrowed, what is optional.
+/// The type that a caller gives: the `T` of `&T` or of an optional `Option<T>`.
 fn passed(input: &Input) -> &Type {
     match (&input.passing, input.giving()) {
         (_, Giving::Optional(inside)) => inside,
@@ -54,7 +54,7 @@ fn passed(input: &Input) -> &Type {
     }
 }
 
-/// The argument, as it is kept for a call; what cannot go to another thread is told here, at the user's type.
+/// The argument, as it is kept for a call. The error that it cannot go to another thread is here, at the user's type.
 pub(super) fn keep(input: &Input) -> TokenStream {
     let (name, passed) = (&input.name, passed(input));
     let caret = start_of(&input.written);
@@ -64,7 +64,7 @@ pub(super) fn keep(input: &Input) -> TokenStream {
     }
 }
 
-/// The type as which it is kept.
+/// The type that it is kept as.
 pub(super) fn kept(input: &Input) -> TokenStream {
     let passed = passed(input);
     let given = match &input.passing {
@@ -77,7 +77,7 @@ pub(super) fn kept(input: &Input) -> TokenStream {
     }
 }
 
-/// The argument, as the call takes it. What cannot go to another thread is told here, at the user's type.
+/// The argument, as the call takes it. The error that it cannot go to another thread is here, at the user's type.
 pub(super) fn input(input: &Input) -> TokenStream {
     let Input { name, written, .. } = input;
     let caret = start_of(written);
@@ -100,7 +100,7 @@ pub(super) fn input(input: &Input) -> TokenStream {
 /// The variable the body sees: the user's pattern and type, so that warnings about them are the user's.
 pub(super) fn variable(input: &Input, is_tried_again: bool) -> TokenStream {
     let Input { attrs, pattern, name, written, .. } = input;
-    // Where a body gives away what it has only borrowed, that is shown at the parameter.
+    // If a body gives away what it only borrows, the error is shown at the parameter.
     let borrow = name.span();
     let lent = if is_tried_again { quote_spanned!(borrow=> &*#name) } else { quote_spanned!(borrow=> &#name) };
     let value = match (&input.passing, input.giving()) {
@@ -115,7 +115,7 @@ pub(super) fn variable(input: &Input, is_tried_again: bool) -> TokenStream {
     quote_spanned!(here()=> #(#attrs)* let #pattern: #written = #value;)
 }
 
-/// What was given, or the default. That is a closure's result, because it is no place to `return` from.
+/// What was given, or the default. The default is in a closure, so that a `return` in it does not leave the body.
 fn or_default(input: &Input, default: Option<&syn::Expr>, lent: &TokenStream) -> TokenStream {
     let Input { name, written, .. } = input;
     let start = start_of(written);

@@ -33,9 +33,9 @@ pub(crate) struct Kept<'a> {
     pub(crate) input: &'a Input,
     /// What the setter takes.
     pub(crate) taken: TokenStream,
-    /// The type as which the builder keeps it.
+    /// The type that the builder keeps it as.
     pub(crate) kept: TokenStream,
-    /// How the one becomes the other, in a variable of the input's name.
+    /// How the one becomes the other, which is in a variable with the input's name.
     pub(crate) keep: TokenStream,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// Both functions. `body` is that of the second, in which each argument has the type as which it was kept.
+/// Both functions. `body` is that of the second, in which each argument has the type that it was kept as.
 pub(crate) fn named(delayed: &Delayed, brace: Brace, arguments: &[Kept<'_>], body: &TokenStream) -> TokenStream {
     let Function { attrs, vis, sig, .. } = &delayed.function;
     let conditions: Vec<_> = attrs.iter().filter(|attr| is_any(attr, &["cfg", "cfg_attr"])).collect();
@@ -105,7 +105,7 @@ fn start(delayed: &Delayed, brace: Brace, arguments: &[Kept<'_>]) -> TokenStream
     }
 }
 
-/// The parameter of which `bon` makes a setter.
+/// The parameter that `bon` makes a setter for.
 fn parameter(argument: &Kept<'_>) -> TokenStream {
     let Kept { input, taken, kept, keep } = argument;
     let name = &input.name;
@@ -123,7 +123,7 @@ fn parameter(argument: &Kept<'_>) -> TokenStream {
     }
 }
 
-/// What the documentation of a setter says of the default, if that is short.
+/// What the documentation of a setter says about the default, if that is short.
 fn default_doc(input: &Input) -> Option<TokenStream> {
     const LEN_MAX: usize = 80;
     let Giving::Default(Some(default)) = input.giving() else { return None };

@@ -1,4 +1,4 @@
-//! What the options say of how a body runs.
+//! What the options say about how a body runs.
 //!
 //! ```text
 //! in:   timeout = "30s", retries = 3, backoff = "100ms..10s", retry_if = is_busy, priority = -1, limit = 4
@@ -49,7 +49,7 @@ pub(super) fn policy(delayed: &Delayed) -> Option<TokenStream> {
     Some(quote_spanned!(here()=> ::taskgraph::__private::Policy::new() #(#said)* #limited))
 }
 
-/// What is wrong with the function is shown at its path.
+/// Errors about the function are shown at its path.
 fn retry_if(RetryIf { function, .. }: &RetryIf) -> TokenStream {
     let caret = start_of(function);
     let error = syn::Ident::new("__error", here_at(caret));

@@ -32,10 +32,10 @@ pub(crate) fn signature(delayed: &Delayed, parameters: impl Iterator<Item = Toke
     }
 }
 
-/// The body of the constructor, or of its stub, in the braces of the user's.
+/// The body of the constructor, or of its stub, in the user's braces.
 ///
-/// With them and the `fn`, the function begins and ends as the user's own: else the compiler would take it for the
-/// macro's, and not warn if nobody uses it.
+/// With them and the `fn`, the function begins and ends like the user's own: otherwise the compiler would take it for
+/// the macro's, and not warn if it is unused.
 pub(crate) fn braced(brace: Brace, inside: TokenStream) -> TokenStream {
     let mut braced = TokenStream::new();
     brace.surround(&mut braced, |tokens| tokens.extend(inside));

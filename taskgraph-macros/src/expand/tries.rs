@@ -13,8 +13,8 @@
 //!       }
 //! ```
 //!
-//! An argument that the body owns is cloned for each try. One that it borrows stays where it is, and all tries have it
-//! between them: one that has been given up may not have ended yet.
+//! An argument that the body owns is cloned for each try. One that it borrows stays where it is, and all tries share it:
+//! a try that was given up may not have ended yet.
 
 use proc_macro2::TokenStream;
 use quote::quote_spanned;
@@ -30,7 +30,7 @@ pub(super) fn tries(inputs: &[Input], parameters: &TokenStream, once: &TokenStre
     quote_spanned!(here()=> move |#parameters| { #(#kept)* move || { #(#again)* #once } })
 }
 
-/// Makes one that is borrowed stay.
+/// Makes a borrowed argument stay.
 fn keep(input: &Input) -> Option<TokenStream> {
     let name = &input.name;
     match &input.passing {
@@ -39,7 +39,7 @@ fn keep(input: &Input) -> Option<TokenStream> {
     }
 }
 
-/// The argument for one try. What cannot be cloned is told here, at the user's type.
+/// The argument for one try. The error that it cannot be cloned is here, at the user's type.
 fn again(input: &Input) -> TokenStream {
     let Input { name, written, .. } = input;
     let caret = start_of(written);

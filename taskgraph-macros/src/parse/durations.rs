@@ -3,10 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// What is wrong with a text, and what helps against it.
+/// What is wrong with a text, and what to write instead.
 pub(super) type Wrong = (String, String);
 
-/// One that is not nothing.
+/// A duration that is not zero.
 pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
     let what = match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => {

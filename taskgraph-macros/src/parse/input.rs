@@ -23,7 +23,7 @@ impl Input {
         self.words.as_ref().is_none_or(|words| words.start_fn.is_some())
     }
 
-    /// What its setter is called, if it has a name. An underscore in front is the body's business.
+    /// The name of its setter, if it has one. A leading underscore concerns only the body.
     pub(crate) fn setter(&self) -> Option<Ident> {
         if let Some(said) = &self.words.as_ref()?.name {
             return Some(said.clone());

@@ -1,4 +1,4 @@
-//! What stands in `#[delayed(..)]`. A new option is a field in [`Options`], an example in [`KNOWN`], and an arm here.
+//! What is written in `#[delayed(..)]`. A new option is a field in [`Options`], an example in [`KNOWN`], and an arm here.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::durations;
 use crate::complaints::Complaints;
 use crate::model::{Backoff, InFlight, Limit, Options, Retries, RetryIf};
 
-/// How each option is written. What takes a number or a name is there for both.
+/// How each option is written. One that takes a number or a name is listed for both.
 const KNOWN: [&str; 11] = [
     "name = \"..\"",
     "named",
@@ -49,7 +49,7 @@ impl Parse for Written {
 }
 
 impl Written {
-    /// What stands behind the `=`, if it is a `T`.
+    /// What follows the `=`, if it is a `T`.
     fn value<T: Parse>(&self) -> Option<T> {
         self.value_with(T::parse)
     }
@@ -62,10 +62,10 @@ impl Written {
         value.parse2(self.value.clone()).ok()
     }
 
-    /// Complains of a value that is none for this option, which takes `what`.
+    /// Complains about a value that does not suit this option, which takes `what`.
     fn takes(&self, what: &str, complaints: &mut Complaints) {
         let key = &self.key;
-        // What is behind the `=`.
+        // What follows the `=`.
         let value: TokenStream = self.value.clone().into_iter().skip(1).collect();
         let guilty = if value.is_empty() { key.to_token_stream() } else { value };
         let is_this = |example: &&&str| example.split(' ').next().is_some_and(|known| key == known);
@@ -77,7 +77,7 @@ impl Written {
         complaints.about(&self.key, format!("`{}` is given twice", self.key), "keep one of them");
     }
 
-    /// Keeps what the option says, unless it was there before.
+    /// Keeps the value of the option, unless it was given before.
     fn put<T>(&self, place: &mut Option<T>, said: Option<T>, complaints: &mut Complaints) {
         let Some(said) = said else { return };
         if place.is_some() {
@@ -87,7 +87,7 @@ impl Written {
     }
 }
 
-/// What the option `crate` says, if all of them can be read.
+/// The value of the option `crate`, if all options can be read.
 pub(crate) fn library(tokens: &TokenStream) -> Option<Path> {
     let written = Punctuated::<Written, Token![,]>::parse_terminated.parse2(tokens.clone()).ok()?;
     written.iter().find(|option| option.key == "crate")?.value_with(Path::parse_mod_style)
@@ -191,12 +191,12 @@ fn timeout(option: &Written, complaints: &mut Complaints) -> Option<Duration> {
     understood(durations::duration(&literal.value()), &literal, complaints)
 }
 
-/// What `literal` says, or the complaint that it says nothing.
+/// What was read from `literal`; complains if that was nothing.
 fn understood<T>(read: Result<T, durations::Wrong>, literal: &LitStr, complaints: &mut Complaints) -> Option<T> {
     read.map_err(|(what, help)| complaints.about(literal, what, help)).ok()
 }
 
-/// `retries = 3`. One that is wrong is one all the same: what only goes with it is no mistake then.
+/// `retries = 3`. A wrong value counts as given, so that options that need it are no mistake.
 fn retries(option: &Written, complaints: &mut Complaints) -> Retries {
     let count = count(option).unwrap_or_else(|| {
         option.takes("an integer literal from 1", complaints);

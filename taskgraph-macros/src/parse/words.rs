@@ -1,4 +1,4 @@
-//! What a parameter says about how it is given: bon's words, in `#[builder(..)]`, and its documentation.
+//! How an argument is given, as its parameter declares it: bon's words, in `#[builder(..)]`, and its documentation.
 //!
 //! A new word is a field in [`Words`], an entry in [`KNOWN`], an arm here, and a check of what it goes with.
 
@@ -35,7 +35,7 @@ impl Parse for Written {
     }
 }
 
-/// Takes what is about the giving out of the attributes of a parameter. The others are about the body's variable.
+/// Takes those attributes of a parameter that are about how its argument is given. The others are about the body's variable.
 pub(crate) fn words(attrs: &mut Vec<Attribute>, complaints: &mut Complaints) -> Words {
     let mut words = Words::default();
     for attr in std::mem::take(attrs) {
@@ -86,7 +86,7 @@ fn understand(word: Written, words: &mut Words, complaints: &mut Complaints) {
     }
 }
 
-/// Keeps what a word says, unless it was there before.
+/// Keeps the value of a word, unless it was given before.
 fn put<T>(place: &mut Option<T>, key: &Ident, said: T, complaints: &mut Complaints) {
     if place.is_some() {
         complaints.about(key, format!("`{key}` is given twice"), "keep one of them");

@@ -1,4 +1,4 @@
-//! Generators: finds every `yield_!(x)` of a body and makes it what it stands for.
+//! Generators: finds every `yield_!(x)` in a body and replaces it with what it stands for.
 //!
 //! ```text
 //! in:   for part in parts { yield_!(count(part)); }
@@ -10,8 +10,8 @@
 //!
 //! A `yield_!` whose value is [used](Use) gives a handle on the result; any other is `()`.
 //!
-//! A `yield_!` suspends the function it stands in, so it cannot work in a closure, a nested item, an `async` block, or
-//! among the tokens of another macro (which decides alone what they mean). Those are noted as findings.
+//! A `yield_!` suspends the function that it is in, so it cannot work in a closure, a nested item, an `async` block, or
+//! among the tokens of another macro (which alone decides what they mean). Those are noted as findings.
 
 use std::mem;
 
@@ -27,7 +27,7 @@ use crate::complaints::Complaints;
 use crate::model::{Finding, Generator, Place, WrittenBody};
 use crate::names;
 
-/// The body as a generator, if it is one. Another body is not even parsed.
+/// The body as a generator, if it is one. Otherwise it is not even parsed.
 pub(crate) fn generator(body: &WrittenBody, complaints: &mut Complaints) -> Option<Generator> {
     let WrittenBody::Block(brace, statements) = body else { return None };
     if let Some(span) = bare_yield(statements.clone()) {
@@ -50,7 +50,7 @@ pub(crate) fn generator(body: &WrittenBody, complaints: &mut Complaints) -> Opti
 /// What becomes of the value of the expression that is visited.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Use {
-    /// Nothing: it ends a statement, or a block of which nobody takes the value.
+    /// Nothing: it ends a statement, or a block whose value is not used.
     #[default]
     Dropped,
     /// It is the value of a variable, or of a block, branch or arm whose value is used.
@@ -65,7 +65,7 @@ struct Rewrite {
     used: Use,
     /// Where we are, if not in the generator itself.
     place: Option<Place>,
-    /// Was there one, at the right place or not? The only ones may be those of a delayed function inside this one.
+    /// Was there a `yield_!`, at the right place or not? The only ones may be those of a delayed function inside this one.
     yields: bool,
     findings: Vec<Finding>,
 }
@@ -92,7 +92,7 @@ impl Rewrite {
         quote!(#(#attrs)* #put)
     }
 
-    /// What a `yield_!(x)` becomes that is used, such as that of `let name = yield_!(x)`.
+    /// What a `yield_!(x)` whose value is used becomes, such as that of `let name = yield_!(x)`.
     fn put_shared(&mut self, attrs: &[Attribute], mac: &Macro) -> TokenStream {
         let Some(yielded) = self.yielded(mac) else { return quote!(()) };
         let written = mac.path.span();
@@ -224,7 +224,7 @@ impl VisitMut for Rewrite {
         self.search(Place::Macro(name), mac.tokens.clone());
     }
 
-    // A function that is delayed itself has its own yields, and will see to them.
+    // A function that is delayed itself handles its own yields.
 
     fn visit_item_fn_mut(&mut self, function: &mut syn::ItemFn) {
         if !is_delayed(&function.attrs) {
@@ -309,8 +309,8 @@ fn first_yield(tokens: TokenStream) -> Option<Span> {
     None
 }
 
-/// The first keyword `yield` among tokens; but not among those of a macro, which may mean something by it, nor where a compiler
-/// that is not stable knows it.
+/// The first keyword `yield` among tokens; but not among those of a macro, which may give it a meaning, nor where an unstable
+/// compiler knows it.
 fn bare_yield(tokens: TokenStream) -> Option<Span> {
     // Whether the next group is that of a macro, or of a `gen` block.
     let mut is_others = false;
@@ -320,7 +320,7 @@ fn bare_yield(tokens: TokenStream) -> Option<Span> {
         match token {
             TokenTree::Ident(name) if name == "yield" => return Some(name.span()),
             TokenTree::Ident(name) => {
-                // The one of `macro_rules! name { .. }` is between.
+                // The name in `macro_rules! name { .. }` comes between.
                 is_others = is_others || name == "gen";
                 last = Some(name);
             }
@@ -338,7 +338,7 @@ fn bare_yield(tokens: TokenStream) -> Option<Span> {
     None
 }
 
-/// Not a word of the language.
+/// Not a keyword.
 fn is_name(word: Ident) -> bool {
     syn::parse2::<Ident>(word.into_token_stream()).is_ok()
 }

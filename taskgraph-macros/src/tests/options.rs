@@ -1,4 +1,4 @@
-//! What comes out with options that say how a body runs.
+//! The output of the attribute, with options that say how a body runs.
 
 use super::check_with;
 

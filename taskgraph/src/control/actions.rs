@@ -6,7 +6,7 @@ use crate::control::echo;
 use crate::control::session::Client;
 use crate::steering::{LimitStatus, RunStatus, Running};
 
-/// So many of a list are told: a few screenfuls.
+/// How much of a list is shown: a few screenfuls.
 const LISTED_MAX: usize = 100;
 
 pub(super) fn cancel(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
@@ -54,7 +54,7 @@ pub(super) fn limits(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArg
     Ok(listed(&limits, limits.len(), line, "no named limit has been set or used"))
 }
 
-/// A line for each of the first of `n`, as far as people want to read; `none` if there are none.
+/// A line for each of the `first` of `n`, as far as people want to read; `none` if there are none.
 fn listed<T>(first: &[T], n: usize, line: impl Fn(&T) -> String, none: &str) -> Answer {
     let mut lines: Vec<String> = first.iter().take(LISTED_MAX).map(line).collect();
     if lines.is_empty() {
@@ -117,7 +117,7 @@ pub(super) fn set_limit(client: &mut Client, arguments: &[&str]) -> Result<Answe
     Ok(match steering.set_limit(name, size) {
         Ok(()) => {
             tracing::info!(peer = %client.peer, name, size, "limit set through the control port");
-            // It may be a slip of the pen.
+            // It may be a typing error.
             let hint = if is_known { "" } else { ", which nothing has set or used before" };
             Answer::line(format_args!("setting limit {} to {size}{hint}", echo::word(name)))
         }

@@ -1,21 +1,21 @@
-//! Who may give commands: anybody who can connect, or whoever says the token first.
+//! Who may give commands: anybody who can connect, or only those who first send the token.
 
 use subtle::ConstantTimeEq;
 
 use super::TOKEN_VARIABLE;
 use crate::steering::is_word;
 
-/// Long enough for any secret, and far from what fits on a line behind `auth`.
+/// Long enough for any secret, and far less than what fits on a line after `auth`.
 const TOKEN_BYTES_MAX: usize = 256;
 
 /// A connection is closed at its third wrong token: enough for a typing error, too few to guess.
 const WRONG_TOKENS_MAX: u32 = 3;
 
-/// The secret that a client has to say. It has no `Debug`, so that it cannot get into a log.
+/// The secret that a client has to send. It has no `Debug`, so that it cannot get into a log.
 pub(crate) struct Token(String);
 
 impl Token {
-    /// A token must be one word, or `auth TOKEN` could not say it; without it this says so.
+    /// A token must be one word, since `auth TOKEN` could not send another; the error says so.
     pub(crate) fn new(token: &str) -> Result<Token, String> {
         if !is_word(token, TOKEN_BYTES_MAX) {
             return Err(format!(
@@ -26,13 +26,13 @@ impl Token {
         Ok(Token(token.to_owned()))
     }
 
-    /// Takes the same time wherever the two differ, so that answers do not tell how much of a guess was right.
+    /// Takes the same time wherever the two differ, so that answers do not reveal how much of a guess was right.
     fn is(&self, said: &str) -> bool {
         self.0.as_bytes().ct_eq(said.as_bytes()).into()
     }
 }
 
-/// How far a client has come.
+/// Whether a client may give commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     /// There is no token.
@@ -43,7 +43,7 @@ pub(super) enum Access {
     Granted,
 }
 
-/// What a token did.
+/// What came of trying a token.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -63,7 +63,7 @@ impl Access {
         matches!(self, Access::Locked { .. })
     }
 
-    /// The client says that `said` is the token.
+    /// The client has sent `said` as the token.
     pub(super) fn try_token(&mut self, token: Option<&Token>, said: &str) -> Verdict {
         let Some(token) = token else { return Verdict::NotNeeded };
         match (token.is(said), &mut *self) {

@@ -1,4 +1,4 @@
-//! The commands: one table, from which come parsing, `help`, the usage lines and the list of what is available.
+//! The commands: one table, from which parsing, `help`, the usage lines and the list of what is available are made.
 //!
 //! A new command is one entry of [`COMMANDS`] and the function that it names.
 
@@ -10,19 +10,19 @@ use crate::control::auth::Verdict;
 use crate::control::echo;
 use crate::control::session::Client;
 
-/// One thing that a client may ask.
+/// One thing that a client may ask for.
 struct Command {
     name: &'static str,
     /// What follows the name, as usage lines show it.
     arguments: &'static str,
     n_arguments: RangeInclusive<usize>,
     summary: &'static str,
-    /// Whether it serves those who have yet to say the token.
+    /// Whether it serves clients that have yet to send the token.
     is_for_all: bool,
     answer: fn(&mut Client, &[&str]) -> Result<Answer, WrongArguments>,
 }
 
-/// By name: the list of what is available has the same order always.
+/// Sorted by name: the list of what is available always has the same order.
 const COMMANDS: &[Command] = &[
     Command {
         name: "auth",
@@ -149,7 +149,7 @@ pub(super) struct Answer {
     pub(super) is_last: bool,
 }
 
-/// The number of arguments fits, but not what they are; the answer is the usage line.
+/// The arguments are wrong, in number or in what they are; the answer is the usage line.
 pub(super) struct WrongArguments;
 
 impl Answer {

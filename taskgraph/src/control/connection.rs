@@ -13,19 +13,19 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::control::session::{Next, Session};
 
-/// So much is read at a time: one full line.
+/// How much is read at a time: one full line.
 const READ_BYTES: usize = 4096;
 
-/// Answers are sent at the latest when there are so many bytes of them.
+/// Answers are sent at the latest when there are this many bytes of them.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
 
-/// A client that takes nothing for so long is gone or hostile: people's terminals take answers in milliseconds.
+/// A client that takes nothing for this long is gone or hostile: people's terminals take answers in milliseconds.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time to paste a token; without it, those who have none could keep all places for ever.
+/// Time to paste a token; without this limit, clients that have none could keep all places for ever.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Each wrong token costs so much, which a person hardly notices and a guesser does.
+/// What each wrong token costs: a person hardly notices it, and a guesser does.
 const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(500);
 
 /// How long a client that we closed may take to close as well.
@@ -48,7 +48,7 @@ pub(super) async fn serve(mut stream: TcpStream, mut session: Session) {
     }
 }
 
-/// Says one thing and closes.
+/// Sends one text and closes.
 pub(super) async fn tell(mut stream: TcpStream, text: &str) {
     if send(&mut stream, text.as_bytes()).await.is_ok() {
         close(stream).await;
@@ -86,7 +86,7 @@ pub(super) async fn converse(
                 continue;
             }
             if let Some(end) = end_of(next).await {
-                // Of what a browser says nothing is answered, but what came before may have been.
+                // Nothing that a browser sends is answered, but what came before may have been.
                 send(stream, &out).await?;
                 return Ok(end);
             }
@@ -103,7 +103,7 @@ pub(super) async fn converse(
     }
 }
 
-/// Waits where the answer has to; gives how the conversation ends, if it does.
+/// Waits if the answer has to be late; gives how the conversation ends, if it does.
 async fn end_of(next: Next) -> Option<End> {
     if let Next::Answered { is_late: true } | Next::Close { is_late: true } = next {
         sleep(WRONG_TOKEN_DELAY).await;
@@ -126,8 +126,8 @@ async fn send(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::R
 
 /// Closes so that the client gets to read everything that was sent.
 ///
-/// Bytes of the client that nobody reads would make the kernel reset the connection, and the last answers could be
-/// lost with it. So our side ends first, and what still comes is thrown away for a while.
+/// Unread bytes from the client would make the kernel reset the connection, and the last answers could be lost with it.
+/// So our side ends first, and what still comes is thrown away for a while.
 async fn close(mut stream: TcpStream) {
     let mut scrap = [0; READ_BYTES];
     let emptied = async {

@@ -1,9 +1,9 @@
 //! Text that came from outside, made fit to be shown: one line, harmless to a terminal, and short.
 
-/// So many characters of a word are shown; longer than every command, shorter than a terminal is wide.
+/// How many characters of a word are shown: more than any command has, and fewer than fit on a terminal's line.
 const WORD_CHARS_MAX: usize = 40;
 
-/// So many characters of a message are shown; enough for a sentence that quotes a word or two.
+/// How many characters of a message are shown: enough for a sentence that quotes a word or two.
 const MESSAGE_CHARS_MAX: usize = 200;
 
 /// A word that a client sent.
@@ -25,7 +25,7 @@ fn shown(text: &str, chars_max: usize) -> String {
     shown
 }
 
-/// Controls move the cursor or worse; the others hide text or turn its direction around.
+/// Control characters move the cursor or worse; the others hide text or reverse its direction.
 fn is_treacherous(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -1,4 +1,4 @@
-//! The door through which `fuzz/` comes in. `cargo fuzz` builds with `--cfg fuzzing`; no other build has it.
+//! The entry point for `fuzz/`. `cargo fuzz` builds with `--cfg fuzzing`; no other build has it.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Client {
         Client { session, steering }
     }
 
-    /// Takes the next byte, and adds to `out` what is answered.
+    /// Takes the next byte, and adds the answer to `out`.
     pub fn push(&mut self, byte: u8, out: &mut Vec<u8>) -> Then {
         then(self.session.push(byte, out))
     }
@@ -51,7 +51,7 @@ impl Client {
         then(self.session.finish(out))
     }
 
-    /// Whether the client has yet to say the token.
+    /// Whether the client has yet to send the token.
     pub fn is_locked(&self) -> bool {
         self.session.is_locked()
     }
@@ -75,7 +75,7 @@ fn then(next: Next) -> Then {
     }
 }
 
-/// What a client reads that sends these pieces, one by one, through a pipe that holds `pipe_bytes`. Time is virtual.
+/// What a client reads if it sends these pieces, one by one, through a pipe that holds `pipe_bytes`. Time is virtual.
 pub fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, pipe_bytes: usize, token: Option<&str>) -> Vec<u8> {
     let (client, mut stream) = io::duplex(pipe_bytes);
     let (mut reading, mut writing) = io::split(client);

@@ -1,10 +1,10 @@
-//! Is this a browser? A page from anywhere can make one send requests to the loopback, and their bodies may hold
+//! Is this a browser? A page from anywhere can make a browser send requests to the loopback, and their bodies may hold
 //! lines that are commands. So a first line that looks like a request ends the connection.
 //!
-//! A page at an `https` address has the browser say hello in TLS first, and a part of that may have come from the page's
-//! server: the ticket of an earlier connection. So that ends the connection as well.
+//! With an `https` address, the browser first sends the hello of TLS, part of which may have come from the page's server:
+//! the ticket of an earlier connection. So a hello ends the connection as well.
 
-/// Methods that a page may use without being asked whether it may, and the other usual ones.
+/// Methods that a page may use without a preflight request, and the other usual ones.
 /// No command is in capitals.
 const METHODS: [&[u8]; 9] = [b"GET", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PATCH", b"CONNECT", b"TRACE"];
 

@@ -1,6 +1,6 @@
-//! Lines out of text: where they end, how long they may be, and what the control keys do to them.
+//! From text to lines: where they end, how long they may be, and what the control keys do to them.
 //!
-//! A line ends in CR LF, LF, or CR NUL. It is over as soon as its CR is here, and an LF or NUL right after that
+//! A line ends in CR LF, LF, or CR NUL. It is complete as soon as its CR is here, and an LF or NUL right after that
 //! belongs to the same end, so that nobody waits for the second byte of an end.
 
 /// A line may have this many bytes; no command comes near, and it bounds what a client makes us keep.
@@ -17,7 +17,7 @@ pub(super) enum Input {
     Line(Vec<u8>),
     /// More than [`LINE_BYTES_MAX`] bytes, of which these are the first; the rest of that line will be skipped.
     TooLong(Vec<u8>),
-    /// The line was cleared, of which this had come.
+    /// The line was cleared, after this much of it had come.
     Cleared(Vec<u8>),
     /// Ctrl-D on an empty line.
     Quit,
@@ -65,13 +65,13 @@ impl LineBuffer {
         self.end(self.state, State::Filling)
     }
 
-    /// Forgets what was received of the current line, also if it was too long.
+    /// Forgets what was received of the current line, even if it was too long.
     pub(super) fn clear(&mut self) -> Input {
         self.state = State::Filling;
         Input::Cleared(std::mem::take(&mut self.bytes))
     }
 
-    /// Takes back the last character, which may be several bytes of UTF-8.
+    /// Removes the last character, which may be several bytes of UTF-8.
     pub(super) fn erase_character(&mut self) {
         while let Some(0x80..0xC0) = self.bytes.pop() {}
     }
@@ -98,12 +98,12 @@ impl LineBuffer {
 
     fn end(&mut self, from: State, to: State) -> Option<Input> {
         self.state = to;
-        // What was too long has been reported when it became so.
+        // A line that is too long was reported when it became so.
         (from != State::Skipping).then(|| Input::Line(std::mem::take(&mut self.bytes)))
     }
 }
 
-/// Whether `line` says nothing.
+/// Whether `line` has nothing but blanks.
 pub(super) fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b' ' | b'\t'))
 }

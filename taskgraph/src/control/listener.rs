@@ -15,16 +15,16 @@ use crate::control::session::{Port, Session};
 /// Far more than people and scripts need, and few enough to leave the process its file descriptors.
 const CONNECTIONS_MAX: usize = 64;
 
-/// So many connections above the limit are told so at a time; what is more than that is closed without a word.
+/// How many connections above the limit are told so at a time; any more are closed without a word.
 const REFUSALS_MAX: usize = 16;
 
-/// After a failure to take a connection, most likely for want of file descriptors, the next try comes this late.
+/// How long after a failure to take a connection, most likely for want of file descriptors, the next try comes.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Takes connections for as long as it is polled.
 pub(super) async fn serve(listener: TcpListener, port: Arc<Port>) {
     let pace = Pace::new();
-    // Somebody who does nothing but connect is paced as well.
+    // A client that does nothing but connect is paced as well.
     pace.keep(accept(listener, port, &pace)).await;
 }
 
@@ -48,7 +48,7 @@ async fn accept(listener: TcpListener, port: Arc<Port>, pace: &Pace) {
                 sleep(ACCEPT_RETRY).await;
             }
         }
-        // Taking a connection does not always wait, and those who are in must have their turn.
+        // Taking a connection does not always wait, and open connections must have their turn.
         yield_now().await;
     }
 }

@@ -1,11 +1,11 @@
-//! The control port: a line protocol over TCP, for people with `telnet` and scripts with `nc`, while a run lives.
+//! The control port: a line protocol over TCP, for people with `telnet` and scripts with `nc`, while a runtime lives.
 //!
 //! ```text
 //! bytes -> telnet -> line -> session -> command -> Steering      (no I/O, no clock: tested without sockets)
 //!            listener -> connection, each within its pace        (tokio; one thread for everything)
 //! ```
 //!
-//! What must always be true here:
+//! Invariants:
 //!
 //! 1. A run never waits for this port. All of it lives on one thread of its own and reaches the runtime through
 //!    [`Steering`] only, as any other caller would.
@@ -53,14 +53,14 @@ pub(crate) const TOKEN_VARIABLE: &str = "TASKGRAPH_CONTROL_TOKEN";
 pub(crate) struct Settings {
     /// Port 0 takes any free one.
     pub addr: SocketAddr,
-    /// What a client has to say first; an address that other machines can reach needs one.
+    /// What a client has to send first; an address that other machines can reach needs one.
     pub token: Option<Token>,
 }
 
-/// The open port; dropping it closes every connection, ends the thread, and the port is free again.
+/// The open port; dropping it closes every connection, ends the thread, and frees the port.
 ///
-/// Dropping waits for the thread, and so for a command that it is just carrying out: drop it without a lock that
-/// [`Steering`] takes, and keep it out of the `Steering` itself.
+/// Dropping waits for the thread, and so for a command that it is just carrying out: do not drop it while holding a lock
+/// that [`Steering`] takes, and keep it out of the `Steering` itself.
 pub(crate) struct Control {
     addr: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -85,8 +85,8 @@ impl Control {
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
 
-        // The thread is started before there is a tokio runtime to hand to it. So no failure leaves us with one to
-        // drop, which tokio forbids on the thread of a caller that is itself asynchronous; and the two overlap.
+        // The thread is started before there is a tokio runtime to hand to it. So no failure leaves us with a runtime to
+        // drop, which tokio forbids on the thread of an asynchronous caller; and the two starts overlap.
         let (stop, stopped) = oneshot::channel();
         let (hand_over, handed_over) = mpsc::sync_channel::<Reactor>(1);
         let thread = thread::Builder::new().name("taskgraph-control".to_owned()).spawn(move || {
@@ -105,7 +105,7 @@ impl Control {
         Ok(control)
     }
 
-    /// Where the port listens, with the number that port 0 became.
+    /// Where the port listens, with the actual number if it was port 0.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -115,7 +115,7 @@ impl Drop for Control {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // The thread says nothing but whether it panicked, which the panic hook has told already.
+            // All that this gives is whether the thread panicked, which the panic hook has reported already.
             let _ = thread.join();
         }
     }
@@ -133,7 +133,7 @@ impl Reactor {
         self.0.as_ref().expect("only dropping takes the runtime")
     }
 
-    /// Gets everything ready; it starts to move in [`run_until`](Reactor::run_until).
+    /// Gets everything ready; it starts to run in [`run_until`](Reactor::run_until).
     fn serve(&self, listener: net::TcpListener, port: Port) -> io::Result<()> {
         let _entered = self.runtime().enter();
         let listener = TcpListener::from_std(listener)?;
@@ -141,7 +141,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Serves until `stopped` hears from its sender, or that it is gone; then drops all tasks with their sockets.
+    /// Serves until the sender of `stopped` sends or is gone; then drops all tasks with their sockets.
     fn run_until(self, stopped: oneshot::Receiver<()>) {
         let _ = self.runtime().block_on(stopped);
     }
@@ -155,7 +155,7 @@ impl Drop for Reactor {
     }
 }
 
-/// Whether only this machine can reach `addr`; `::ffff:127.0.0.1` is `127.0.0.1` in other clothes.
+/// Whether only this machine can reach `addr`; `::ffff:127.0.0.1` is `127.0.0.1`, too.
 fn is_loopback(addr: SocketAddr) -> bool {
     addr.ip().to_canonical().is_loopback()
 }

@@ -1,9 +1,9 @@
 //! How much of a core the port may take, whatever is sent to it.
 //!
-//! Clients that send without pause would keep this thread busy, and with it a core that the run needs. So whatever
-//! the port does is done at one [`Pace`]: work is paid for with a multiple of rest. All rest together, since it is their
-//! thread that sleeps: a thread that waited for sockets meanwhile would be woken by each packet that a flood consists of.
-//! The rest is short, and a turn is sure to follow it, so nobody waits long for the floods of others.
+//! Clients that send without pause would keep this thread busy, and with it a core that the run needs. So everything
+//! the port does is done at one [`Pace`]: work is paid for with a multiple of rest. All tasks rest together, since it is
+//! their thread that sleeps: a thread that waited for sockets meanwhile would be woken by every packet of a flood. The
+//! rest is short, and a turn is sure to follow it, so nobody waits long because others flood the port.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,21 +13,21 @@ use std::time::{Duration, Instant};
 
 use crate::sync::{Mutex, lock};
 
-/// So much rest is due for work: the port takes less than 4 % of one core, even where a run has no other.
+/// How much rest is due for work: the port takes less than 4 % of one core, even if a run has no other.
 const REST_PER_WORK: u32 = 25;
 
-/// Rest is taken once so much is due, and then all of it. People and small scripts never get there, and it is short
-/// enough for the kernel to keep the connections that nobody takes meanwhile.
+/// Once this much rest is due, all of it is taken. People and small scripts never get there, and it is short enough for
+/// the kernel to keep the connections that nobody takes meanwhile.
 const DEBT_MAX: Duration = Duration::from_millis(10);
 
-/// What it costs about, outside of the task, to wake the thread and to poll a task.
+/// What it costs, roughly, outside the task, to wake the thread and to poll a task.
 const TURN_COST: Duration = Duration::from_micros(4);
 
-/// A longer turn counts as this long. It was not all work: where workers keep every core busy, this thread had to
-/// wait for its own.
+/// A longer turn counts as this long. It was not all work: if workers keep every core busy, this thread had to wait for
+/// one.
 const TURN_MAX: Duration = Duration::from_millis(1);
 
-/// What all tasks of the port share. They run on one thread: its lock is always free.
+/// What all tasks of the port share. They run on one thread, so its lock is always free.
 #[derive(Clone)]
 pub(super) struct Pace(Arc<Mutex<Debt>>);
 
@@ -53,7 +53,7 @@ impl<F: Future> Future for Paced<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
-        // Blocking is what this thread may do: it has nothing to do but this.
+        // This thread may block: it has nothing else to do.
         let due = lock(&this.pace.0).rest(Instant::now());
         due.into_iter().for_each(thread::sleep);
         let started = Instant::now();
@@ -67,7 +67,7 @@ impl<F: Future> Future for Paced<F> {
 #[derive(Debug)]
 struct Debt {
     due: Duration,
-    /// When `due` was right; it melts away from then on.
+    /// When `due` was right; it shrinks from then on.
     at: Instant,
 }
 

@@ -1,7 +1,7 @@
 //! One client, without its socket: bytes in, answers out.
 //!
-//! The bytes go in one at a time, so how the network cut the stream cannot change an answer. Whoever pushes them
-//! owns the clock and the socket, and is told by [`Next`] what is due.
+//! The bytes go in one at a time, so how the network cut the stream cannot change an answer. The caller that pushes
+//! them owns the clock and the socket, and learns from [`Next`] what is due.
 
 use std::mem;
 use std::net::SocketAddr;
@@ -69,9 +69,9 @@ pub(super) enum Next {
     /// Something was answered, or could have been: a moment to send, and to let others go first. If late, the answer has to wait,
     /// and all that follows with it.
     Answered { is_late: bool },
-    /// To send what there is, and close.
+    /// Sending what there is, and closing.
     Close { is_late: bool },
-    /// To close: this is a browser, not a client.
+    /// Closing: this is a browser, not a client.
     Http,
 }
 
@@ -104,7 +104,7 @@ impl Session {
         self.client.port.log_browser(self.client.peer);
     }
 
-    /// Whether the client has yet to say the token.
+    /// Whether the client has yet to send the token.
     pub(super) fn is_locked(&self) -> bool {
         self.client.access.is_locked()
     }
@@ -114,7 +114,7 @@ impl Session {
         self.line.capacity()
     }
 
-    /// Takes the next byte from the client, and adds to `out` what it has to read.
+    /// Takes the next byte from the client, and adds the answer to `out`.
     pub(super) fn push(&mut self, byte: u8, out: &mut Vec<u8>) -> Next {
         let Some(event) = self.telnet.push(byte) else { return Next::Bytes };
         let input = match event {
@@ -137,7 +137,7 @@ impl Session {
         input.map_or(Next::Bytes, |input| self.answer(input, out))
     }
 
-    /// No more bytes will come; what came is still answered, a last line without an end too.
+    /// No more bytes will come; what came is still answered, including a last line without an end.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Next {
         self.line.finish().map_or(Next::Bytes, |input| self.answer(input, out))
     }
@@ -153,7 +153,7 @@ impl Session {
                 Err(_) => Answer::line("invalid line: not UTF-8"),
             },
             Input::TooLong(_) => Answer::line(format_args!("invalid line: longer than {LINE_BYTES_MAX} bytes")),
-            // Whoever types sees the new prompt on a line of its own.
+            // People who type see the new prompt on a line of its own.
             Input::Cleared(_) if self.client.has_prompt => Answer::line(""),
             Input::Cleared(_) => Answer::NONE,
             Input::Quit => Answer::NONE.last(),
@@ -193,7 +193,7 @@ mod tests {
     use crate::control::stand_in::Fake;
     use crate::control::tests::{Random, session};
 
-    /// Everything a client reads that sends `stream`, all at once, and ends; and how it ends.
+    /// Everything a client reads if it sends `stream`, all at once, and ends; and how it ends.
     fn converse(stream: &[u8]) -> (Vec<u8>, Next) {
         let mut session = session(&Arc::new(Fake::with_max_workers(4)), None);
         let mut out = Vec::new();
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn no_bytes_do_harm() {
-        // Bytes that mean something come often.
+        // Bytes with a meaning are frequent.
         let alphabet = b"\xff\xff\xff\xf0\xf4\xf6\xfa\xfb\xfd\r\n\n\0\x03 \tab\xc3\xa9\x1b\x7fquit help status 0";
         let mut random = Random::new(1);
         for round in 0..2000 {

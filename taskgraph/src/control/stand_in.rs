@@ -1,4 +1,4 @@
-//! A runtime that has nothing but what can be asked of it: what the tests of the port and its fuzzing steer.
+//! A runtime that has only what can be asked of it, for the tests of the port and its fuzzing.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -105,7 +105,7 @@ impl Steering for Fake {
     }
 }
 
-/// Where a client that has no socket comes from.
+/// The address of a client without a socket.
 pub(super) fn peer() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 4321))
 }

@@ -41,7 +41,7 @@ pub(super) enum Event {
     ClearLine,
     EraseCharacter,
     EndOfFile,
-    /// An option to refuse; these bytes do.
+    /// An option to refuse, with these bytes.
     Refuse([u8; 3]),
 }
 

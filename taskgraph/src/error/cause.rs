@@ -1,4 +1,4 @@
-//! What a task fails with, as users give it, and what is behind that.
+//! What a task fails with, as users give it, and the causes behind that.
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -23,7 +23,7 @@ pub trait IntoCause {
 impl<E: Into<Cause> + 'static> IntoCause for E {
     fn into_cause(self) -> Cause {
         let mut error = Some(self);
-        // As any other error it would keep to itself what it was made of.
+        // Treated like any other error, it would hide what it was made of.
         let anyhow = (&mut error as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>().and_then(Option::take);
         match (anyhow, error) {
             (Some(anyhow), _) => anyhow.reallocate_into_boxed_dyn_error_without_backtrace(),
@@ -32,10 +32,10 @@ impl<E: Into<Cause> + 'static> IntoCause for E {
     }
 }
 
-/// What is told of a chain of causes, and looked at.
+/// How much of a chain of causes is shown, and searched.
 const CAUSES_MAX: usize = 16;
 
-/// The cause of an error, that of this, and so on.
+/// The cause of an error, the cause of that, and so on.
 pub(super) fn causes_of<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     iter::successors(error.source(), |&cause| cause.source()).take(CAUSES_MAX)
 }

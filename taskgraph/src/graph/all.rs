@@ -40,7 +40,7 @@ const CHUNKS_MAX: usize = 8;
 /// Smaller chunks cost more than they balance.
 const CHUNK_LEN_MIN: usize = 8;
 
-/// Many computations into one: their results, in order.
+/// Makes one computation of many: their results, in order.
 ///
 /// All of them may run in parallel. If one fails, so does the whole. `collect::<DC<Vec<_>>>()` does the same.
 ///
@@ -67,13 +67,13 @@ pub(super) fn gathered<N: Task, T: Send + 'static>(children: Vec<DC<T>>) -> DC<V
     }
 }
 
-/// A computation for each of many items, made when a worker comes to it: their results, in order.
+/// Makes a computation for each item, but only when a worker gets to it; gives their results, in order.
 ///
-/// The same as [`all`] of what `make` gives, but they are neither made before they run nor by one thread alone: a
-/// million of them take the memory of their results. Some hundred are in flight for each worker, and some thousand if they
+/// Like [`all`] of what `make` returns, but the computations are not made before they run, nor all by one thread: a million
+/// of them need only the memory of their results. A few hundred are in flight for each worker, and a few thousand if they
 /// wait.
 ///
-/// If `items` does not know how many there are, as behind a `filter`, they are made one after the other, as by a generator.
+/// If `items` does not know how many there are (after a `filter`, say), they are made one after the other, as by a generator.
 ///
 /// The run fails if `make` panics, or if there are more items than `items` said.
 ///

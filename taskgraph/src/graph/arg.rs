@@ -14,8 +14,8 @@ use super::tap::{Borrowed, Owned, Present, Tapped};
 
 /// "A `T`, or something that will be one": what a parameter of type `T` of a `#[delayed]` function takes.
 ///
-/// That is a `T`, a [`DC<T>`](DC), or a [`Shared<T>`](Shared) if `T` can be cloned. `DC`s and `Shared`s inside a
-/// `Vec` or an array, and `DC`s inside a tuple of up to four, count as well, and a `&str`, which is copied, serves for `String`.
+/// That is a `T`, a [`DC<T>`](DC), or a [`Shared<T>`](Shared) if `T` can be cloned. `DC`s and `Shared`s inside a `Vec` or
+/// an array, and `DC`s inside a tuple of up to four, count as well. A `&str` is accepted for a `String`, and copied.
 ///
 /// ```
 /// use taskgraph::{DC, IntoArg, delayed};
@@ -198,8 +198,8 @@ tuples!(A 0 B 1 C 2 D 3);
 
 /// "Something that can lend a `B`": what a parameter of type `&B` of a `#[delayed]` function takes.
 ///
-/// That is a `B`, a [`DC<B>`](DC), a [`Shared<B>`](Shared), an [`Arc<B>`](Arc), or a `&'static B`; where `B` is a
-/// `str`, a slice or a `Path`, whatever owns one: `String`, `Vec<T>`, `PathBuf`, delayed or shared or in an `Arc`.
+/// That is a `B`, a [`DC<B>`](DC), a [`Shared<B>`](Shared), an [`Arc<B>`](Arc), or a `&'static B`. If `B` is a `str`, a
+/// slice or a `Path`, it can be whatever owns one: `String`, `Vec<T>`, `PathBuf`, delayed, shared, or in an `Arc`.
 /// Nothing is copied.
 ///
 /// ```

@@ -15,7 +15,7 @@ use crate::error::Error;
 
 /// The result of a computation, for the body of an `async` task: what `dc.await` waits for.
 ///
-/// It starts when it is polled first. Dropping it ends the computation early, unless it has its result.
+/// The computation starts at the first poll. Dropping this ends it early, unless its result is there.
 ///
 /// ```
 /// use std::future::IntoFuture;
@@ -60,7 +60,7 @@ impl<T: Send + 'static> Future for Awaited<T> {
 
     /// # Panics
     ///
-    /// If it has given its result.
+    /// If it has already given its result.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(delayed) = self.delayed.take() {
             self.started = Some(Trial::start(delayed, Bond::Task, None));
@@ -77,9 +77,9 @@ impl<T: Send + 'static> IntoFuture for DC<T> {
     type Output = Result<T, Error>;
     type IntoFuture = Awaited<T>;
 
-    /// The result, in the body of an `async` task: the failure is a value there, as with [`attempt`](Self::attempt).
+    /// The result, in the body of an `async` task: a failure is a value there, as with [`attempt`](Self::attempt).
     ///
-    /// Anywhere else it is an error. Use [`run_async`](crate::run_async) to await a computation in a program of tokio's.
+    /// Awaiting it anywhere else is an error. Use [`run_async`](crate::run_async) to await a computation in a tokio program.
     fn into_future(self) -> Awaited<T> {
         Awaited { delayed: Some(self), started: None }
     }

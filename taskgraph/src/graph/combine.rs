@@ -11,7 +11,7 @@ use crate::sync::{Mutex, lock};
 impl<T: Send + 'static> DC<T> {
     /// Both results as a pair. The two may run in parallel; if one fails, so does the pair.
     ///
-    /// More than two, or some that are there already, are better [a call's](DC::new) arguments.
+    /// For more than two, or for plain values, use the arguments of [`DC::new`].
     ///
     /// ```
     /// use taskgraph::DC;
@@ -27,7 +27,7 @@ impl<T: Send + 'static> DC<T> {
         call::call::<Zip, Value, _, _, _>((self, other), |pair| pair)
     }
 
-    /// The result if it satisfies `predicate`, which gets to see it when it is there.
+    /// The result if it satisfies `predicate`, which is called when the result is there.
     ///
     /// With [`each`](crate::each) this is a filter:
     ///
@@ -59,9 +59,9 @@ impl<A: Send + 'static, B: Send + 'static> DC<(A, B)> {
     /// The halves of a pair, each as a computation of its own.
     ///
     /// The pair is computed once, when the first half is needed. Nothing is copied: each half moves to where it is
-    /// used, be that in the same run or in another. If the pair fails, both halves do.
+    /// used, in the same run or in another. If the pair fails, both halves fail.
     ///
-    /// A half that is dropped unused keeps nothing from running. If only one is wanted, `map` says so better.
+    /// A half that is dropped unused keeps nothing from running. If you want only one half, use `map`.
     ///
     /// ```
     /// use taskgraph::DC;
@@ -89,7 +89,7 @@ fn take<T>(half: &Mutex<Option<T>>) -> T {
 task!(Flatten "flatten");
 
 impl<T: Send + 'static> DC<DC<T>> {
-    /// The computation that this one results in.
+    /// The result of the computation that this one gives.
     ///
     /// ```
     /// use taskgraph::DC;
@@ -105,7 +105,7 @@ impl<T: Send + 'static> DC<DC<T>> {
 }
 
 impl<T: Send + 'static> DC<Vec<DC<T>>> {
-    /// The results of all computations that this one results in, in order: [`all`](crate::all) of them.
+    /// The results of all computations that this one gives, in order: [`all`](crate::all) of them.
     ///
     /// ```
     /// use taskgraph::DC;
@@ -122,7 +122,7 @@ impl<T: Send + 'static> DC<Vec<DC<T>>> {
 }
 
 impl<T: Send + 'static> DC<Option<DC<T>>> {
-    /// The result of the computation that this one results in, if any.
+    /// The result of the computation that this one gives, if any.
     ///
     /// ```
     /// use taskgraph::DC;
@@ -141,10 +141,10 @@ impl<T: Send + 'static> DC<Option<DC<T>>> {
 }
 
 impl<T: Send + 'static, E: IntoCause + Send + 'static> DC<Result<T, E>> {
-    /// The value, or a failure: an `Err` fails the task, and so all that needs it.
+    /// The value, or a failure: an `Err` fails the task, and so everything that needs it.
     ///
-    /// The way back is [`attempt`](DC::attempt), which makes a failure a value again. What was attempted fails with
-    /// the error that it had, and with one more task in its chain.
+    /// The reverse is [`attempt`](DC::attempt), which makes a failure a value. What was attempted fails with the error that
+    /// it had, with one more task in its chain.
     ///
     /// ```
     /// let parsed = taskgraph::DC::value("seven").map(|text| text.parse::<u32>());

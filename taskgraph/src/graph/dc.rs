@@ -17,8 +17,8 @@ use crate::error::{Error, IntoCause};
 impl<T: Send + 'static> DC<T> {
     /// A call of `func` with a tuple of arguments, each a value or a computation of one.
     ///
-    /// `func` may return a `T`, a `Result<T, E>`, or a `DC<T>`. Where that leaves a choice (a function that returns a
-    /// `Result` can be meant to give the `Result`), say which is meant: `DC::<u32>::new(parse, ("7",))`.
+    /// `func` may return a `T`, a `Result<T, E>`, or a `DC<T>`. If that is ambiguous (the `Result` that a function returns
+    /// may itself be the value), say which is meant: `DC::<u32>::new(parse, ("7",))`.
     ///
     /// ```
     /// use taskgraph::DC;
@@ -35,8 +35,8 @@ impl<T: Send + 'static> DC<T> {
         func.call_with(args)
     }
 
-    /// A computation that is already done. That of a plain value, no larger than a pointer and
-    /// with nothing to drop, costs nothing.
+    /// A computation that is already done. It costs nothing if the value is no larger than a pointer and has nothing to
+    /// drop.
     ///
     /// ```
     /// assert_eq!(taskgraph::Runtime::builder().no_control().build()?.run(taskgraph::DC::value("done"))?, "done");
@@ -51,7 +51,7 @@ impl<T: Send + 'static> DC<T> {
         call::call::<Ready, Value, _, _, _>((Plain(value),), |(value,)| value)
     }
 
-    /// A computation that has failed already, with `cause`: whatever a body may fail with, an error or a text.
+    /// A computation that has already failed with `cause`: whatever a body may fail with, an error or a text.
     ///
     /// ```
     /// let none = taskgraph::DC::<u32>::failed("nothing to do");
@@ -65,7 +65,7 @@ impl<T: Send + 'static> DC<T> {
         call::call::<Failed, AsSaid<T>, _, _, _>((Plain(cause.into_cause()),), |(cause,)| Outcome::Failed(cause))
     }
 
-    /// Goes on with a function of the result.
+    /// Applies a function to the result.
     ///
     /// ```
     /// let text = taskgraph::DC::new(|| 6 * 7, ()).map(|x| format!("it is {x}"));
@@ -78,7 +78,7 @@ impl<T: Send + 'static> DC<T> {
         call::call::<Map, Value, _, _, _>((self,), |(value,)| f(value))
     }
 
-    /// Goes on with a computation made from the result.
+    /// Continues with a computation made from the result.
     ///
     /// ```
     /// # use taskgraph::{DC, delayed};
@@ -95,7 +95,7 @@ impl<T: Send + 'static> DC<T> {
         call::call::<Then, Growing, _, _, _>((self,), |(value,)| f(value))
     }
 
-    /// Computed once, however many need it.
+    /// Makes the result available to several tasks: it is computed once, however many need it.
     ///
     /// ```
     /// use taskgraph::DC;
@@ -114,9 +114,8 @@ impl<T: Send + 'static> DC<T> {
         handle
     }
 
-    /// As [`shared`](Self::shared), with the handles on it made at once: faster than clones where it is known how many need
-    /// the result, as in a grid. Each handle serves one task; clone it for more. That there are none is an error of the
-    /// compiler.
+    /// Like [`shared`](Self::shared), but makes all handles at once, which is faster than cloning if it is known how many
+    /// tasks need the result, as in a grid. Each handle serves one task; clone it for more. `N = 0` does not compile.
     ///
     /// ```
     /// use taskgraph::DC;
@@ -133,10 +132,10 @@ impl<T: Send + 'static> DC<T> {
         shared::tee(self)
     }
 
-    /// The failure as a value: whoever needs this gets a `Result`, and nothing else is cancelled.
+    /// Makes a failure a value: tasks that need this get a `Result`, and nothing else is cancelled.
     ///
-    /// What the failed computation had still to start is not started; its result is delivered once nothing of it is
-    /// left. A run that is cancelled is cancelled with all attempts in it.
+    /// If the computation fails, nothing more of it is started, and the `Err` is delivered once nothing of it is left.
+    /// Cancelling a run cancels all attempts in it.
     ///
     /// ```
     /// let broken = taskgraph::DC::<u32>::new(|| -> Result<u32, &str> { Err("no luck") }, ());
@@ -149,26 +148,26 @@ impl<T: Send + 'static> DC<T> {
         attempt::attempt(self)
     }
 
-    /// Among what is ready, a computation of higher priority is started first. The default is 0.
+    /// Sets the priority: of the computations that are ready, those with a higher one start first. The default is 0.
     ///
-    /// It starts with the highest positive priority before everything else that is ready in its runtime, of whatever run;
-    /// of equal ones with the oldest. With a negative one it starts when nothing else is ready. A run that is started with
-    /// such a computation has its priority from then on.
+    /// A computation with a positive priority starts before everything else that is ready in its runtime, whatever run that
+    /// belongs to: the highest first, of equal ones the oldest. One with a negative priority starts when nothing else is
+    /// ready. A run that is started with such a computation is queued with its priority.
     ///
-    /// What is ordered is the start, and nothing else:
+    /// A priority orders the start, and nothing else:
     ///
-    /// * A body that runs is not interrupted. The next worker that ends a step takes what is urgent.
-    /// * What the computation is made of starts with it, so its arguments are not hurried before it, nor anything that
-    ///   somebody else computes for it. The worker that has started it goes on with what it makes until its result is there,
-    ///   unless something of a higher priority waits: those of the same one have to wait. For other workers what it makes has
-    ///   no priority.
-    /// * Ready is what could start now. Of a list in which all have a positive priority that is all of it; of other long
-    ///   lists, of `each`, and of generators what was handed out so far: some hundred computations ahead of the workers.
-    ///   Those who look for work while a list is handed out take the highest that they find by then.
+    /// * A running body is not interrupted. The next worker that ends a step takes what is urgent.
+    /// * What the computation is made of starts with it. So neither its arguments nor anything that is computed elsewhere for
+    ///   it is hurried beforehand. The worker that has started it goes on with what it makes until its result is there, unless
+    ///   something of a higher priority waits; what has the same priority has to wait. For other workers, what it makes has no
+    ///   priority.
+    /// * What could start now is ready. That is all of a list in which everything has a positive priority. Of other long lists,
+    ///   of `each`, and of generators, it is what was handed out so far: some hundred computations ahead of the workers.
+    ///   Workers that look for work while a list is handed out take the highest priority that they find by then.
     /// * As long as urgent computations come, everything else waits.
     ///
-    /// Of several priorities the one that is said last counts. Each costs a node and a lock: it is for what takes longer
-    /// than that, some hundred nanoseconds.
+    /// If several are set, the last one counts. A priority costs a node and a lock, some hundred nanoseconds: use it for
+    /// computations that take longer than that.
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -189,8 +188,7 @@ impl<T: Send + 'static> DC<T> {
         ranked::ranked(self, priority)
     }
 
-    /// Gives the computation a name, which errors, the log and `runs` on the control port show besides that of its
-    /// function.
+    /// Gives the computation a name, which errors, the log and `runs` on the control port show besides its function's.
     ///
     /// ```
     /// let broken = taskgraph::DC::<u32>::failed("disk full").named("page 7");
@@ -220,7 +218,7 @@ impl<T: Send + 'static> FromIterator<DC<T>> for DC<Vec<T>> {
 
 /// Functions that [`DC::new`] takes: with up to twelve parameters, and any [`Output`].
 ///
-/// `A` are the arguments as given, `P` the parameters, `T` what the computation is of.
+/// `A` are the arguments as given, `P` the parameters, `T` is the type of the result.
 ///
 /// ```
 /// use taskgraph::{DC, Func};

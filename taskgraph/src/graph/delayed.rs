@@ -19,8 +19,8 @@ use crate::task::Task;
 /// Nothing runs until it is given to [`run`](crate::run()) or to a [`Runtime`](crate::Runtime), by itself or as a part
 /// of a larger computation. It is made by a `#[delayed]` function, by [`DC::new`], or from a value.
 ///
-/// Dropping one that has not run drops everything it is made of, and says so in a `tracing` warning, since it is
-/// mostly a mistake; unless it is but a plain value.
+/// Dropping one that has not run drops everything it is made of, and logs a `tracing` warning, since it is mostly a
+/// mistake; unless it is only a plain value.
 ///
 /// ```
 /// use taskgraph::DC;
@@ -30,9 +30,9 @@ use crate::task::Task;
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
 ///
-/// Operators work on what is not there yet, wherever they work on the results. One side may be a plain number; what a
-/// `DC` is shifted by is a `u32`. Each operator is a task that runs when both sides are there. One that panics, in a
-/// division by zero for instance, is blamed with its sign and its line.
+/// Operators work on delayed computations wherever they work on the results. One side may be a plain number; a `DC` is
+/// shifted by a `u32`. Each operator is a task that runs when both sides are there. If it panics, in a division by zero for
+/// instance, the error names its sign and its line.
 ///
 /// ```
 /// # use taskgraph::{DC, delayed};

@@ -36,14 +36,14 @@ fn with_scope<R>(ask: impl FnOnce(&Scope) -> R) -> Option<R> {
     unsafe { scope.as_ref() }.map(ask)
 }
 
-/// Whether nobody wants the result of the task any more whose body this is called in: its run was cancelled, or has failed,
-/// or its time is up. Then the body should come to an end; what it returns is dropped.
+/// Whether the result of the current task is no longer wanted: its run was cancelled or has failed, or its time is up. The
+/// body should then return; its result is dropped.
 ///
-/// A body cannot be stopped from outside, so one that takes long should look now and then. It costs a few nanoseconds.
-/// An `async` body is ended at its next `.await` anyway.
+/// A body cannot be stopped from outside, so a long one should check now and then. A check takes a few nanoseconds. An
+/// `async` body ends at its next `.await` anyway.
 ///
-/// Outside of a body it is false. In what a body gives to rayon it says nothing, since that runs on any thread, which may be
-/// in another body: look before, and pass it on in a variable.
+/// False outside a body. Meaningless in closures that a body gives to rayon, which run on any thread, possibly one that is
+/// in another body: check before, and pass the answer in.
 ///
 /// ```
 /// use taskgraph::{DC, Error, Runtime, is_cancelled};
@@ -68,9 +68,9 @@ pub fn is_cancelled() -> bool {
     with_scope(Scope::is_cancelled).unwrap_or(false)
 }
 
-/// Which try of its task a body belongs to, from 1. That is 1 where nothing is tried again.
+/// Which try of its task a body belongs to, from 1; always 1 without retries.
 ///
-/// A task with `retries` is tried again when it has failed; so is all that it has returned or yielded.
+/// A task with `retries` is tried again when it has failed, with all that it has returned or yielded.
 ///
 /// ```
 /// use taskgraph::{attempt, delayed};

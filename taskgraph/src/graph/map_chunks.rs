@@ -38,17 +38,17 @@ const STRIDE_TIME: Duration = Duration::from_micros(2);
 
 task!(MapChunks "map_chunks");
 
-/// `f` of each of many items, in order, however small the pieces are.
+/// Applies `f` to each of many items, however small; gives the results, in order.
 ///
-/// Items are put together to tasks of some tenths of a millisecond, by the time that they turn out to take. So a tiny
-/// one costs some nanoseconds, and heavy ones run in parallel, each by itself. A task that meets an item far heavier
-/// than those before leaves the rest of its items to others.
+/// Items are grouped into tasks of a few tenths of a millisecond, by how long they turn out to take. So a tiny item costs a
+/// few nanoseconds, and heavy ones run in parallel, each by itself. A task that meets an item far heavier than those before
+/// leaves the rest of its items to others.
 ///
-/// Items are taken from the iterator when there is room for more in flight: ten million of them, or an unknown number,
-/// take the memory of their results, which is needed twice for a moment at the end, when they are put together. If `f`
-/// or the iterator panics, the whole fails.
+/// Items are taken from the iterator only when there is room for more in flight: ten million of them, or an unknown number,
+/// need the memory of their results, and twice that for a moment at the end, when they are joined. If `f` or the iterator
+/// panics, the whole fails.
 ///
-/// Where each item is a computation, use [`each`](crate::each).
+/// If each item is a computation, use [`each`](crate::each).
 ///
 /// ```
 /// let roots = taskgraph::map_chunks(0..10_000u32, |x| f64::from(x).sqrt());

@@ -24,10 +24,10 @@ fn contenders<T: Send + 'static>(delayed: impl IntoIterator<Item = DC<T>>) -> St
     stream_of::<Contenders, _>(delayed.into_iter()).as_completed()
 }
 
-/// The result of the first computation that is through, be it a value or a failure. The others are cancelled.
+/// The result of the first computation to finish, be it a value or a failure. The others are cancelled.
 ///
-/// All of them may run in parallel, as there are workers for them; what waits for timers or I/O needs none. They are taken from
-/// `delayed` at once, so that has to end.
+/// All of them may run in parallel, as far as there are workers; those that wait for timers or I/O need none. They are taken
+/// from `delayed` at once, so it has to be finite.
 ///
 /// ```
 /// use std::time::Duration;
@@ -61,7 +61,7 @@ where
     }))
 }
 
-/// As [`race`]: which of them was the first, counted from 0, and its value.
+/// Like [`race`], but gives the index of the first one, from 0, and its value.
 ///
 /// ```
 /// use taskgraph::DC;
@@ -80,7 +80,7 @@ where
     race(delayed.into_iter().enumerate().map(|(which, delayed)| delayed.map(move |value| (which, value))))
 }
 
-/// The value of the first computation that succeeds; the others are cancelled. It fails if all do, as the last of them.
+/// The value of the first computation that succeeds; the others are cancelled. If all fail, it fails like the last of them.
 ///
 /// ```
 /// use taskgraph::DC;

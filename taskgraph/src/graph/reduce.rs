@@ -15,12 +15,12 @@ const GROUP_LEN: usize = 32;
 
 task!(Reduce "reduce");
 
-/// Combines the results of many computations by twos with `f`, neighbour with neighbour, until one is left; `None` if
+/// Combines the results of many computations with `f` in pairs, neighbour with neighbour, until one is left; `None` if
 /// there are none.
 ///
 /// All of it runs in parallel: two neighbours are combined as soon as both are there, and nothing waits for the rest.
-/// The order is kept, so `f` has to be associative, but not commutative. If one computation fails, or `f` panics, so
-/// does the whole.
+/// The order is kept, so `f` has to be associative, but not commutative. If one computation fails, or `f` panics, the
+/// whole fails.
 ///
 /// ```
 /// #[taskgraph::delayed]

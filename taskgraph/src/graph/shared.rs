@@ -35,15 +35,15 @@ use super::scope::{Scope, ScopePtr, Waiter};
 use super::tap::{Borrowed, Owned, Tapped};
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// A delayed computation whose result many may need: it runs once, when the first of them does.
+/// A delayed computation whose result several tasks may need. It runs once, when the first of them needs it.
 ///
 /// Made by [`DC::shared`] and [`DC::tee`]; in a generator, a `yield_!(..)` whose value is used gives one. A clone is another
 /// handle on the same result. A task that takes its argument by value gets a clone of the result, and the last user gets the
 /// result itself; one that takes a reference never copies.
 ///
-/// If the computation fails, everybody who needs it fails with the same cause. It is given up when all runs that need
-/// it are cancelled, and stays so. A run that is cancelled while another one needs the computation as well settles
-/// when that is through.
+/// If the computation fails, everything that needs it fails with the same cause. It is given up for good when all runs
+/// that need it are cancelled. A run that is cancelled while another one needs the computation, too, settles when the
+/// computation has finished.
 ///
 /// ```
 /// #[taskgraph::delayed]
@@ -428,7 +428,7 @@ impl<T> Shared<T> {
 }
 
 impl<T: Send + Sync + 'static> Shared<T> {
-    /// Goes on with a function of the result, which only borrows it: nothing is copied, and this handle stays.
+    /// Applies a function that borrows the result: nothing is copied, and this handle stays.
     ///
     /// ```
     /// let samples = taskgraph::DC::value(vec![1.0f64, 2.0, 4.0]).shared();

@@ -22,14 +22,14 @@ use super::outlet::{Feed, Order, Outlet};
 use crate::error::{Cause, Error, IntoCause};
 use crate::unwind;
 
-/// Items that are made while they are consumed: what [`DC::into_stream`] makes of a generator.
+/// Items that are made while they are consumed; [`DC::into_stream`] turns a generator into this.
 ///
 /// It is lazy. Consume it in the graph, with [`fold`](Self::fold), [`for_each`](Self::for_each), or [`next`](Self::next)
 /// in the body of an `async` task; or outside, with [`Runtime::stream`](crate::Runtime::stream). Items come in the order
 /// of the yields, or [as they are completed](Self::as_completed).
 ///
-/// Neither side runs far ahead: a generator is suspended while many items wait to be consumed. The stream ends after the
-/// first failure. Dropping it stops what makes the items.
+/// Neither side runs far ahead: a generator is suspended while many items wait to be consumed. Its stream ends after the
+/// first failure. Dropping a stream stops the computations that make its items.
 ///
 /// ```
 /// use taskgraph::delayed;
@@ -69,9 +69,9 @@ pub(crate) enum Items<T> {
     Attempts(Feed<Result<T, Error>>),
 }
 
-/// Many computations, each of which runs when there is room for its result: a stream of those.
+/// A stream of the results of many computations, each of which runs when there is room for its result.
 ///
-/// They are taken from `delayed` while the stream is consumed. Unlike with [`DC::into_stream`], one that fails is a failure
+/// They are taken from `delayed` while the stream is consumed. Unlike with [`DC::into_stream`], a failed one is an `Err`
 /// among the results, and the others go on.
 ///
 /// ```
@@ -118,7 +118,7 @@ where
 {
     /// The items of the collection, as they are made.
     ///
-    /// Where a generator makes it, possibly through others whose place it takes, the collection itself stays empty.
+    /// If a generator makes it, possibly after taking the place of other computations, the collection itself stays empty.
     ///
     /// ```
     /// # use taskgraph::delayed;
@@ -140,7 +140,7 @@ where
 }
 
 impl<T: Send + 'static> Stream<T> {
-    /// Items come as soon as each is computed, whatever was yielded before it.
+    /// Each item comes as soon as it is computed, whatever was yielded before it.
     ///
     /// # Panics
     ///
@@ -172,9 +172,9 @@ impl<T: Send + 'static> Stream<T> {
         self
     }
 
-    /// No more than `items` are in the making, or wait to be consumed, at a time: for those that are large.
+    /// Limits how many items are being made, or wait to be consumed, at a time. Use it for large items.
     ///
-    /// It concerns the generator that makes them, as `#[delayed(in_flight = ..)]` does. Without it there are a few for each
+    /// It applies to the generator that makes them, like `#[delayed(in_flight = ..)]`. Without it, there are a few for each
     /// worker if they take long to make, and some thousand if they wait for something else.
     ///
     /// # Panics
@@ -201,7 +201,7 @@ impl<T: Send + 'static> Stream<T> {
         self
     }
 
-    /// One value of all items, taken one after the other.
+    /// Folds all items into one value, one after the other.
     ///
     /// ```
     /// use taskgraph::DC;
@@ -218,7 +218,7 @@ impl<T: Send + 'static> Stream<T> {
         self.folded::<Fold, _, Infallible>(init, move |folded, item| Ok(f(folded, item)))
     }
 
-    /// As [`fold`](Self::fold), until `f` fails: then so does the task, and what is not made yet is not made.
+    /// Like [`fold`](Self::fold), until `f` fails: then the task fails, too, and no more items are made.
     ///
     /// ```
     /// use taskgraph::DC;
@@ -262,7 +262,7 @@ impl<T: Send + 'static> Stream<T> {
         }))
     }
 
-    /// Does something with each item, one after the other.
+    /// Calls `f` with each item, one after the other.
     ///
     /// ```
     /// # use std::sync::mpsc;
@@ -279,7 +279,7 @@ impl<T: Send + 'static> Stream<T> {
         self.fold((), move |(), item| f(item))
     }
 
-    /// As [`for_each`](Self::for_each), until `f` fails: then so does the task, and what is not made yet is not made.
+    /// Like [`for_each`](Self::for_each), until `f` fails: then the task fails, too, and no more items are made.
     ///
     /// ```
     /// # use std::io::{self, Write};
@@ -296,7 +296,7 @@ impl<T: Send + 'static> Stream<T> {
         self.folded::<TryForEach, _, _>((), move |(), item| f(item))
     }
 
-    /// The next item, for the body of an `async` task: none after the last one. A failure comes last.
+    /// The next item, for the body of an `async` task; `None` after the last one. A failure of what makes them comes last.
     ///
     /// ```
     /// # use taskgraph::{Error, delayed};

@@ -18,10 +18,10 @@ use crate::steering::Steering;
 use crate::sync::{Condvar, Mutex};
 use crate::{CONTROL_PORT, MAX_WORKERS_LIMIT};
 
-/// Says whether and where the control port opens, for programs that do not say it themselves.
+/// Says whether and where the control port opens, for programs that do not say so themselves.
 const CONTROL_VARIABLE: &str = "TASKGRAPH_CONTROL";
 
-/// A stall of so long is told: longer than most bodies, and short for people who wait.
+/// A stall that lasts this long is reported: longer than most bodies, and short for people who wait.
 const STALL_AFTER: Duration = Duration::from_secs(60);
 
 /// Every setting of a [`Runtime`], with its default.
@@ -44,9 +44,9 @@ pub struct Builder {
 
 #[derive(Clone, Copy, Debug)]
 enum Listen {
-    /// At the usual place; a busy port is worth a warning.
+    /// At the default address; a busy port is worth a warning.
     ByDefault,
-    /// There; a busy port is an error.
+    /// At this address; a busy port is an error.
     At(SocketAddr),
     Nowhere,
 }
@@ -74,12 +74,10 @@ impl Builder {
         self
     }
 
-    /// Where the control port listens; with port 0, on any free one, which
-    /// [`control_addr`](Runtime::control_addr) tells.
+    /// Where the control port listens. Port 0 means any free one; [`control_addr`](Runtime::control_addr) says which.
     ///
-    /// By default the environment variable `TASKGRAPH_CONTROL` says it (`off`, or an address), and without that it is
-    /// `127.0.0.1:8888` if that is free. An address other than loopback needs a
-    /// [`control_token`](Self::control_token).
+    /// The default is the environment variable `TASKGRAPH_CONTROL` (`off`, or an address), and without that
+    /// `127.0.0.1:8888` if it is free. An address other than loopback needs a [`control_token`](Self::control_token).
     ///
     /// ```
     /// let any_port = "127.0.0.1:0".parse().unwrap();
@@ -106,8 +104,8 @@ impl Builder {
 
     /// What a client of the control port has to send first, as `auth TOKEN`: one word of at most 256 bytes.
     ///
-    /// By default what the environment variable `TASKGRAPH_CONTROL_TOKEN` says, and nothing where that is not set. Set to
-    /// nothing, it is an error of [`build`](Self::build).
+    /// The default is the environment variable `TASKGRAPH_CONTROL_TOKEN`; if it is not set, no token is needed, and if it
+    /// is empty, that is an error of [`build`](Self::build).
     ///
     /// ```
     /// let builder = taskgraph::Runtime::builder();
@@ -119,7 +117,7 @@ impl Builder {
         self
     }
 
-    /// How many bodies may run at once of all functions with `#[delayed(limit = "name")]`: see [`Runtime::set_limit`].
+    /// How many bodies of all functions with `#[delayed(limit = "name")]` may run at once: see [`Runtime::set_limit`].
     ///
     /// ```
     /// let runtime = taskgraph::Runtime::builder().limit("db", 8).limit("disk", 2).no_control().build()?;
@@ -130,13 +128,13 @@ impl Builder {
         self
     }
 
-    /// After how long a stall is told: every worker there may be is in one body, and has been for so long. By default after a
-    /// minute; `Duration::MAX` turns it off.
+    /// How long all workers may stay in one body each before that is reported as a stall. One minute by default;
+    /// `Duration::MAX` turns it off.
     ///
-    /// A `tracing` warning names the bodies, each with how long it has run at least, once, and again when twice the time
-    /// has passed, and so on. It may come late by half of the time: with a minute, after 60 to 90 seconds. Who watches is a
-    /// thread that starts with the first run, and sleeps. Where stalls are not told, `running` on the control port tells no
-    /// times. Zero is an error of [`build`](Self::build).
+    /// A `tracing` warning names the bodies, and how long each has run at least. It comes again after twice the time, and so
+    /// on. It may be late by half the time: by default, it comes after 60 to 90 seconds. A sleeping watchdog thread does
+    /// this, from the first run on. When it is off, `running` on the control port shows no times. Zero is an error of
+    /// [`build`](Self::build).
     ///
     /// ```
     /// use std::time::Duration;
@@ -238,13 +236,12 @@ impl Listen {
     }
 }
 
-/// An environment variable, if it is set. What cannot be read is an error, or a token of which something went wrong would be
-/// none.
+/// An environment variable, if it is set. One that cannot be read is an error: otherwise, a broken token would be no token.
 fn variable(name: &str) -> Result<Option<String>, Error> {
     match env::var(name) {
         Ok(value) => Ok(Some(value.trim().to_owned())),
         Err(VarError::NotPresent) => Ok(None),
-        // What it is may be a secret.
+        // Its value may be a secret.
         Err(VarError::NotUnicode(_)) => Err(Error::setting(format!("{name} is set to something that is not UTF-8"))),
     }
 }

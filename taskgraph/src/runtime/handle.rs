@@ -1,4 +1,4 @@
-//! What a started run is held by.
+//! The handle on a started run.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,14 +15,14 @@ use crate::graph;
 use crate::limit;
 use crate::scheduler::Blocking;
 
-/// A run that was started with [`Runtime::spawn`](crate::Runtime::spawn): waits for it, or cancels it.
+/// A handle on a run that was started with [`Runtime::spawn`](crate::Runtime::spawn), to wait for it or to cancel it.
 ///
-/// It is a `Future` too, so that async code can await the result. **Dropping it cancels the run**, for nobody can get its
-/// result any more; [`detach`](Self::detach) lets it go on by itself.
+/// It is also a `Future`, so that async code can await the result. **Dropping it cancels the run**, since nobody can get
+/// the result any more; [`detach`](Self::detach) lets the run go on by itself.
 ///
 /// # Panics
 ///
-/// As a future, if it is polled once more after it has given its result.
+/// As a future, if it is polled again after it has given its result.
 ///
 /// ```
 /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
@@ -60,13 +60,13 @@ impl<T: Send + 'static> Handle<T> {
 
     /// Waits for the result.
     ///
-    /// In a task, the worker takes other steps meanwhile.
+    /// Inside a task, another worker takes the task's place meanwhile.
     ///
     /// # Errors
     ///
-    /// The first failure of the run, or that it was cancelled. In a task also that the system has no threads left, of which one
-    /// could take the place of the task; and in a future that a task has given to `tokio::spawn`, that it would block the thread
-    /// which drives timers and I/O. Then the run is cancelled.
+    /// The first failure of the run, or its cancellation. Inside a task, also if the system has no thread left that could take
+    /// the task's place; and inside a future that a task has given to `tokio::spawn`, because that would block the thread that
+    /// drives timers and I/O. In these two cases, the run is cancelled.
     ///
     /// # Panics
     ///
@@ -86,7 +86,7 @@ impl<T: Send + 'static> Handle<T> {
         self.run.result.take()
     }
 
-    /// This thread is about to block until there is something of the run.
+    /// This thread is about to block until the run has something to give.
     pub(super) fn begin_blocking(&self) -> Result<Blocking, Error> {
         if self.run.is_driven_here() {
             let message = "a run cannot be waited for on the thread that drives the timers and the I/O of its runtime, as in a \
@@ -97,11 +97,11 @@ impl<T: Send + 'static> Handle<T> {
         Blocking::begin()
     }
 
-    /// Ends the run early: what is running ends its step, nothing more is started, and the result is an error that
-    /// [`is_cancelled`](Error::is_cancelled), unless it was there first.
+    /// Ends the run early: running steps end, nothing more is started, and the result is an error that
+    /// [`is_cancelled`](Error::is_cancelled), unless the result was there first.
     ///
-    /// Whatever waits (for its turn, for a timer, for a socket) ends at once. A body that runs can
-    /// [look](crate::is_cancelled).
+    /// Whatever waits (for its turn, for a timer, for a socket) ends at once. A running body can
+    /// [check](crate::is_cancelled).
     ///
     /// ```
     /// # use taskgraph::delayed;
@@ -120,7 +120,7 @@ impl<T: Send + 'static> Handle<T> {
         self.run.cancel(CancelledBy::Call("Handle::cancel", Location::caller()));
     }
 
-    /// As [`cancel`](Self::cancel), with a reason that the run's error tells.
+    /// Like [`cancel`](Self::cancel), with a reason that the run's error shows.
     ///
     /// ```
     /// # use taskgraph::delayed;
@@ -138,8 +138,8 @@ impl<T: Send + 'static> Handle<T> {
         self.run.cancel(CancelledBy::Reason(reason.into()));
     }
 
-    /// Something that can cancel the run from elsewhere: another thread, one that hears of signals (as that of the
-    /// `ctrlc` crate does; in a bare signal handler it must not be used).
+    /// A value that can cancel the run from elsewhere: from another thread, such as that on which the `ctrlc` crate handles
+    /// signals (it must not be used in a bare signal handler).
     ///
     /// ```
     /// # use taskgraph::delayed;
@@ -172,8 +172,8 @@ impl<T: Send + 'static> Handle<T> {
         self.is_detached = true;
     }
 
-    /// Ends the run at that time, if it is not through by then: as [`cancel`](Self::cancel) does, with an error that
-    /// [`is_timeout`](Error::is_timeout). Of two deadlines the last one given holds.
+    /// Ends the run at that time, if it has not finished by then: like [`cancel`](Self::cancel), but with an error that
+    /// [`is_timeout`](Error::is_timeout). If several are set, the last one counts.
     ///
     /// To limit the time of a part of a run, see [`DC::timeout`](crate::DC::timeout).
     ///
@@ -226,7 +226,7 @@ impl<T> fmt::Debug for Handle<T> {
     }
 }
 
-/// Cancels a run, from wherever it is wanted; see [`Handle::canceller`]. Does nothing once the run is through.
+/// Cancels a run from anywhere; see [`Handle::canceller`]. Does nothing once the run has ended.
 ///
 /// ```
 /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
@@ -240,7 +240,7 @@ impl<T> fmt::Debug for Handle<T> {
 pub struct Canceller(Weak<dyn Cancel>);
 
 impl Canceller {
-    /// As [`Handle::cancel`].
+    /// Like [`Handle::cancel`].
     ///
     /// ```
     /// # use taskgraph::delayed;
@@ -259,7 +259,7 @@ impl Canceller {
         self.cancel_by(CancelledBy::Call("Canceller::cancel", Location::caller()));
     }
 
-    /// The same, with a reason that the run's error tells.
+    /// The same, with a reason that the run's error shows.
     ///
     /// ```
     /// # use taskgraph::delayed;

@@ -27,11 +27,11 @@ pub use builder::Builder;
 pub use handle::{Canceller, Handle};
 pub use results::{IntoStream, Results};
 
-/// Workers, and the control port through which their number changes while they run.
+/// Workers, and the control port through which their number can be changed while they run.
 ///
 /// Dropping it cancels the runs that have not settled, waits for the steps that are running, and ends all threads.
-/// In a task, where one of those steps could be waiting for this one, and in async code, which must not wait, a thread does
-/// that, and the drop returns as soon as the control port is closed.
+/// In a task, where one of those steps could be waiting for this one, and in async code, which must not block, another
+/// thread does that, and the drop returns as soon as the control port is closed.
 ///
 /// ```
 /// use taskgraph::{DC, Runtime};
@@ -48,7 +48,7 @@ pub struct Runtime {
     control: Option<Control>,
 }
 
-/// What runs and the control port share of a runtime.
+/// The part of a runtime that its runs and the control port share.
 struct Core {
     scheduler: Arc<Scheduler>,
     reactor: Arc<OwnReactor>,
@@ -79,15 +79,15 @@ impl Runtime {
 
     /// Runs a computation, and waits for its result.
     ///
-    /// May be called from several threads, and from inside a task, whose place another worker has meanwhile. The thread
-    /// of that task is lost to the others as long as it waits, so they move to new ones: with fewer than eight workers this
-    /// costs `max_workers` new threads, some 20 microseconds each, with more of them some nine on average. It is a run of its
-    /// own, and does not end when the one around it is cancelled.
+    /// May be called from several threads, and from inside a task, whose place another worker takes meanwhile. The waiting
+    /// thread is lost to its pool, so the workers move to new threads: `max_workers` of them with fewer than eight workers,
+    /// with more some nine per call on average, at some 20 microseconds each. It is a run of its own: cancelling the run
+    /// around it does not cancel it.
     ///
     /// # Errors
     ///
-    /// The first failure of the run. What was running then has ended, and nothing else was started. In a task also that the
-    /// system has no threads left, as for [`Handle::join`].
+    /// The first failure of the run. By then, what was running has ended, and nothing else was started. Inside a task, also
+    /// if the system has no threads left, as for [`Handle::join`].
     ///
     /// ```
     /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
@@ -115,8 +115,8 @@ impl Runtime {
 
     /// Runs a computation for async code, which awaits the result.
     ///
-    /// It starts at the first poll. Dropping the future cancels the run. Inside of tokio the run's own futures use the
-    /// timers and the I/O of the runtime that awaits it.
+    /// It starts at the first poll. Dropping the future cancels the run. Inside tokio, the run's own futures use the
+    /// timers and the I/O of the tokio runtime that awaits it.
     ///
     /// # Errors
     ///
@@ -144,15 +144,14 @@ impl Runtime {
         }
     }
 
-    /// Starts computations, and gives their results as they come: from `source`, that is any number of computations, or a
-    /// [`Stream`](crate::Stream).
+    /// Starts any number of computations, or a [`Stream`](crate::Stream), and gives the results as they come.
     ///
-    /// Of computations each result comes as soon as it is there; one that fails is a failure among them. They are taken
-    /// from `source` as there is room for their results: who consumes slowly slows them down.
+    /// The result of a computation comes as soon as it is there; a failed one is an `Err` among them. Computations are
+    /// taken from `source` only while there is room for their results, so a slow consumer slows them down.
     ///
     /// # Panics
     ///
-    /// If `source` is a stream of which items were asked for before.
+    /// If `source` is a stream that was asked for items before.
     ///
     /// ```
     /// use taskgraph::{DC, Runtime};
@@ -185,13 +184,13 @@ impl Runtime {
 
     /// Changes how many workers there may be, while they run.
     ///
-    /// More of them start at once. Fewer: each surplus worker ends with its current step. Nothing is stopped, lost, or
-    /// run again.
+    /// Additional workers start at once; a surplus worker ends with its current step. Nothing is stopped, lost, or run
+    /// again.
     ///
     /// # Errors
     ///
-    /// If `max_workers` is 0 or above [`MAX_WORKERS_LIMIT`], or if the system has no threads left. Nothing has
-    /// changed then.
+    /// If `max_workers` is 0 or above [`MAX_WORKERS_LIMIT`], or if the system has no threads left. Then nothing has
+    /// changed.
     ///
     /// ```
     /// let runtime = taskgraph::Runtime::builder().max_workers(2).no_control().build()?;
@@ -204,15 +203,15 @@ impl Runtime {
         self.core.set_max_workers(max_workers)
     }
 
-    /// Changes how many bodies may run at once of all functions with `#[delayed(limit = "name")]`, in this runtime.
+    /// Changes how many bodies of all functions with `#[delayed(limit = "name")]` may run at once, in this runtime.
     ///
-    /// More of them start at once. Fewer: those that run end undisturbed, and no other starts until there are fewer. A
-    /// limit that was never set is 1; [`Builder::limit`] sets it from the start.
+    /// If the limit grows, more bodies start at once. If it shrinks, running bodies end undisturbed, and no other starts
+    /// until few enough are left. A limit that was never set is 1; [`Builder::limit`] sets it from the start.
     ///
     /// # Errors
     ///
     /// If `size` is 0 or above 4,294,967,295, if `name` is not one word of at most 100 bytes, or if it would be one more than
-    /// the 1,024 names that a runtime may have. Nothing has changed then.
+    /// the 1,024 names that a runtime may have. Then nothing has changed.
     ///
     /// ```
     /// use taskgraph::{Runtime, delayed};
@@ -232,13 +231,13 @@ impl Runtime {
         self.core.set_limit(name, size)
     }
 
-    /// Has all runs pause: no step starts until [`resume`](Self::resume).
+    /// Pauses all runs: no step starts until [`resume`](Self::resume).
     ///
-    /// Steps that are running end; an `async` body stops at its next wait. A task that waits in [`run`](Self::run) or
-    /// [`join`](Handle::join) goes on, and so can end, only when the pause is over, even if its run is cancelled. Timers and
-    /// sockets do not stop, nor do timeouts and deadlines: what they wake up waits. Workers may be
-    /// [more or fewer](Self::set_max_workers) meanwhile, runs may be started, and one that is cancelled or has failed ends at
-    /// once, as soon as its running bodies do. A runtime that is dropped does not wait for the end of its pause.
+    /// Running steps end; an `async` body stops at its next wait. A task that waits in [`run`](Self::run) or
+    /// [`join`](Handle::join) goes on, and so can end, only after the pause, even if its run is cancelled. Timers and sockets
+    /// do not stop, nor do timeouts and deadlines; what they wake up waits. Meanwhile,
+    /// [the number of workers](Self::set_max_workers) can be changed, runs can be started, and a run that is cancelled or
+    /// has failed ends as soon as its running bodies do. Dropping the runtime does not wait for the end of the pause.
     ///
     /// ```
     /// use taskgraph::{DC, Runtime};
@@ -257,7 +256,7 @@ impl Runtime {
         self.core.scheduler.pause();
     }
 
-    /// Has all runs go on, where a [`pause`](Self::pause) has left them.
+    /// Lets all runs go on where a [`pause`](Self::pause) has left them.
     ///
     /// ```
     /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
@@ -270,7 +269,7 @@ impl Runtime {
         self.core.scheduler.resume();
     }
 
-    /// Whether there is a [`pause`](Self::pause), by whomever.
+    /// Whether there is a [`pause`](Self::pause), from code or over the control port.
     ///
     /// ```
     /// let runtime = taskgraph::Runtime::builder().no_control().build()?;
@@ -301,7 +300,7 @@ impl Drop for Runtime {
         self.control = None;
         let runs = self.core.take_no_more_runs();
         runs.iter().for_each(|run| run.cancel(CancelledBy::DroppedRuntime));
-        // A task may wait for that, and all that is left is to be given up.
+        // A task may wait for the end of a pause, and all that is left is to be given up.
         self.core.scheduler.resume();
         let core = Arc::clone(&self.core);
         let end = move || {
@@ -309,7 +308,7 @@ impl Drop for Runtime {
             core.scheduler.end();
             core.reactor.end();
         };
-        // One of these runs may not settle before the task ends that this is in; and a thread cannot wait for its own end.
+        // One of these runs may not settle before the task that this is in ends; and a thread cannot wait for its own end.
         let must_not_wait = (scheduler::is_in_task() || reactor::is_around()) && !runs.is_empty();
         if must_not_wait || scheduler::is_thread_of(&self.core.scheduler) {
             if let Err(error) = thread::Builder::new().name("taskgraph-end".into()).spawn(end) {
@@ -326,7 +325,7 @@ impl Core {
     fn start<T: Send + 'static>(self: &Arc<Self>, delayed: DC<T>, reactor: Arc<dyn Reactor>) -> Handle<T> {
         let run = Run::new(self, reactor, delayed.task());
         if !run.register(self) {
-            // The future of a run may be polled first when the runtime is gone.
+            // The first poll of a run's future may come when the runtime is gone.
             graph::drop_given_up(|| drop(delayed));
             run.result.put(Err(Error::cancelled(CancelledBy::DroppedRuntime)));
             return Handle::new(run);
@@ -368,7 +367,7 @@ impl Core {
         live.runs.remove(&id);
         if live.runs.is_empty() {
             self.scheduler.set_has_runs(false);
-            // Nobody waits for that before, and telling nobody would still cost a system call.
+            // Nobody waits for that earlier, and notifying nobody would still cost a system call.
             let is_awaited = live.takes_no_more;
             drop(live);
             if is_awaited {
@@ -378,7 +377,7 @@ impl Core {
         }
     }
 
-    /// The run of this number, or all of them.
+    /// The run with this number, or all of them.
     fn live_runs(&self, run: Option<u64>) -> Vec<Arc<dyn Cancel>> {
         let live = lock(&self.live);
         match run {
@@ -387,7 +386,7 @@ impl Core {
         }
     }
 
-    /// Once no more are [taken](Self::take_no_more_runs).
+    /// Only once no more are [taken](Self::take_no_more_runs).
     fn wait_for_runs(&self) {
         let mut live = lock(&self.live);
         debug_assert!(live.takes_no_more, "only then the end is told");

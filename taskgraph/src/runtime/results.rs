@@ -1,4 +1,4 @@
-//! The items of a stream, outside of the graph.
+//! The items of a stream, outside the graph.
 
 use std::fmt;
 use std::future::{self, Future};
@@ -46,7 +46,7 @@ where
     }
 }
 
-/// Results as they come, of a run that was started with [`Runtime::stream`](crate::Runtime::stream): an iterator, which
+/// The results of a run that was started with [`Runtime::stream`](crate::Runtime::stream), as they come: an iterator, which
 /// blocks, and a `futures::Stream`.
 ///
 /// Dropping it cancels the run.
@@ -71,8 +71,8 @@ impl<T: Send + 'static> Results<T> {
         Self { items, run }
     }
 
-    /// Something that can end the run from elsewhere, as [`Handle::canceller`]: also while [`next`](Iterator::next) waits, which
-    /// then gives that as an error.
+    /// A value that can cancel the run from elsewhere, like [`Handle::canceller`]: even while [`next`](Iterator::next) waits,
+    /// which then gives an error.
     ///
     /// ```
     /// # use taskgraph::{DC, delayed};
@@ -91,7 +91,7 @@ impl<T: Send + 'static> Results<T> {
         self.run.canceller()
     }
 
-    /// Ends the run if it is not through by `at`, as [`Handle::deadline`].
+    /// Ends the run if it has not finished by `at`, like [`Handle::deadline`].
     ///
     /// ```
     /// # use std::time::{Duration, Instant};

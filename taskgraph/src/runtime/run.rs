@@ -25,7 +25,7 @@ pub(super) struct Run<T> {
     timer: Mutex<Option<Timer>>,
 }
 
-/// A run of whatever type, for those who list and cancel runs.
+/// A run of any type, to be listed and cancelled.
 pub(super) trait Cancel: Send + Sync {
     fn cancel(&self, by: CancelledBy);
     fn status(&self, id: u64) -> RunStatus;
@@ -52,7 +52,7 @@ impl<T: Send + 'static> Run<T> {
         true
     }
 
-    /// Whether this is the thread whose timers and I/O the run may need.
+    /// Whether this is the thread that drives the timers and the I/O that the run may need.
     pub(super) fn is_driven_here(&self) -> bool {
         self.core.upgrade().is_some_and(|core| core.reactor.is_driven_here())
     }
@@ -70,7 +70,7 @@ impl<T: Send + 'static> Run<T> {
         match unwind::catch(start) {
             Ok(timer) if self.result.is_empty() => *lock(&self.timer) = timer,
             Ok(_) => {}
-            // What drives timers has gone with its runtime meanwhile, before which the run was through.
+            // What drives timers has meanwhile ended with its runtime, and the run ended before that.
             Err(message) => assert!(!self.result.is_empty(), "{message}"),
         }
     }
