@@ -19,7 +19,7 @@
 //! | `link` | the owner of the list that the node is in; while it waits, its failing inputs (atomically) | the same; whoever looks for its scope |
 //! | `missing` | the constructor; its owner while no input is out; its inputs, once each, alone or [together](super::tally) (atomically) | its inputs |
 //! | `users`, on a shared node: the number of handles | whoever has one (atomically) | the same |
-//! | `users`, on a node that waits for shared results: which worker brought the last one, a hint | whoever brings one | workers |
+//! | `users`, on a node that waits for shared results: which worker brought the last, a hint | whoever brings one | workers |
 //! | `users`, on a starter: a mark | the constructor | workers |
 //!
 //! What always holds:
