@@ -1,14 +1,14 @@
-//! Alarms: how a body that waits for something outside of the graph is taken up again.
+//! Alarms: how a body that waits for something outside the graph is resumed.
 //!
 //! ```text
-//! QUEUED --its step--> AWAKE --it waits--> ASLEEP --rung: whoever did queues the pump--> QUEUED
+//! QUEUED --its step--> AWAKE --it waits--> ASLEEP --rung: whoever rang queues the pump--> QUEUED
 //!                        |
 //!                        +--rung--> RUNG --it waits: its own step queues the pump--> QUEUED
 //! ```
 //!
-//! The step that polls such a body belongs to its *pump*. While that is asleep nobody has it: it comes into the hands of
-//! the one that rings first. Alarms live as long as somebody has them as a waker, longer than the pump. An alarm of which
-//! the pump is gone is never asleep again.
+//! The step that polls such a body belongs to its *pump*. While the pump is asleep nobody owns it; whoever rings first
+//! gets it. An alarm lives as long as somebody has it as a waker, which may be longer than its pump. Once the pump is
+//! gone its alarm is never asleep again.
 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
@@ -33,7 +33,7 @@ const AWAKE: u32 = 1;
 const RUNG: u32 = 2;
 const ASLEEP: u32 = 3;
 
-// SAFETY: the pump is only touched by the one that the state gives it to, who may be anybody.
+// SAFETY: the pump is only touched by whoever the state gives it to, on any thread.
 unsafe impl Send for Alarm {}
 // SAFETY: as above.
 unsafe impl Sync for Alarm {}
@@ -44,11 +44,11 @@ impl Alarm {
         let rung = |state| match state {
             ASLEEP => Some(QUEUED),
             AWAKE => Some(RUNG),
-            // Written all the same: whoever polls next sees what has changed.
+            // Written all the same, so that whoever polls next sees what has changed.
             QUEUED | RUNG => Some(state),
             _ => unreachable!("an alarm has four states"),
         };
-        // AcqRel: Release hands what has changed to the step that polls; Acquire takes the pump from the one that slept.
+        // AcqRel: Release hands what has changed to the step that polls; Acquire takes the pump from the step that slept.
         if self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, rung) == Ok(ASLEEP) {
             // SAFETY: the pump was asleep with its scope, and is ours now.
             let pump = unsafe { Queued::again(Ready(self.pump)) };
@@ -59,19 +59,20 @@ impl Alarm {
     }
 
     fn wake_up(&self) {
-        // Acquire, pairs with the Release in `ring`.
+        // AcqRel: Acquire pairs with the Release in `ring`, Release with the Acquire there.
         self.state.swap(AWAKE, Ordering::AcqRel);
     }
 }
 
-/// Unless somebody has rung meanwhile. If this gives true, the pump is not the caller's any more, and with it the alarm may
-/// be gone, of which this is the state.
+/// Goes to sleep, unless somebody has rung meanwhile. If this returns true, the pump is no longer the caller's, and the
+/// alarm whose state this is may be gone with it.
 fn try_sleep(state: &AtomicU32) -> bool {
-    // Release, pairs with the Acquire in `ring`: whoever has the pump then sees what its step did.
+    // AcqRel: Release pairs with the Acquire in `ring`, so whoever gets the pump sees what its step did; Acquire pairs
+    // with the Release there.
     let slept = state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok();
     if !slept {
-        // Acquire: whoever rings once more before this has handed over something, too, and `wake_up` will see no more
-        // than what comes after it.
+        // Acquire: a ring that comes between the two has handed over something, too, and `wake_up` will only see what
+        // comes after this.
         state.swap(QUEUED, Ordering::Acquire);
     }
     slept
@@ -91,7 +92,7 @@ thread_local! {
     static LISTENER: Cell<Listener> = const { Cell::new(Listener::Nobody) };
 }
 
-/// A step that rings, and will go on with what it has woken.
+/// A step that rings, and goes on with what it wakes.
 enum Listener {
     Nobody,
     /// For pumps of this home.
@@ -99,7 +100,7 @@ enum Listener {
     Woke(Queued),
 }
 
-/// Gives the pump of this home that `ring` wakes first on this thread: it is to go on here, at once.
+/// Returns the first pump of this home that `ring` wakes on this thread, to go on here at once.
 pub(super) fn woken_by(home: &Arc<dyn Home>, ring: impl FnOnce()) -> Option<Queued> {
     let before = LISTENER.replace(Listener::Listening(Arc::as_ptr(home)));
     ring();
@@ -111,7 +112,7 @@ pub(super) fn woken_by(home: &Arc<dyn Home>, ring: impl FnOnce()) -> Option<Queu
 }
 
 fn give_to_listener(home: &Arc<dyn Home>, pump: Queued) -> Result<(), Queued> {
-    // Whoever rings from a destructor at the end of its thread has no listener.
+    // A thread that rings from a destructor at its end has no listener.
     let listener = LISTENER.try_with(|listener| listener.replace(Listener::Nobody)).unwrap_or(Listener::Nobody);
     let (given, listener) = match listener {
         Listener::Listening(listening) if ptr::addr_eq(listening, Arc::as_ptr(home)) => (Ok(()), Listener::Woke(pump)),
@@ -121,19 +122,19 @@ fn give_to_listener(home: &Arc<dyn Home>, pump: Queued) -> Result<(), Queued> {
     given
 }
 
-/// What a pump has of its alarm, and of its body's children. It goes with the body.
+/// A pump's hold on its alarm, and its body's children. Dropped with the body.
 pub(super) struct Sleeper {
     alarm: Arc<Alarm>,
     waker: Waker,
-    /// Whether the scope and what is around it wake it when they stop.
+    /// Whether its scope, and those around it, will wake it when they stop.
     is_known: bool,
-    /// What the scope has seen at the last look around.
+    /// What the scope saw when it last looked around.
     seen: Option<u64>,
     children: Children,
 }
 
 impl Sleeper {
-    /// Of a pump that is about to poll its body for the first time.
+    /// For a pump that is about to poll its body for the first time.
     fn new(pump: NonNull<Node>, cx: &Cx<'_>) -> Self {
         let home = Arc::clone(cx.scope().home());
         let alarm = Arc::new(Alarm { state: AtomicU32::new(QUEUED), pump, home });
@@ -146,7 +147,7 @@ impl Sleeper {
         }
     }
 
-    /// The pump's step is about to poll its body; gives the waker for that, and the body's children.
+    /// The pump's step is about to poll its body; returns the waker for that, and the body's children.
     pub(super) fn wake_up<'a>(
         this: &'a mut Option<Self>,
         pump: NonNull<Node>,
@@ -157,11 +158,11 @@ impl Sleeper {
         (&sleeper.waker, &mut sleeper.children)
     }
 
-    /// The body waits. Gives the pump back if it is not to sleep.
+    /// The body waits. Returns the pump if it is not to sleep.
     ///
     /// # Safety
     ///
-    /// `this` is a part of what the pump keeps alive, and the pump is the caller's; both only until this is called.
+    /// `this` is part of what the pump keeps alive, and the pump is the caller's; neither may be relied on after this.
     pub(super) unsafe fn sleep(this: *mut Self, pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the pump is still ours.
         let alarm = unsafe {
@@ -177,9 +178,9 @@ impl Sleeper {
         }
         // Whoever rings does not know the scope.
         let queued = Queued::new(Ready(pump), cx.scope_ptr());
-        // SAFETY: the alarm lives until somebody else has the pump, which is after the only look at it.
+        // SAFETY: the alarm lives until somebody else has the pump, and is not looked at after that.
         if !try_sleep(unsafe { &(*alarm).state }) {
-            // It may ring without end, so others come first.
+            // The body may be rung without end, so others come first.
             cx.host.inject(queued);
         }
         None
@@ -203,7 +204,7 @@ mod models {
         }
     }
 
-    /// Two who ring, at whatever time, are both heard, with what they hand over.
+    /// Two that ring, at whatever time, are both heard, with what they hand over.
     #[test]
     fn a_body_hears_all_who_ring() {
         let mut model = loom::model::Builder::new();
@@ -218,7 +219,7 @@ mod models {
                 .map(|i| {
                     let (alarm, flags) = (Arc::clone(&alarm), Arc::clone(&flags));
                     thread::spawn(move || {
-                        // Relaxed: the ringing is all the order there is.
+                        // Relaxed: only the ringing orders this.
                         flags[i].store(true, Ordering::Relaxed);
                         alarm.ring();
                     })
@@ -229,7 +230,7 @@ mod models {
                 if flags.iter().all(|flag| flag.load(Ordering::Relaxed)) {
                     break;
                 }
-                // If nobody rings any more this waits for ever, and loom says so.
+                // If nobody rings any more this waits for ever, and loom reports it.
                 if try_sleep(&alarm.state) {
                     queue.0.wait();
                 }

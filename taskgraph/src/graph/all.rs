@@ -33,9 +33,9 @@ use super::segment::Segment;
 use super::settle::{self, Why};
 use crate::unwind;
 
-/// So many children change hands together: more gain nothing.
+/// How many children change hands together: more gain nothing.
 const CHUNK_LEN_MAX: usize = 64;
-/// Chunks that are made at once: with more, what is made would leave the cache before it is used.
+/// How many chunks are made at once: with more, what is made would leave the cache before it is used.
 const CHUNKS_MAX: usize = 8;
 /// Smaller chunks cost more than they balance.
 const CHUNK_LEN_MIN: usize = 8;
@@ -103,15 +103,15 @@ where
 
 task!(Each "each");
 
-/// `MAKES` children only when they are handed out: then they may be too many to be in flight together.
+/// If `MAKES`, children are only made when they are handed out: then they may be too many to be in flight together.
 #[repr(C)]
 struct Gather<N, T, S, const MAKES: bool> {
     pumped: Pumped,
     in_flight: InFlight,
     results: Segment<T>,
-    /// Children that were handed out, and will have arrived when the node is through.
+    /// How many children were handed out: they will have arrived when the node is through.
     handed_out: usize,
-    /// The others, and how many they are at most. Until the last of them the pump's.
+    /// The others, and how many there are at most. The pump's until the last is handed out.
     children: Option<S>,
     left: usize,
     name: PhantomData<N>,
@@ -244,10 +244,10 @@ where
     ///
     /// # Safety
     ///
-    /// There are slots for so many, and they are the caller's.
+    /// There are slots for this many, and they are the caller's.
     #[inline(always)]
     unsafe fn hand_out(gather: NonNull<Self>, len: usize, chunks: &mut List) -> bool {
-        // SAFETY: the caller's promise. What `children` does is a user's: it may panic between two of them.
+        // SAFETY: the caller's promise. `children` runs user code, which may panic between two of them.
         unsafe {
             let at = gather.as_ptr();
             let chunk = Chunk::<Self>::open(gather.cast(), 0, 0);

@@ -127,7 +127,7 @@ impl<T: Clone + Send + Sync + 'static> IntoArg<Vec<T>> for Vec<Shared<T>> {
     #[track_caller]
     fn into_input(self) -> Listed<T> {
         let mut children = Vec::with_capacity(self.len());
-        // No closure, which would be who calls.
+        // No closure: it would count as the caller.
         for shared in &self {
             children.push(shared.dc());
         }

@@ -1,7 +1,7 @@
-//! Bodies that sleep inside of shared computations. Any of several scopes may be the last that needs one, so each hears of all
-//! stops that may matter, and looks whether it is still wanted.
+//! Bodies that sleep inside shared computations. Any of several scopes may be the last that needs such a body, so the
+//! body hears of all stops that may matter, and checks whether it is still wanted.
 //!
-//! Where many sleep, one call for all of them serves the stops of a while, or as many stops would take the square of that.
+//! Where many sleep, one call of all of them serves the stops of a while; otherwise n stops would take n² calls.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::scope::Home;
 use crate::sync::{Mutex, MutexGuard, lock, shared_static};
 use crate::weak_list::WeakList;
 
-/// Who sleeps inside of shared computations, which several scopes may need, and how often one of those has changed.
+/// The bodies that sleep inside shared computations, which several scopes may need, and how often something there has changed.
 struct AsleepInShared {
     asleep: WeakList<Alarm>,
     /// Who else wants to know.
     homes: WeakList<dyn Home>,
     changes: u64,
-    /// Until when nobody is called, since many have just been.
+    /// Until when nobody is called, since many have just been called.
     calm_until: Option<Instant>,
 }
 
@@ -34,7 +34,7 @@ impl AsleepInShared {
         self.calm_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// Counts that scopes which waited for shared results have stopped, or handles are gone, and gives those who want to know.
+    /// Counts that scopes which waited for shared results have stopped, or handles are gone; returns those who want to know.
     fn change(&mut self) -> Vec<Arc<Alarm>> {
         self.changes += 1;
         let asleep: Vec<_> = self.asleep.live().collect();
@@ -44,7 +44,7 @@ impl AsleepInShared {
     }
 }
 
-/// Whether somebody is about to call all who sleep. No model has so many.
+/// Whether somebody is about to call all sleepers. No model has so many.
 static IS_CALL_DUE: AtomicBool = AtomicBool::new(false);
 
 shared_static! {
@@ -52,19 +52,19 @@ shared_static! {
 }
 
 thread_local! {
-    /// Those of a thread that is a world of its own.
+    /// The sleepers of a thread that is a world of its own.
     static ASLEEP_HERE: RefCell<Option<AsleepInShared>> = const { RefCell::new(None) };
 }
 
-/// From now on who sleeps on this thread hears only of what stops here, so that no other thread has a part in the order of
-/// things. What has happened elsewhere [`look_around`] finds out.
+/// From now on what sleeps on this thread hears only of what stops here, so that no other thread influences the order
+/// of things. [`look_around`] finds out what has happened elsewhere.
 pub(crate) fn isolate_thread() {
     ASLEEP_HERE.set(Some(AsleepInShared::new()));
 }
 
-/// Does something with those of this thread, if it is a world of its own.
+/// Calls `f` with the sleepers of this thread, if it is a world of its own.
 fn with_asleep_here<R>(f: impl FnOnce(&mut AsleepInShared) -> R) -> Option<R> {
-    // Handles may go in a destructor at the end of their thread.
+    // Handles may be dropped in a destructor at the end of their thread.
     ASLEEP_HERE.try_with(|here| here.borrow_mut().as_mut().map(f)).ok().flatten()
 }
 
@@ -72,14 +72,13 @@ fn asleep_in_shared() -> MutexGuard<'static, AsleepInShared> {
     lock(&ASLEEP_IN_SHARED)
 }
 
-/// A scope has stopped, or a handle of a shared computation is gone: whoever sleeps for one looks whether it is still
-/// wanted.
+/// A scope has stopped, or a handle of a shared computation is gone: whoever sleeps for one checks whether it is still wanted.
 #[cold]
 pub(crate) fn look_around() {
     tell_of_change(true);
 }
 
-/// There may be many who sleep, so they only hear of what may matter to them.
+/// There may be many sleepers, so they only hear of what may matter to them.
 pub(super) fn tell_of_change(of_shared: bool) {
     if of_shared {
         let asleep_here = with_asleep_here(AsleepInShared::change).unwrap_or_default();
@@ -90,18 +89,18 @@ pub(super) fn tell_of_change(of_shared: bool) {
     homes.into_iter().for_each(|home| home.look_again());
 }
 
-/// So many who sleep are called for each stop. Where there are more there is a moment for each between two calls.
+/// Up to this many sleepers are called for each stop. If there are more, there is a moment for each between two calls.
 const CALLED_EACH_TIME: usize = 256;
 const MOMENT: Duration = Duration::from_micros(4);
 const CALM_MAX: Duration = Duration::from_millis(100);
 
-/// Has all who sleep look around: now, or if all were called just before, soon.
+/// Makes all sleepers look around: now, or soon if all were called just before.
 fn call_sleepers() {
     let calm = asleep_in_shared().calm();
     if calm.is_zero() {
         return call_all();
     }
-    // AcqRel, pairs with itself: who finds that a call is due has stopped something before that call.
+    // AcqRel, pairs with itself: whoever finds that a call is due has stopped something before that call.
     if IS_CALL_DUE.swap(true, Ordering::AcqRel) {
         return;
     }
@@ -120,7 +119,7 @@ fn call_all() {
     asleep.iter().for_each(|alarm| alarm.ring());
 }
 
-/// From now on a body that sleeps inside of a shared computation hears of what may matter to it.
+/// From now on a body that sleeps inside a shared computation hears of what may matter to it.
 pub(super) fn add(alarm: &Arc<Alarm>) {
     with_asleep_here(|here| here.asleep.add(Arc::downgrade(alarm)))
         .unwrap_or_else(|| asleep_in_shared().asleep.add(Arc::downgrade(alarm)));

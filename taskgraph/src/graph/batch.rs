@@ -1,8 +1,8 @@
 //! A batch: children that the body of a generator has yielded, and that workers take together.
 //!
 //! The body adds children to the open batch while it runs. From the first one on the batch's *taker* is in a queue,
-//! where every worker can find it; whoever steps it has all children that are there by then, and the next one queues it
-//! again. So a child can start as soon as it was yielded, and yet most change hands by the dozen.
+//! where every worker can find it; whoever steps it gets all children that are there by then, and the next child queues
+//! it again. So a child can start as soon as it was yielded, and yet most change hands by the dozen.
 //!
 //! ```text
 //! Generator  <-- Chunk of the batch <-- child child child ..
@@ -29,7 +29,7 @@ pub(super) struct Batch {
     taker: Node,
     /// Leaves of children that nobody has taken, linked down to null; or [`TAKEN`].
     children: AtomicPtr<Node>,
-    /// How many there are, once it is closed.
+    /// How many children there are, once the batch is closed.
     len: Cell<u32>,
     opened_at: Instant,
     window: NonNull<Window>,
@@ -50,7 +50,7 @@ pub(super) struct OpenBatch {
 }
 
 impl OpenBatch {
-    /// As one more input of the generator, whose body has not ended.
+    /// Opens a batch, as one more input of the generator, whose body has not ended.
     #[cold]
     pub(super) fn new(generator: NonNull<Node>, window: &Window, pump: NonNull<Node>, cx: &Cx<'_>) -> Self {
         // SAFETY: the generator waits for its body, so it is alive.
@@ -67,7 +67,7 @@ impl OpenBatch {
         batch
     }
 
-    /// The taker, by a pointer that is good for the whole batch: it leads back there.
+    /// The taker, by a pointer that is valid for the whole batch, since it leads back there.
     fn taker(&self) -> NonNull<Node> {
         // SAFETY: an open batch is alive.
         unsafe {
@@ -107,7 +107,7 @@ impl OpenBatch {
         self.queue(batch, leaves, cx);
     }
 
-    /// Nobody will take what is added now, unless the taker is queued.
+    /// Queues the taker, since otherwise nobody would take what is added now.
     #[cold]
     fn queue(&self, batch: &Batch, leaves: List, cx: &mut Cx<'_>) {
         // Release: as above. While it is `TAKEN` nobody else touches it.
@@ -171,7 +171,7 @@ unsafe fn take_children(taker: NonNull<Node>, cx: &mut Cx<'_>) -> List {
     unsafe {
         let to = taker.as_ref().destination();
         let batch = taker.byte_sub(mem::offset_of!(Batch, taker)).cast::<Batch>();
-        // Acquire, pairs with the Release of who added them.
+        // Acquire, pairs with the Release of whoever added them.
         let first = batch.as_ref().children.swap(TAKEN, Ordering::Acquire);
         let leaves = List::from_stack(first, ptr::null_mut());
         let next = settle::arrive(to, cx);

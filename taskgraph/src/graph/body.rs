@@ -1,7 +1,7 @@
 //! How the body of a generator is resumed: it goes on until it pauses, waits, or ends.
 //!
-//! A body that cannot wait is driven by `genawaiter`, here and nowhere else. One that may await what it likes is polled,
-//! as that of an [`async` task](mod@super::future) is; its pauses are marked, to be told from its waits.
+//! A body that cannot wait is driven by `genawaiter`, here and nowhere else. One that may await what it likes is
+//! polled, as that of an [`async` task](mod@super::future) is; its pauses are marked, to tell them from its waits.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -53,8 +53,8 @@ pub(super) trait Body: Send + 'static {
     ///
     /// # Safety
     ///
-    /// It stays where it is, is the caller's, and has not ended. `cx` is that of the caller's step, who has lent it to the
-    /// desk, too; all use it by this pointer alone.
+    /// The body stays where it is, is the caller's, and has not ended. `cx` is that of the caller's step, which has
+    /// lent it to the desk, too; all use it only through this pointer.
     unsafe fn resume(
         &mut self,
         pump: NonNull<Node>,
@@ -71,7 +71,7 @@ pub(super) trait Body: Send + 'static {
 
 /// How a body pauses.
 pub trait Pausing: Send + Sync + 'static {
-    /// Returns when the body is resumed. One that may wait, too, marks in `is_paused` that it does not.
+    /// Returns when the body is resumed. A body that may also wait marks in `is_paused` that it does not wait now.
     fn pause(&self, is_paused: &AtomicBool) -> impl Future<Output = ()> + Send;
 }
 

@@ -26,9 +26,9 @@ pub trait Task: 'static {
     const LABEL: Option<&'static str> = None;
     /// Where the function is written.
     const PLACE: Option<&'static Location<'static>> = None;
-    /// Of a generator: how many of its children may be in flight, if that was said.
+    /// For a generator: how many of its children may be in flight, if that was set.
     const IN_FLIGHT: Option<u32> = None;
-    /// Nothing that anybody wrote: errors do not tell that it needed what failed.
+    /// Whether no user wrote it: errors do not list it among what needed what failed.
     const IS_PLUMBING: bool = false;
 
     #[doc(hidden)]
@@ -54,7 +54,7 @@ pub(super) struct Function<F>(PhantomData<F>);
 impl<F: 'static> Task for Function<F> {
     const NAME: &'static str = "";
 
-    /// The last part of the path that is not the compiler's own word.
+    /// The last part of the path, if that is not the compiler's own word.
     fn name() -> &'static str {
         let path = any::type_name::<F>();
         if path.ends_with('>') || path.ends_with("{{closure}}") {
@@ -67,14 +67,14 @@ impl<F: 'static> Task for Function<F> {
 /// What the body of a task came to.
 pub enum Outcome<T> {
     Value(T),
-    /// The task goes on as the generator made for it.
+    /// The task goes on as the generator that was made for it.
     Generated(DC<T>),
     /// Another computation takes this one's place.
     Delayed(DC<T>),
     Failed(Cause),
 }
 
-/// How what a body returns is understood.
+/// How to understand what a body returns.
 pub trait Returns<R>: 'static {
     /// The type of the result.
     type Value;
@@ -88,12 +88,12 @@ pub struct Value;
 pub struct Fallible;
 /// The body returns a computation that takes the place of its own.
 pub struct Growing;
-/// The body makes the generator as which the task goes on.
+/// The body makes the generator that the task becomes.
 pub struct Generating;
 /// The body returns a `Result` of a computation that takes the place of its own.
 pub struct FallibleGrowing;
 
-/// The body says itself what it has come to.
+/// The body itself says what it came to.
 pub(super) struct AsSaid<T>(PhantomData<T>);
 
 impl<T> Returns<T> for Value {
@@ -241,7 +241,7 @@ where
     }
 }
 
-/// The body of a task has come to this.
+/// Goes on from what the body of a task came to.
 ///
 /// # Safety
 ///
@@ -267,7 +267,7 @@ pub(super) unsafe fn conclude<N: Task, T>(
     }
 }
 
-/// A task has failed, and arrives as that at `to`.
+/// A task has failed, and its failure arrives at `to`.
 #[cold]
 pub(super) fn fail<N: Task>(
     origin: &'static Location<'static>,

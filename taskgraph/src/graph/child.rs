@@ -1,8 +1,8 @@
 //! Children: computations that a body starts and waits for, one by one.
 //!
-//! A *child* of a task is a graph under a [root](mod@super::root) of its own, in a scope of its own, so that its failure is a
-//! value for the body. The task waits for the end of all its children, so they may use whatever is around it. The end of the
-//! body stops them, whoever has their futures then.
+//! A *child* of a task is a graph under a [root](mod@super::root) of its own, in a scope of its own, so that its
+//! failure is a value for the body. The task waits for the end of all its children, so they may use whatever is around
+//! it. The end of the body stops them, whoever has their futures by then.
 
 use std::cell::Cell;
 use std::future;
@@ -35,7 +35,7 @@ pub(super) struct Child<T> {
 pub(crate) enum Bond {
     /// The task whose body starts it.
     Task,
-    /// Only the run, since the body may leave it to itself.
+    /// Only the run, since the body may leave the child to itself.
     Run,
 }
 
@@ -58,7 +58,7 @@ struct PolledTask {
     cx: *mut Cx<'static>,
 }
 
-/// Polls a body, or a part of one; and whether that waits for computations now, or is held back because of them.
+/// Polls a body, or a part of one; also returns whether that waits for computations now, or is held back because of them.
 pub(crate) fn gives_way<R>(poll: impl FnOnce() -> R) -> (R, bool) {
     let before = GIVES_WAY.replace(false);
     let polled = poll();
@@ -67,18 +67,18 @@ pub(crate) fn gives_way<R>(poll: impl FnOnce() -> R) -> (R, bool) {
     (polled, gives_way)
 }
 
-/// The body that is polled on this thread gives way, if one is.
+/// The body that is polled on this thread, if there is one, gives way.
 pub(crate) fn give_way() {
     GIVES_WAY.set(true);
 }
 
-/// Waits until the body is polled again, to which somebody else has seen.
+/// Waits until the body is polled again, which somebody else has seen to.
 pub(crate) async fn until_next_poll() {
     let mut is_first = true;
     future::poll_fn(|_| if mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }).await;
 }
 
-/// The children of one body, of which some may be gone. When the body has ended, nobody awaits the others any more.
+/// The children of one body, some of which may be gone. When the body has ended, nobody awaits the others any more.
 #[derive(Default)]
 pub(super) struct Children(WeakList<dyn Stop>);
 
@@ -89,7 +89,7 @@ pub(super) trait Stop: Send + Sync {
 
 impl Drop for Children {
     fn drop(&mut self) {
-        // Each by itself: what the last owner of one drops are a user's values.
+        // Each by itself: the last owner of one drops a user's values.
         self.0.live().for_each(|child| unwind::drop_values(move || child.stop()));
     }
 }
@@ -98,8 +98,8 @@ impl Drop for Children {
 ///
 /// # Safety
 ///
-/// The body is an input of the node that has not arrived, and `cx` that of its step, who uses it by this pointer alone
-/// meanwhile.
+/// The body is an input of the node that has not arrived, and `cx` is that of its step, which uses it only through this
+/// pointer meanwhile.
 pub(super) unsafe fn with_parent<R>(
     node: NonNull<Node>,
     children: &mut Children,
@@ -130,7 +130,7 @@ pub(super) fn is_stopped() -> bool {
     with_polled_scope(Scope::is_stopped)
 }
 
-/// As [`is_stopped`], also because of something around its scope: see [`Scope::stop_if_unwanted`].
+/// As [`is_stopped`], or because of something around its scope: see [`Scope::stop_if_unwanted`].
 pub(super) fn is_given_up(seen: &mut Option<u64>) -> bool {
     with_polled_scope(|scope| scope.stop_if_unwanted(seen))
 }
@@ -142,7 +142,7 @@ fn with_polled_scope(ask: impl FnOnce(&Scope) -> bool) -> bool {
 
 /// Makes a computation the child of the task that is polled on this thread. It fails if there is none.
 ///
-/// It may be the try of a number.
+/// If it is a try, `attempt` is its number.
 pub(super) fn start<T: Send + 'static>(
     delayed: DC<T>,
     bond: Bond,
@@ -171,8 +171,8 @@ pub(super) fn start<T: Send + 'static>(
     }
     // SAFETY: as for the `Cx`.
     unsafe { (*children).0.add(Arc::downgrade(&child) as Weak<dyn Stop>) };
-    // SAFETY: the body of the task is out, and so is the input of the run's root that it is a part of. The new root is
-    // ready, and what keeps its scope is with it.
+    // SAFETY: the body of the task is out, and so is the input of the run's root that the task is part of. The new root
+    // is ready, and holds what keeps its scope.
     unsafe {
         parent.node.as_ref().expect_input();
         let root = root::make(delayed, Arc::clone(&child));

@@ -14,12 +14,12 @@ use super::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::settle;
 
-/// The node of which chunks are inputs.
+/// The node whose inputs are chunks.
 pub(super) trait FanOut {
-    /// What it wants to know of a chunk once that has settled.
+    /// What it wants to know about a chunk that has settled.
     type Stamp;
 
-    /// A chunk has settled, and is about to arrive. Gives a node that is ready because of it.
+    /// A chunk has settled, and is about to arrive. Returns a node that is ready because of it.
     ///
     /// # Safety
     ///
@@ -40,7 +40,7 @@ impl<F: FanOut> Chunk<F> {
     const TABLE: &'static Table =
         &Table { step: Self::step, abandon: Self::abandon, describe: |_| Described::Plumbing };
 
-    /// A chunk of so many children, as one more input of `fan_out`.
+    /// A chunk of this many children, as one more input of `fan_out`.
     pub(super) fn open(fan_out: NonNull<Node>, children: u32, stamp: F::Stamp) -> NonNull<Node> {
         let chunk = memory::allocate::<Self>();
         let node = Node::new(Self::TABLE, Location::caller(), children);
@@ -54,7 +54,7 @@ impl<F: FanOut> Chunk<F> {
     ///
     /// # Safety
     ///
-    /// The chunk is the caller's, and `leaves` are those of so many children, at least one.
+    /// The chunk is the caller's, and `leaves` are those of this many children, at least one.
     pub(super) unsafe fn hold(chunk: NonNull<Node>, leaves: List, children: u32) -> List {
         // SAFETY: the caller's promise; the chunk is in no list.
         unsafe {
@@ -74,7 +74,7 @@ impl<F: FanOut> Chunk<F> {
         unsafe { NonNull::new_unchecked(&raw mut (*chunk.cast::<Self>().as_ptr()).stamp) }
     }
 
-    /// It has no children after all, and is no input.
+    /// The chunk has no children after all, and is no input.
     ///
     /// # Safety
     ///
@@ -87,7 +87,7 @@ impl<F: FanOut> Chunk<F> {
         }
     }
 
-    /// Starts the children, or all of them have arrived with their values.
+    /// Starts the children, or ends the chunk when all of them have arrived with their values.
     ///
     /// # Safety
     ///
@@ -134,7 +134,7 @@ impl<F: FanOut> Chunk<F> {
         }
     }
 
-    /// What is to be started, after which the chunk waits for it.
+    /// What is still to be started; from then on the chunk waits for it.
     ///
     /// # Safety
     ///

@@ -116,7 +116,7 @@ impl<T: Send + 'static> DC<Vec<DC<T>>> {
     /// ```
     #[track_caller]
     pub fn flatten(self) -> DC<Vec<T>> {
-        // As a generator does, what is made takes the place of this task with its line.
+        // As with a generator, what is made takes the place of this task, and its line.
         call::call::<Flatten, Generating, _, _, _>((self,), |(inner,)| all::gathered::<Flatten, _>(inner))
     }
 }

@@ -19,9 +19,9 @@ use super::tally::Tally;
 
 /// What the graph asks of whoever runs it, off the path that every node takes.
 pub(crate) trait Host {
-    /// Makes nodes that are ready visible to all workers while a step goes on.
+    /// Makes ready nodes visible to all workers during a step.
     fn publish(&self, cx: &mut Cx<'_>);
-    /// Queues nodes that are ready while a step goes on, probably not for long.
+    /// Queues ready nodes during a step that probably ends soon.
     fn queue_now(&self, cx: &mut Cx<'_>) {
         self.publish(cx);
     }
@@ -33,14 +33,14 @@ pub(crate) trait Host {
     fn defer_until_idle(&self, node: Queued);
     /// Queues a node by its priority: a positive one before everything else that is ready, a negative one after it.
     fn defer_ranked(&self, node: Queued, priority: i32);
-    /// A computation that was queued by its priority, as this node, has its result or has failed.
+    /// The computation that was queued by its priority, as this node, has its result or has failed.
     fn ranked_is_through(&self, _: NodeId) {}
-    /// Whether the node at hand, which was queued for whoever would go idle, was taken by somebody who would not: it has
-    /// waited for long. Told once.
+    /// Whether the node at hand, which was queued for a worker that would go idle, was taken by one that would not,
+    /// because it had waited for long. Told once.
     fn take_turn(&self) -> bool;
     /// How many workers there may be.
     fn max_workers(&self) -> usize;
-    /// Whether many tasks block the threads they have, and others have their places.
+    /// Whether many tasks block their threads while others have their places.
     fn has_many_blocked(&self) -> bool;
     /// Whether nodes of that home are queued here.
     fn is_home(&self, home: &Arc<dyn Home>) -> bool;
@@ -49,14 +49,14 @@ pub(crate) trait Host {
 
 pub(crate) struct Cx<'h> {
     pub(super) host: &'h dyn Host,
-    /// Where what runs is noted.
+    /// Where the running body is noted.
     pub(super) seat: &'h Seat,
     scope: ScopePtr,
     ready: List,
     pub(super) tally: Tally,
 }
 
-/// To tell nodes apart that are alive.
+/// Tells live nodes apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NodeId(NonNull<Node>);
 
@@ -97,7 +97,7 @@ impl Queued {
         self.0
     }
 
-    /// The priority of a node that is to be put among the ranks; told once.
+    /// The priority of a node that is to be put among the ranks; returned once.
     #[inline(always)]
     pub(crate) fn take_rank(&self) -> Option<i32> {
         // SAFETY: a queued node is alive, and ours.
@@ -119,7 +119,7 @@ impl Queued {
         unsafe { self.0.as_ref().scope().as_ref() }.is_stopped()
     }
 
-    /// Whether all that its step does is to make other nodes ready.
+    /// Whether its step only makes other nodes ready.
     pub(crate) fn is_starter(&self) -> bool {
         // SAFETY: as above.
         unsafe { self.0.as_ref() }.is_starter()
@@ -148,12 +148,12 @@ impl<'h> Cx<'h> {
         Ready(queued.0)
     }
 
-    /// Makes a node fit for a queue: the one that the last step returned.
+    /// Makes the node that the last step returned fit for a queue.
     pub(crate) fn put_back(&self, ready: Ready) -> Queued {
         Queued::new(ready, self.scope)
     }
 
-    /// There is no next step for now. What this worker has not told is told; nodes may be given up for that, or queued.
+    /// There is no next step for now. Tells what this worker has not told yet; nodes may be given up or queued by that.
     pub(crate) fn rest(&mut self) {
         self.tell();
         self.leave();
@@ -191,7 +191,7 @@ impl<'h> Cx<'h> {
 
     #[inline(always)]
     pub(super) fn scope(&self) -> &Scope {
-        // SAFETY: set by `take` or `enter` to the scope of the node being stepped, which its scope outlives.
+        // SAFETY: set by `take` or `enter` to the scope of the node being stepped; a scope outlives its nodes.
         unsafe { self.scope.as_ref() }
     }
 
@@ -209,7 +209,7 @@ impl<'h> Cx<'h> {
         inside::enter(scope);
     }
 
-    /// Nothing of the scope is left to be done here; it may go. The next node will say its own.
+    /// Nothing of the scope is left to be done here, so it may go. The next node brings its own.
     #[inline(always)]
     pub(super) fn leave(&mut self) {
         debug_assert!(self.ready.is_empty(), "what is ready belongs to the scope");
@@ -217,7 +217,7 @@ impl<'h> Cx<'h> {
         inside::leave();
     }
 
-    /// More nodes of this scope that are ready.
+    /// Adds nodes of this scope that are ready.
     #[inline(always)]
     pub(super) fn add_ready(&mut self, ready: List) {
         self.ready.append(ready);
@@ -236,7 +236,7 @@ impl<'h> Cx<'h> {
         Some(Ready(first))
     }
 
-    /// Queues what is ready now, where the step probably ends before long, and its worker then takes it.
+    /// Queues what is ready now. The step probably ends before long, and its worker then takes it.
     pub(super) fn queue_now(&mut self) {
         let host = self.host;
         host.queue_now(self);

@@ -1,33 +1,33 @@
 //! Cycles: a shared computation that would wait for itself, and with it all who need it, for ever.
 //!
-//! A task cannot need what is built from it, but the body of a shared computation may get hold of a handle on itself. So a
-//! task that is part of a shared computation, and would wait for one that others wait for already, looks outwards first: who
-//! waits for the computation that it is part of, who waits for those, and so on. If it comes to the one it wants, it fails
-//! instead.
+//! A task cannot need what is built from it, but the body of a shared computation may get hold of a handle on that
+//! computation. So a task that is part of a shared computation, and would wait for one that others wait for already,
+//! looks outwards first: who waits for the computation that it is part of, who waits for those, and so on. If it comes
+//! to the one it wants, it fails instead.
 //!
 //! # Who has to look
 //!
-//! Few. Each shared computation has a *place*, which is a number, and whoever waits as part of one has a lower place than the
-//! one it waits for. As long as that is so there is no cycle. So a task that comes to wait compares two numbers, and looks only
-//! if its own is not the lower one.
+//! Few. Each shared computation has a *place*, which is a number, and whoever waits as part of one has a lower place
+//! than the one it waits for. As long as that holds there is no cycle. So a task that is about to wait compares two
+//! numbers, and looks only if its own is not the lower one.
 //!
-//! A new computation has a lower place than those that are there, of the same thread: what is built bottom up is in order from
-//! the start. What starts has nothing that it waits for yet, so the first task that wants it moves it behind its own: what is
-//! built top down, each by the body of the one that needs it, is in order as well.
+//! A new computation gets a lower place than those that its thread made before: what is built bottom up is in order
+//! from the start. A computation that starts waits for nothing yet, so the first task that wants it moves it behind its
+//! own: what is built top down, each by the body of the one that needs it, is in order as well.
 //!
 //! # What it does
 //!
-//! It looks outwards, at everything up to the place of the one that it wants. If it does not come to that, all that it has seen
-//! is moved before it, and it waits. (That is Pearce and Kelly's way to keep an order under insertions: *A dynamic topological
-//! sort algorithm for directed acyclic graphs*, ACM Journal of Experimental Algorithmics 11, 2006.)
+//! The task looks outwards, at everything up to the place of the computation that it wants. If it does not meet that one,
+//! it moves all that it has seen before it, and waits. (That is Pearce and Kelly's way to keep an order under insertions:
+//! *A dynamic topological sort algorithm for directed acyclic graphs*, ACM Journal of Experimental Algorithmics 11, 2006.)
 //!
 //! One task looks at a time, under a lock; a task that need not look takes none. The one that looks leaves a
-//! [mark](super::head) among those who wait for what it moves, before it looks at them: whoever comes to wait there before that
-//! is seen, and whoever comes later finds the mark, and has to look, too. For everybody else places may change as they like:
-//! those of what has started only become lower, which keeps it before what it waits for, and those of what has not only higher,
-//! which keeps it behind those who wait for it.
+//! [mark](super::head) among those who wait for what it moves, before it looks at them: whoever comes to wait there
+//! before that is seen, and whoever comes later finds the mark, and has to look, too. For everybody else places may
+//! change at any time: the place of what has started only becomes lower, which keeps it before what it waits for, and
+//! the place of what has not started only becomes higher, which keeps it behind those who wait for it.
 //!
-//! What is seen stays while we look: it waits for us.
+//! What we see stays while we look, since it waits for us.
 
 use std::cell::Cell;
 use std::collections::{BinaryHeap, HashMap};
@@ -41,9 +41,9 @@ use crate::error::Error;
 use crate::sync::{Mutex, MutexGuard, lock, shared_static};
 use crate::task::Task;
 
-/// Between two places, so that others can be moved there without moving more.
+/// The room between two places, so that others can be moved there without moving more.
 const ROOM: usize = 1 << 12;
-/// Places of a thread, one after the other.
+/// How many places a thread gets at a time, to use one after the other.
 const BLOCK: usize = ROOM << 10;
 /// Half of all come after it, for what is moved behind others.
 const FIRST: usize = 1 << (usize::BITS - 1);
@@ -73,17 +73,17 @@ pub(super) fn next_place() -> usize {
 fn next_block() -> usize {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static BLOCKS: AtomicUsize = AtomicUsize::new(0);
-    // If they are ever used up they begin anew: any order is right, and some are fast.
+    // If they are ever used up they start again: any order is right, and some are fast.
     let block = BLOCKS.fetch_add(1, Ordering::Relaxed) % (FIRST / BLOCK / 2);
     FIRST - block * BLOCK - ROOM
 }
 
-/// While it is held nobody else starts to wait who may close a cycle.
+/// While this is held, nobody else who may close a cycle starts to wait.
 pub(super) fn lock_asking() -> MutexGuard<'static, Asking> {
     lock(&ASKING)
 }
 
-/// Whether who waits for `wanted` as part of `scope` keeps the order.
+/// Whether waiting for `wanted` as part of `scope` keeps the order.
 ///
 /// # Safety
 ///
@@ -94,7 +94,7 @@ pub(super) unsafe fn is_in_order(scope: &Scope, wanted: NonNull<Head>) -> bool {
     computation(scope).is_none_or(|first| unsafe { Head::place(first) < Head::place(wanted) })
 }
 
-/// Moves what has not started behind the one that a part of `scope` is the first to want it for.
+/// Moves `wanted`, which has not started, behind the computation of `scope`, a part of which is the first to want it.
 ///
 /// # Safety
 ///
@@ -103,7 +103,7 @@ pub(super) unsafe fn is_in_order(scope: &Scope, wanted: NonNull<Head>) -> bool {
 pub(super) unsafe fn put_in_order(scope: &Scope, wanted: NonNull<Head>) {
     // SAFETY: the caller's promise.
     unsafe {
-        // Read once: it may become lower meanwhile, and what others have compared with must not.
+        // Read once: this place may become lower meanwhile, but that of `wanted`, which others have compared with, must not.
         if let Some(first) = computation(scope).map(|first| Head::place(first))
             && Head::place(wanted) <= first
         {
@@ -119,8 +119,8 @@ struct Found {
 }
 
 impl Asking {
-    /// The tasks through which `asker`, which is part of `scope`, waits for itself if it waits for `wanted`: from itself
-    /// outwards. If there are none, it may wait.
+    /// The tasks through which `asker`, which is part of `scope`, would wait for itself if it waited for `wanted`: from
+    /// itself outwards. If there are none, it may wait.
     ///
     /// # Safety
     ///
@@ -139,7 +139,7 @@ impl Asking {
     }
 }
 
-/// Puts `first`, and whatever outwards of it has to be, before `wanted`; unless that is one of them, which is what this tells.
+/// Puts `first`, and whatever outwards of it has to be, before `wanted`; returns true instead if `wanted` is one of them.
 ///
 /// # Safety
 ///
@@ -152,7 +152,7 @@ unsafe fn reorder(first: NonNull<Head>, wanted: NonNull<Head>, found: &mut HashM
         return false;
     }
     let mut places = HashMap::from([(first, before.saturating_sub(1))]);
-    // The last in the order first: then all whom another one waits for have been looked at before it.
+    // The highest place first: then all that a computation waits for have been looked at before it.
     let mut to_do = BinaryHeap::from([(place_of(first), first)]);
     let mut moved = Vec::new();
     while let Some((now, inner)) = to_do.pop() {
@@ -190,7 +190,7 @@ unsafe fn outwards(inner: NonNull<Head>) -> Vec<(NonNull<Node>, NonNull<Head>)> 
     // SAFETY: the caller's promise.
     let waiting = unsafe { Head::look_at_waiting(inner) };
     let outer = |waiter: &Waiter| {
-        // SAFETY: who waits does so in its scope, which is part of what has not settled.
+        // SAFETY: whoever waits does so in its scope, which is part of what has not settled.
         let scope = unsafe { waiter.scope().as_ref() };
         Some((waiter.consumer, computation(scope)?))
     };

@@ -49,7 +49,7 @@ use crate::task::Task;
 /// ```
 #[must_use = "a delayed computation does nothing unless it is run, yielded, returned or given to another"]
 pub struct DC<T> {
-    /// The node whose result is the computation's; none if that is there already.
+    /// The node whose result is the computation's; `None` if that is there already.
     node: Option<NonNull<Node>>,
     /// With a node, a [`List`]: the nodes below it that wait for nothing, so that starting the graph walks nothing.
     /// Without one, the result.
@@ -57,7 +57,7 @@ pub struct DC<T> {
     result: PhantomData<fn() -> T>,
 }
 
-/// What has room beside a node. Results up to this size need no node.
+/// What fits beside a node. Results up to this size need no node.
 type Word = *mut ();
 
 const _: () = assert!(size_of::<List>() == size_of::<Word>() && align_of::<List>() == align_of::<Word>());
@@ -69,18 +69,18 @@ pub(super) enum Opened<T> {
     Graph(NonNull<Node>, List),
 }
 
-/// A `T` in the room of a word. Whatever the size of a `T` is, this is not more.
+/// A `T` in the room of a word. This is no larger, whatever the size of `T`.
 pub(super) struct Small<T>(MaybeUninit<Word>, PhantomData<fn() -> T>);
 
 impl<T> Small<T> {
-    /// What is to be dropped needs a node, too: values that hold computations are dropped one after the other there,
+    /// What has to be dropped needs a node, too: values that hold computations are dropped there one after the other,
     /// however deep, and may panic.
     const FITS: bool =
         !needs_drop::<T>() && size_of::<T>() <= size_of::<Word>() && align_of::<T>() <= align_of::<Word>();
 
     /// # Safety
     ///
-    /// It fits.
+    /// The value fits.
     #[inline(always)]
     unsafe fn new(value: T) -> Self {
         debug_assert!(Self::FITS, "the value has room in a word");
@@ -95,7 +95,7 @@ impl<T> Small<T> {
     /// `to` is room for a `T`.
     #[inline(always)]
     pub(super) unsafe fn move_to(self, to: *mut T) {
-        // SAFETY: it was made of a `T`, and is not used again.
+        // SAFETY: it was made from a `T`, and is not used again.
         unsafe { to.copy_from_nonoverlapping(self.0.as_ptr().cast::<T>(), 1) }
     }
 
@@ -107,9 +107,9 @@ impl<T> Small<T> {
 }
 
 // SAFETY: a graph that has not run is owned by this handle alone, and all that it holds is `Send`: every constructor
-// asks for that. A result that is made later is made on the worker that hands it on, and asks for `T: Send` there.
+// requires that. A later result is made on the worker that hands it on, where `T: Send` is required.
 unsafe impl<T> Send for DC<T> {}
-// SAFETY: a `&DC` is good for `Debug` alone, which reads what does not change before the graph runs.
+// SAFETY: a `&DC` only serves for `Debug`, which reads what does not change before the graph runs.
 unsafe impl<T> Sync for DC<T> {}
 
 impl<T> DC<T> {
@@ -162,7 +162,7 @@ impl<T> DC<T> {
         self.node
     }
 
-    /// What it starts with, if that is a single node.
+    /// The node it starts with, if there is only one.
     pub(super) fn only_leaf(&self) -> Option<NonNull<Node>> {
         self.node?;
         // SAFETY: with a node there is a list.
@@ -190,7 +190,7 @@ impl<T> DC<T> {
         }
     }
 
-    /// The computation stands for a call made elsewhere.
+    /// Makes the computation stand for a call made elsewhere.
     pub(crate) fn set_origin(&mut self, origin: &'static Location<'static>) {
         if let Some(node) = self.node {
             // SAFETY: the graph has not run, so its nodes are alive.

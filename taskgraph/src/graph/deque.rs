@@ -8,28 +8,28 @@
 //!                       split          bottom: moved by the owner
 //! ```
 //!
-//! It is the deque of Chase and Lev ("Dynamic circular work-stealing deque", 2005) in the form for weak memory of Lê and
-//! others ("Correct and efficient work-stealing for weak memory models", 2013). An owner that pops writes `bottom` and then
-//! reads `top`; a thief reads `top` and then `bottom`: so that not both take the same node, each has a fence in between. The
-//! owner's was the largest single cost of a node, which is why three things are different here.
+//! It is the deque of Chase and Lev ("Dynamic circular work-stealing deque", 2005) in the form for weak memory of Lê
+//! and others ("Correct and efficient work-stealing for weak memory models", 2013). An owner that pops writes `bottom`
+//! and then reads `top`; a thief reads `top` and then `bottom`. So that they do not take the same node, each has a
+//! fence in between. The owner's was the largest single cost of a node, so three things are different here.
 //!
-//! * *What thieves may take is split off*, as in the deque of Dinan and others ("Scalable work stealing", 2009). The nodes
-//!   before `split` are public: a few of the oldest, or none. When those are gone their owner makes the next ones public, once
-//!   it has something else to do than to pop them. For what is private it needs no fence.
-//! * *A thief that insists takes what is private, too*, for an owner may be in one body for an hour. It asks for the deque
-//!   to be open, and goes through the [heavy half](barrier::heavy) of a barrier of which the owner has the light one. While
-//!   an owner is asked, or the deque is open, it has a fence in each pop; of an open one nothing is private. After a while
-//!   it closes it [again](Deque::calm_down).
-//! * *One thief at a time*; the others look elsewhere. So the deque is closed while no thief relies on the fences, and a buffer
-//!   that has become too large goes, with those before it, while no thief reads it.
+//! * *What thieves may take is split off*, as in the deque of Dinan and others ("Scalable work stealing", 2009). The
+//!   nodes before `split` are public: a few of the oldest, or none. When those are gone the owner makes the next ones
+//!   public, once it does something other than pop them. It needs no fence for what is private.
+//! * *A thief that insists takes what is private, too*, since an owner may be in one body for an hour. The thief asks
+//!   for the deque to be open, and goes through the [heavy half](barrier::heavy) of a barrier; the owner has the light
+//!   half. While an owner is asked, or the deque is open, it has a fence in each pop; nothing of an open deque is
+//!   private. After a while the owner closes it [again](Deque::calm_down).
+//! * *One thief at a time*; the others look elsewhere. So the owner can close the deque while no thief relies on the
+//!   fences, and free a buffer that has become too large, with those before it, while no thief reads it.
 //!
-//! Why that is enough: in a pop the owner writes `bottom`, then reads whether it is asked. A thief's heavy barrier is a fence
-//! somewhere in what the owner does. If that is before the owner reads, it finds out, and has a fence of its own. If it is
-//! after that, `bottom` was written before the barrier, and the thief reads it afterwards. Should the system refuse the
-//! barrier, as a filter of system calls can, the thief takes nothing before the owner itself has opened the deque, in its next
-//! pop. Later thieves get the lock from the first, and do not read an older `bottom`. A thief that finds the deque closed takes
-//! only what is before `split`, which never goes back meanwhile; and for that the owner has a fence, or gets the last one by
-//! the same exchange as thieves do.
+//! Why that is enough: in a pop the owner writes `bottom`, then reads whether it is asked. A thief's heavy barrier acts
+//! as a fence somewhere in what the owner does. If that is before the owner's read, the owner sees that it is asked,
+//! and has a fence of its own. If it is after that, `bottom` was written before the barrier, and the thief reads it
+//! afterwards. If the system refuses the barrier, as a filter of system calls can, the thief takes nothing before the
+//! owner itself has opened the deque, in its next pop. Later thieves get the lock from the first, and do not read an
+//! older `bottom`. A thief that finds the deque closed takes only what is before `split`, which never moves back
+//! meanwhile; to pop one of these the owner has a fence, or gets the last one by the same exchange as thieves do.
 //!
 //! Indices only grow, and may wrap around.
 
@@ -47,30 +47,30 @@ use super::node::{Node, Ready};
 use crate::barrier;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
 
-/// So many nodes have room at first. A power of two, as all sizes are.
+/// How many nodes have room at first. A power of two, as all sizes are.
 const CAPACITY_MIN: usize = if cfg!(taskgraph_loom) { 2 } else { 64 };
-/// So many nodes are public at once: enough for those of a narrow graph, where what is ready belongs to several workers.
+/// How many nodes are public at once: enough for those of a narrow graph, where what is ready belongs to several workers.
 const PUBLIC_MAX: usize = if cfg!(taskgraph_loom) { 2 } else { 4 };
-/// A buffer of up to so many places is not worth being given back.
+/// A buffer of up to this many places is not worth giving back.
 const CAPACITY_KEPT: usize = if cfg!(taskgraph_loom) { 2 } else { 1 << 10 };
 
-/// What the owner has of it. The owner is one thread at a time.
+/// The owner's side. The owner is one thread at a time.
 pub(crate) struct Deque {
     shared: Arc<Shared>,
     /// The buffer in use.
     circle: Cell<Circle>,
-    /// How far it may go before the owner has to look what was taken meanwhile.
+    /// How far `bottom` may go before the owner has to check what was taken meanwhile.
     room_end: Cell<usize>,
     /// Where what is public ends, as thieves will read it.
     split: Cell<usize>,
-    /// For how long it has been open: so many times it was [looked at](Self::calm_down).
+    /// For how long it has been open, counted in [looks](Self::calm_down).
     rounds_open: Cell<u32>,
 }
 
 // SAFETY: the circle is the deque's own, and nodes can be sent.
 unsafe impl Send for Deque {}
 
-/// What a thief has of it.
+/// A thief's side.
 #[derive(Clone)]
 pub(crate) struct Stealer(Arc<Shared>);
 
@@ -79,7 +79,7 @@ struct Shared {
     thief: ThievesLine,
 }
 
-/// On a line of its own, and on none that is fetched along with another.
+/// On a line of its own, and not on one that is fetched along with another.
 #[repr(align(128))]
 struct OwnersLine {
     bottom: AtomicUsize,
@@ -142,7 +142,7 @@ impl Deque {
         owner.bottom.store(bottom.wrapping_add(1), Ordering::Release);
     }
 
-    /// The owner has something else to do than to pop: makes the oldest nodes public, if there are more than `kept`.
+    /// For an owner that does something other than pop: makes the oldest nodes public, if there are more than `kept`.
     #[inline(always)]
     pub(crate) fn show(&self, kept: usize) {
         let Shared { owner, thief } = &*self.shared;
@@ -151,7 +151,7 @@ impl Deque {
         if top == self.split.get() && kept < len {
             let split = top.wrapping_add(PUBLIC_MAX.min(len - kept));
             self.split.set(split);
-            // Release, pairs with the fence of a thief: the nodes, which may not be the first in their places.
+            // Release, pairs with the fence of a thief: hands over the nodes, which may not be the first in their places.
             thief.split.store(split, Ordering::Release);
         }
     }
@@ -174,7 +174,7 @@ impl Deque {
         }
     }
 
-    /// Takes a buffer with room for the nodes there are; what becomes of the one before is the caller's affair.
+    /// Moves the nodes to a buffer with room for them; what becomes of the one before is the caller's affair.
     fn move_to(&self, buffer: Box<Buffer>, top: usize, bottom: usize) {
         for i in 0..bottom.wrapping_sub(top) {
             let i = top.wrapping_add(i);
@@ -183,7 +183,7 @@ impl Deque {
         }
         self.circle.set(buffer.circle());
         self.room_end.set(top.wrapping_add(self.circle.get().capacity()));
-        // Release: what is in it.
+        // Release: hands over what is in it.
         self.shared.owner.buffer.store(Box::into_raw(buffer), Ordering::Release);
     }
 
@@ -198,7 +198,7 @@ impl Deque {
             return None;
         }
         let newest = bottom.wrapping_sub(1);
-        // Release, like all that is written here: a thief that reads it has all that was pushed before.
+        // Release, like every store to it: a thief that reads it sees all that was pushed before.
         owner.bottom.store(newest, Ordering::Release);
         barrier::light_for_heavy();
         if thief.access.load(Ordering::Relaxed) != CLOSED {
@@ -214,31 +214,31 @@ impl Deque {
         Some(unsafe { self.take(newest) })
     }
 
-    /// With a fence, whatever it is: opens the deque if a thief has asked for it.
+    /// Pops with a fence, whatever the node is; opens the deque if a thief has asked for that.
     #[inline(never)]
     fn pop_open(&self, newest: usize) -> Option<Queued> {
         let access = &self.shared.thief.access;
         if access.load(Ordering::Relaxed) == ASKED {
-            // Release, as in `leave`: what was taken without a fence.
+            // Release, as in `leave`: after what was taken without a fence.
             access.store(OPEN, Ordering::Release);
         }
         self.pop_public(newest)
     }
 
-    /// One that a thief may take as well: with a fence, and the last one by the exchange.
+    /// Pops a node that a thief may take as well: with a fence, and the last one by the exchange.
     #[inline(never)]
     fn pop_public(&self, newest: usize) -> Option<Queued> {
         // SeqCst, pairs with that of a thief.
         fence(Ordering::SeqCst);
         let top = self.shared.thief.top.load(Ordering::Relaxed);
         if is_before(top, newest) {
-            // SAFETY: a thief that comes now finds less.
+            // SAFETY: a thief that comes now finds a smaller `bottom`.
             return Some(unsafe { self.take(newest) });
         }
         self.pop_oldest(newest)
     }
 
-    /// The one that is left, or was: a thief may want it, too.
+    /// Pops the node that is left, or was: a thief may want it, too.
     #[cold]
     fn pop_oldest(&self, oldest: usize) -> Option<Queued> {
         let Shared { owner, thief } = &*self.shared;
@@ -267,8 +267,8 @@ impl Deque {
         unsafe { Queued::again(Ready(NonNull::new_unchecked(node))) }
     }
 
-    /// Now and then, by the owner: closes the deque if it is open for the `patience`-th time, and gives back memory that is
-    /// hardly used.
+    /// For the owner, now and then: closes the deque if this is the `patience`-th call that finds it open, and gives
+    /// back memory that is hardly used.
     pub(crate) fn calm_down(&self, patience: u32) {
         self.shrink();
         if self.shared.thief.access.load(Ordering::Relaxed) == CLOSED {
@@ -284,7 +284,7 @@ impl Deque {
         }
     }
 
-    /// All but some of the oldest are private again; unless a thief is at it.
+    /// Makes all but some of the oldest private again, unless a thief is at it.
     pub(super) fn close(&self) {
         self.alone(|| {
             let Shared { owner, thief } = &*self.shared;
@@ -297,10 +297,10 @@ impl Deque {
         });
     }
 
-    /// Its owner goes: makes all that is left public.
+    /// The owner leaves: makes all that is left public.
     pub(crate) fn leave(&self) {
         if self.shared.len() != 0 {
-            // Release, as in `show`: what the owner took without a fence.
+            // Release, as in `show`: after what the owner took without a fence.
             self.shared.thief.access.store(OPEN, Ordering::Release);
         }
     }
@@ -320,7 +320,7 @@ impl Deque {
         });
     }
 
-    /// While no thief is at it. Not at all if one is.
+    /// Runs `code` while no thief is at it; not at all if one is.
     fn alone(&self, code: impl FnOnce()) {
         let is_locked = &self.shared.thief.is_locked;
         // Acquire and Release: those of a lock.
@@ -348,7 +348,7 @@ impl Stealer {
         if is_taken { None } else { self.steal_alone(true) }
     }
 
-    /// Whether its owner does something about it within a moment.
+    /// Whether its owner pushes or pops within a moment.
     #[cold]
     fn is_in_use(&self) -> bool {
         /// Longer than a short task.
@@ -367,7 +367,7 @@ impl Stealer {
         true
     }
 
-    /// Unless another thief is at it.
+    /// Steals, unless another thief is at it.
     fn steal_alone(&self, insists: bool) -> Option<Queued> {
         let is_locked = &self.0.thief.is_locked;
         if self.is_empty() || is_locked.load(Ordering::Relaxed) || is_locked.swap(true, Ordering::Acquire) {
@@ -388,12 +388,12 @@ impl Stealer {
         }
         // SeqCst, pairs with that of a pop; and with the Release in `show`, or of an owner that opened it or has left.
         fence(Ordering::SeqCst);
-        // Acquire, pairs with every store to it: what was pushed by then.
+        // Acquire, pairs with every store to it: takes over what was pushed by then.
         let bottom = owner.bottom.load(Ordering::Acquire);
         if !is_before(top, bottom) {
             return None;
         }
-        // SAFETY: a buffer goes only while no thief is at it. Acquire: what is in it.
+        // SAFETY: a buffer is freed only while no thief is at it. Acquire: takes over what is in it.
         let node = unsafe {
             let buffer = owner.buffer.load(Ordering::Acquire);
             (*buffer).circle().at(top).load(Ordering::Relaxed)
@@ -404,7 +404,7 @@ impl Stealer {
         Some(unsafe { Deque::node(node) })
     }
 
-    /// Whether all is public now.
+    /// Asks for the deque to be open; returns whether all is public now.
     #[cold]
     fn open(&self) -> bool {
         let access = &self.0.thief.access;
@@ -419,7 +419,7 @@ impl Stealer {
         is_exact
     }
 
-    /// How many nodes there are, more or less.
+    /// Roughly how many nodes there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -436,7 +436,7 @@ impl Shared {
     }
 }
 
-/// Of two indices that are not far from each other.
+/// For two indices that are not far apart.
 #[inline(always)]
 fn is_before(i: usize, j: usize) -> bool {
     (i.wrapping_sub(j) as isize) < 0

@@ -1,7 +1,7 @@
 //! The desk: where the body of a generator works.
 //!
-//! What the body yields it puts there: each child into a [batch](super::batch), with a slot for its result. The desk is
-//! the pump's, and with it the body's while that is resumed; after the body's end it is the generator's.
+//! The body puts what it yields there: each child into a [batch](super::batch), with a slot for its result. The desk
+//! belongs to the pump, and with it to the body while that is resumed; after the body's end it belongs to the generator.
 
 use std::cell::UnsafeCell;
 use std::mem;
@@ -70,7 +70,7 @@ impl<T, P: Pausing> Yielder<T, P> {
     }
 }
 
-/// The body that yields what there is.
+/// A body that yields these items.
 pub(super) async fn yield_all<T, A, P>(yielder: Yielder<T, P>, items: impl Iterator<Item = A>)
 where
     T: Send + 'static,
@@ -86,7 +86,7 @@ where
 pub(super) struct Desk<T> {
     pub(super) window: Window,
     pub(super) pump: NonNull<Node>,
-    /// Of a body that has suspended itself: to be resumed, not to wait.
+    /// Whether the body has suspended itself: it is to be resumed, and does not wait.
     pub(super) is_paused: AtomicBool,
     pub(super) work: UnsafeCell<Work<T>>,
 }
@@ -97,7 +97,7 @@ unsafe impl<T: Send> Send for Desk<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Desk<T> {}
 
-/// What the body works on while it is resumed, and the pump between that.
+/// What the body works on while it is resumed, and the pump in between.
 pub(super) struct Work<T> {
     generator: NonNull<Node>,
     /// That of the step that resumes the body; null at other times.
@@ -122,7 +122,7 @@ struct Feeding<T> {
     outlet: Arc<Outlet<T>>,
     /// The place of the next item.
     place: u64,
-    /// With which the pump waits for room.
+    /// What the pump sleeps with while it waits for room.
     sleeper: Option<Sleeper>,
 }
 
@@ -152,10 +152,10 @@ impl<T: Send + 'static> Desk<T> {
         Arc::new(Self { window, pump, is_paused, work: UnsafeCell::new(work) })
     }
 
-    /// Hands out what the body has just yielded; whether the body is to be suspended now.
+    /// Hands out what the body has just yielded; returns whether the body is to be suspended now.
     #[inline]
     fn hand_out(&self, item: Given<T>) -> bool {
-        // SAFETY: the body is being resumed, or it could not yield; so the desk is ours.
+        // SAFETY: only a body that is being resumed can yield, so the desk is ours.
         let work = unsafe { &mut *self.work.get() };
         assert!(!work.cx.is_null(), "a body yields while it is resumed");
         // SAFETY: the step that resumes the body has lent its `Cx`, and does not use it meanwhile.
@@ -182,13 +182,13 @@ impl<T: Send + 'static> Desk<T> {
         work.left == 0 || cx.scope().is_stopped()
     }
 
-    /// Before the body goes on: if it is far ahead of the consumer of its items, the pump sleeps. Then gives what the step
-    /// comes to.
+    /// Before the body goes on: if it is far ahead of the consumer of its items, the pump sleeps. Then returns what the
+    /// step comes to.
     ///
     /// # Safety
     ///
-    /// The desk is that of a generator whose pump is the caller's, who is not resuming the body. What this gives, the step
-    /// has to return: the desk may be gone then.
+    /// The desk is that of a generator whose pump is the caller's, and the body is not being resumed. The step has to
+    /// return what this returns: the desk may be gone then.
     pub(super) unsafe fn wait_for_room(this: NonNull<Self>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
         // SAFETY: so the desk is the caller's, too, until its pump sleeps.
         let (sleeper, pump) = unsafe {
@@ -207,9 +207,9 @@ impl<T: Send + 'static> Desk<T> {
 }
 
 impl<T: Send + 'static> Work<T> {
-    /// The body is resumed for a slice: for so many children, or as many values as the longest has children. If it has
-    /// waited for something else it goes on with the same one, or its children would be without number. False if there is no
-    /// room for anything.
+    /// Begins a slice for the body: of some children, or of as many values as the longest slice has children. After
+    /// waiting for something else the body goes on with the same slice, or its children would be without number. False
+    /// if there is no room for anything.
     pub(super) fn begin_slice(&mut self, window: &Window, cx: *mut Cx<'static>) -> bool {
         if !mem::replace(&mut self.has_begun, true) {
             // SAFETY: the generator waits for its body, and collects this type of items.
@@ -267,7 +267,7 @@ impl<T: Send + 'static> Work<T> {
         }
     }
 
-    /// What of the next item goes into a batch, and the slot for it; `child` computes it.
+    /// What goes into a batch for the next item, which `child` computes, and the slot for it.
     ///
     /// # Safety
     ///

@@ -1,7 +1,7 @@
 //! A node that is to be given up, but not here: in a step of its own.
 //!
-//! Failures climb in a loop. Where they would climb on top of each other (a shared failure reaches many) each is put
-//! into a queue. The node that failed cannot be there itself, since its link holds its failed inputs.
+//! Failures climb in a loop. Where they would climb on top of each other (a shared failure reaches many), each goes
+//! into a queue instead. The failed node itself cannot be there, since its link holds its failed inputs.
 
 use std::panic::Location;
 use std::ptr::NonNull;

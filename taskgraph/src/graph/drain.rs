@@ -5,8 +5,8 @@
 //!     +-- its items --> Outlet --> whoever polls the stream
 //! ```
 //!
-//! A generator that finds a drain above itself puts its items into the drain's [outlet](super::outlet) instead of collecting
-//! them. What is computed by something else becomes items when it is there.
+//! A generator that finds a drain above itself puts its items into the drain's [outlet](super::outlet) instead of
+//! collecting them. A collection that comes from elsewhere becomes items when it is there.
 
 use std::any::Any;
 use std::panic::Location;
@@ -47,10 +47,10 @@ impl<C: IntoIterator<Item: Send + 'static>> Pass<C> for Drain<C::Item> {
         cx: &mut Cx<'_>,
     ) -> Option<Ready> {
         let Self(outlet) = self;
-        // Even a collection of nothing may have items.
+        // Even a collection of nothing may yield items.
         let put_all = || (outlet.end()..).zip(collection).for_each(|(place, item)| outlet.put(place, item));
         let put = unwind::catch(put_all);
-        // Where nobody consumes them any more, they go with it.
+        // If nobody consumes them any more, they are dropped with it.
         unwind::drop_values(|| drop(outlet));
         match put {
             // SAFETY: the caller's promise.

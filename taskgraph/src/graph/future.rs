@@ -1,4 +1,4 @@
-//! Futures: a body that may wait for what is outside of the graph, and for computations that it makes itself.
+//! Futures: a body that may wait for what is outside the graph, and for computations that it makes itself.
 //!
 //! ```text
 //! Async (the result)  <-- pump: one input, until the body has ended; its steps poll the body
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! While the body waits its pump is [asleep](super::alarm), and no worker has it. The node itself is through when the
-//! body has ended and all children have: what a body has dropped without waiting for it is stopped, but runs to the end
-//! of its steps, in scopes inside of this one.
+//! body and all children have ended: what a body has dropped without waiting for it is stopped, but its steps under way
+//! run to their end, in scopes inside this one.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -32,18 +32,18 @@ struct Async<N, R: Returns<F::Output>, F: Future> {
     pumped: Pumped,
     /// Until it has ended.
     body: Option<Sent<F>>,
-    /// The same, after it.
+    /// Likewise; dropped after the body.
     sleeper: Option<Sleeper>,
-    /// From then on, unless it has failed.
+    /// From its end on, unless it has failed.
     outcome: Option<Outcome<R::Value>>,
     name: PhantomData<N>,
 }
 
-/// A body that may go to another thread. Asked by itself, for an error about that belongs elsewhere than one about what
-/// the body returns.
+/// A body that may go to another thread. Required by itself, since an error about that belongs elsewhere than one about
+/// what the body returns.
 pub struct Sent<F>(pub(super) F);
 
-// SAFETY: `sent`, which makes it, has asked.
+// SAFETY: `sent`, which makes it, requires that.
 unsafe impl<F> Send for Sent<F> {}
 
 /// A body, if it may go to another thread.

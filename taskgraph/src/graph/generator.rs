@@ -6,11 +6,11 @@
 //! ```
 //!
 //! A yielded computation is shown to all workers from within `yield_!`, in a [batch](super::batch), while the body runs
-//! on. The body is suspended after each slice of some children. Then its worker goes on with those; the body is resumed
-//! by whoever has nothing else to do, and makes children of its own. So what a worker makes it mostly takes itself while
-//! it is in its cache.
+//! on. The body is suspended after each slice of some children. Then its worker goes on with those; whoever has nothing
+//! else to do resumes the body, to have children of its own. So what a worker makes it mostly takes itself, while it is
+//! in its cache.
 //!
-//! Not more than a [window](super::window) of children is in flight.
+//! No more than a [window](super::window) of children is in flight.
 //!
 //! The [body](super::body) itself may be an `async` one, which awaits other things, too.
 
@@ -141,14 +141,14 @@ where
             Ok(Resumed::Ended(end)) => end.map_err(Why::Failed),
             Err(message) => Err(Why::Panicked(message)),
         };
-        // SAFETY: as above; what is left of the body goes, where it is, and then the pump arrives.
+        // SAFETY: as above; what is left of the body is dropped where it is, and then the pump arrives.
         unsafe {
             unwind::drop_values(|| (*generator.as_ptr()).body = None);
             pump::end::<N>(generator.cast(), ended, cx)
         }
     }
 
-    /// The body goes on when a worker has nothing else to do, or is parked.
+    /// Lets the body go on when a worker has nothing else to do, or parks it.
     ///
     /// # Safety
     ///

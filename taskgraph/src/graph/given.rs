@@ -13,7 +13,7 @@ use super::input::{FailedSlots, Input, Placing, Slot};
 /// An argument of type `T`, however it was given.
 pub struct Given<T>(pub(super) Kind<T>);
 
-// SAFETY: every constructor asks for `T: Send`.
+// SAFETY: every constructor requires `T: Send`.
 unsafe impl<T> Send for Given<T> {}
 
 /// How an argument was given.
@@ -32,7 +32,7 @@ pub type Lent<B> = Given<Lender<B>>;
 /// Something that lends a `B`.
 pub struct Lender<B: ?Sized>(Box<dyn Held<B> + Send + Sync>);
 
-/// What is kept for the time of a call whose parameter is a `&B`.
+/// What is kept during a call whose parameter is a `&B`.
 pub trait Held<B: ?Sized> {
     #[doc(hidden)]
     fn get(&self) -> &B;
@@ -92,7 +92,7 @@ impl<T: Send + 'static> Given<T> {
 }
 
 impl<T> Given<T> {
-    /// The call for which this was given is made here.
+    /// The call that this was given for is made here.
     #[track_caller]
     pub(crate) fn called(&mut self) {
         if let Kind::Collected(collected) = &mut self.0 {

@@ -1,8 +1,8 @@
 //! The head of a shared node: who waits for its result, whatever type that has.
 //!
-//! The state is one word, `waiters`: see [`shared`](super::shared). Whoever asks is put there, unless that would close a
-//! [cycle]. The other word is the place of the computation among those that may wait for each other. A shared node has no
-//! consumer of its own, so the two are where other nodes have that.
+//! The state is one word, `waiters`: see [`shared`](super::shared). Whoever asks is put there, unless that would close
+//! a [cycle]. The other word is the place of the computation among those that may wait for each other. A shared node
+//! has no consumer of its own, so the two words are where other nodes have their destination.
 
 use std::iter;
 use std::panic::Location;
@@ -15,7 +15,7 @@ use super::settle;
 use crate::error::Error;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 
-/// What of a shared node does not depend on its type.
+/// The part of a shared node that does not depend on its type.
 #[repr(transparent)]
 pub(super) struct Head {
     pub(super) node: Node,
@@ -31,21 +31,21 @@ pub(super) const LOOKED_AT: usize = 4;
 
 const _: () = assert!(LOOKED_AT < align_of::<Waiter>(), "the bit is not one of an address");
 
-/// The first of those who wait, of a state that is neither `DONE` nor `FAILED`.
+/// The first of those who wait, in a state that is neither `DONE` nor `FAILED`.
 #[inline(always)]
 pub(super) fn first_waiter(state: *mut Waiter) -> *mut Waiter {
     state.map_addr(|addr| addr & !LOOKED_AT)
 }
 
-/// What a task finds that asks for a result.
+/// What a task that asks for a result finds.
 pub(super) enum Asked {
     Done,
     Failed,
-    /// It will be told.
+    /// The task will be told.
     Waits,
-    /// It will be told, but first has to start the computation: by the step of its node.
+    /// The task will be told, but first has to start the computation: by the step of this node.
     First(NonNull<Node>),
-    /// It would wait for itself, and has failed.
+    /// The task would wait for itself, and has failed.
     Cycle,
 }
 
@@ -90,8 +90,7 @@ impl Head {
         word.store(ptr::without_provenance_mut(place), Ordering::Relaxed);
     }
 
-    /// If there will be no result: the scope, which has the failure. It is where the node is linked to others otherwise, which
-    /// it will not be any more.
+    /// If there will be no result: the scope, which has the failure. It is in the node's link, which no list needs any more.
     ///
     /// # Safety
     ///
@@ -110,7 +109,7 @@ impl Head {
         // SAFETY: the caller's promise; as in `state`.
         let mut next = unsafe { Self::state(this) };
         iter::from_fn(move || {
-            // SAFETY: who waits for what has not settled still does.
+            // SAFETY: whoever waits for what has not settled still does.
             let waiter = unsafe { first_waiter(next).as_ref() }?;
             next = waiter.next.get();
             Some(waiter)
@@ -126,7 +125,7 @@ impl Head {
         // SAFETY: as in `state`.
         let waiters = unsafe { Self::waiters(this) };
         let looked_at = |first: *mut ()| Some(first.map_addr(|addr| addr | LOOKED_AT));
-        // AcqRel: whoever was put there before this is seen, and whoever is after this sees it.
+        // AcqRel: whoever was put there before this is seen, and whoever is put there after this sees the mark.
         let before = waiters.fetch_update(Ordering::AcqRel, Ordering::Acquire, looked_at);
         debug_assert!(
             before.is_ok_and(|first| first != DONE.cast() && first != FAILED.cast()),
@@ -136,8 +135,8 @@ impl Head {
         unsafe { Self::waiting(this) }
     }
 
-    /// Whether there are more handles than these; if so, [whoever sleeps for it](super::asleep::look_around) hears when one
-    /// goes.
+    /// Whether there are more handles than these; if so, [whoever sleeps for it](super::asleep::look_around) hears when
+    /// one is dropped.
     ///
     /// # Safety
     ///
@@ -160,7 +159,7 @@ impl Head {
         unsafe { Self::waiters(this) }.load(Ordering::Acquire).cast()
     }
 
-    /// Puts `waiter` among those who will be told, if they have not been; its link is the state as it was seen before.
+    /// Puts `waiter` among those who will be told, unless they have been told; its link is the state as it was last seen.
     ///
     /// # Safety
     ///
@@ -191,7 +190,7 @@ impl Head {
         }
     }
 
-    /// Unless there are others who wait, and `stops` when it sees them.
+    /// Puts `waiter` there, unless others wait already and `stops` returns true for the first of them.
     ///
     /// # Safety
     ///
@@ -221,7 +220,7 @@ impl Head {
         }
     }
 
-    /// Asks on behalf of a task that may close a cycle; then its scope fails.
+    /// Asks on behalf of a task that may close a cycle; if it does, its scope fails.
     ///
     /// # Safety
     ///
@@ -245,11 +244,11 @@ impl Head {
         }
     }
 
-    /// The failure of a computation that has [failed](Asked::Failed), as that of the scope of `consumer`.
+    /// Makes the failure of a computation that has [failed](Asked::Failed) that of the scope of `consumer`.
     ///
     /// # Safety
     ///
-    /// It has, and `consumer` holds a handle on it.
+    /// The computation has failed, and `consumer` holds a handle on it.
     #[cold]
     pub(super) unsafe fn blame(this: NonNull<Self>, consumer: NonNull<Node>, scope: &Scope) {
         // SAFETY: the handle keeps the node, which keeps the scope of what has failed.

@@ -1,10 +1,10 @@
 //! How many children of a fan-out are in flight, and whether its pump is parked until there are fewer.
 //!
-//! A pump that is parked belongs to the children: those that leave few enough in flight have it.
+//! A parked pump belongs to the children: those that leave few enough in flight get it.
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// So many children in flight are enough, whatever they wait for: some thousand, or some hundred for each worker.
+/// How many children in flight are enough, whatever they wait for: some thousand, or some hundred for each worker.
 pub(super) fn in_flight_max(max_workers: usize) -> u32 {
     (1 << 12).max(max_workers as u32 * (1 << 8))
 }
@@ -15,7 +15,7 @@ const PARKED: u32 = 1 << 31;
 pub(super) struct InFlight {
     /// How many have not settled, and [`PARKED`].
     children: AtomicU32,
-    /// The pump becomes ready again when no more than so many are in flight.
+    /// The pump becomes ready again when no more than this many are in flight.
     low: AtomicU32,
 }
 
@@ -31,12 +31,12 @@ impl InFlight {
 
     /// The pump has made children.
     pub(super) fn add(&self, children: u32) {
-        // Relaxed: they are not in anybody's hands yet.
+        // Relaxed: nobody has them yet.
         self.children.fetch_add(children, Ordering::Relaxed);
     }
 
-    /// Parks the pump if so many are in flight, until there are no more than `low`. If this gives true, the pump is not the
-    /// caller's any more.
+    /// Parks the pump if at least `full` are in flight, until there are no more than `low`. If this returns true, the
+    /// pump is no longer the caller's.
     pub(super) fn park_if_full(&self, full: u32, low: u32) -> bool {
         self.low.store(low, Ordering::Relaxed);
         // Release: whoever gets the pump sees what it did, `low` included.
@@ -44,7 +44,7 @@ impl InFlight {
         self.children.fetch_update(Ordering::Release, Ordering::Relaxed, park).is_ok()
     }
 
-    /// Children have settled; whether the pump is ready because of that, and the caller's.
+    /// Children have settled; returns whether the pump is ready because of that, and the caller's.
     pub(super) fn settled(&self, children: u32) -> bool {
         // Acquire, pairs with the Release in `park_if_full`.
         let before = self.children.fetch_sub(children, Ordering::Acquire);

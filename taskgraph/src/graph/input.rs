@@ -16,12 +16,12 @@ use crate::unwind;
 ///
 /// # Safety
 ///
-/// `place` makes `slot` such that, once all inputs it told `placing` of have arrived, `take` finds its value there;
-/// and `discard` drops what is in a slot of which the inputs in `failed` did not arrive.
+/// `place` prepares `slot` so that, once all inputs that it told `placing` about have arrived, `take` finds its value
+/// there; and `discard` drops what is in a slot of which the inputs in `failed` did not arrive.
 pub unsafe trait Input: Send + 'static {
     /// The place inside the node.
     type Slot;
-    /// What `take` gets from there without running any user's code.
+    /// What `take` gets from there without running user code.
     type Held;
     /// What the body gets.
     type Value;
@@ -42,13 +42,13 @@ pub unsafe trait Input: Send + 'static {
     /// `slot` is room for a `Slot` inside the node of `placing`.
     unsafe fn place(self, slot: *mut Self::Slot, placing: &mut Placing);
 
-    /// Whether nothing has to be waited for, whatever it is.
+    /// Whether there is never anything to wait for.
     const IS_THERE: bool = false;
 
-    /// Whether there are shared results to be asked for.
+    /// Whether there are shared results to ask for.
     const HAS_TAPS: bool = false;
 
-    /// Tells of each shared result that is to be asked for, as long as `tell` wants to go on; whether it still does.
+    /// Calls `tell` with each shared result to ask for, as long as that wants to go on; returns whether it still does.
     ///
     /// # Safety
     ///
@@ -65,7 +65,7 @@ pub unsafe trait Input: Send + 'static {
     /// All inputs have arrived with their values, and the slot is not used again.
     unsafe fn take(slot: *mut Self::Slot) -> Self::Held;
 
-    /// The value; this may run code of users, such as `clone`.
+    /// The value; this may run user code, such as `clone`.
     fn open(held: Self::Held) -> Self::Value;
 
     /// Drops what is in the slot.
@@ -86,7 +86,7 @@ pub struct Placing {
     ready: List,
     /// How many inputs will arrive.
     missing: u32,
-    /// The first that is a shared result.
+    /// The first one that is a shared result.
     tap: Option<NonNull<AnyTap>>,
 }
 
@@ -107,21 +107,21 @@ impl Placing {
         Destination { consumer: Some(self.node), slot: slot.cast() }
     }
 
-    /// One input more, whose graph starts with `ready`.
+    /// Adds an input, whose graph starts with `ready`.
     #[inline(always)]
     pub(super) fn expect(&mut self, ready: List) {
         self.ready.append(ready);
         self.missing += 1;
     }
 
-    /// One input more, to be asked for.
+    /// Adds an input that is to be asked for.
     #[inline(always)]
     pub(super) fn expect_tap(&mut self, tap: NonNull<AnyTap>) {
         self.tap.get_or_insert(tap);
         self.missing += 1;
     }
 
-    /// What is missing, as the node is to say it.
+    /// What is missing, in the form that the node keeps.
     #[inline(always)]
     pub(super) fn missing(&self) -> u32 {
         self.missing | if self.tap.is_some() { TO_ASK } else { 0 }
@@ -147,7 +147,7 @@ impl Placing {
 
 /// A place for a result that is still to come.
 ///
-/// It has a size even where `T` has none, so no two slots share an address: failed inputs are told by theirs.
+/// It has a size even if `T` has none, so no two slots share an address: failed inputs are identified by theirs.
 #[repr(C)]
 pub union Slot<T> {
     value: ManuallyDrop<T>,
@@ -187,7 +187,7 @@ unsafe impl<T: Send + 'static> Input for Plain<T> {
     }
 
     unsafe fn discard(slot: *mut T, _: &FailedSlots<'_>) {
-        // Each value by itself: the panic of one must not keep the others.
+        // Each value by itself: if one panics, the others are dropped all the same.
         // SAFETY: the caller's promise.
         unwind::drop_values(|| unsafe { slot.drop_in_place() });
     }
@@ -248,7 +248,7 @@ unsafe impl<I: Input, const N: usize> Input for [I; N] {
     #[inline(always)]
     unsafe fn place(self, slot: *mut Self::Slot, placing: &mut Placing) {
         for (i, input) in self.into_iter().enumerate() {
-            // SAFETY: in bounds of the array, of which the caller promises that it is room.
+            // SAFETY: in bounds of the array, which is room, as the caller promises.
             unsafe { input.place(slot.cast::<I::Slot>().add(i), placing) }
         }
     }

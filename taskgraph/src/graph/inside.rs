@@ -1,7 +1,7 @@
 //! What a body may ask about its own task, while it runs.
 //!
-//! The scope of the step that is under way stands in a variable of its thread. Whoever takes the step writes it there, so
-//! asking costs those who ask, and nobody else.
+//! A variable of the thread has the scope of the step under way. Whoever takes the step writes it there, so only those
+//! who ask pay for asking.
 
 use std::cell::Cell;
 use std::ptr;
@@ -10,7 +10,7 @@ use super::scope::{Reactor, Scope, ScopePtr};
 
 #[cfg(not(taskgraph_loom))]
 thread_local! {
-    /// Of the step that is under way; null between steps.
+    /// The scope of the step under way; null between steps.
     static SCOPE: Cell<*const Scope> = const { Cell::new(ptr::null()) };
 }
 #[cfg(taskgraph_loom)]
@@ -18,7 +18,7 @@ loom::thread_local! {
     static SCOPE: Cell<*const Scope> = Cell::new(ptr::null());
 }
 
-/// What follows on this thread are steps of `scope`, until it says otherwise.
+/// The steps that follow on this thread are of `scope`, until the next `enter` or `leave`.
 #[inline(always)]
 pub(super) fn enter(scope: ScopePtr) {
     SCOPE.with(|current| current.set(scope.as_ptr()));
@@ -32,7 +32,7 @@ pub(super) fn leave() {
 
 fn with_scope<R>(ask: impl FnOnce(&Scope) -> R) -> Option<R> {
     let scope = SCOPE.try_with(Cell::get).unwrap_or(ptr::null());
-    // SAFETY: the step that is under way belongs to it, and its owner waits for that.
+    // SAFETY: the step under way belongs to the scope, whose owner waits for the step.
     unsafe { scope.as_ref() }.map(ask)
 }
 
@@ -86,7 +86,7 @@ pub fn attempt() -> u32 {
     with_scope(Scope::attempt).flatten().unwrap_or(1)
 }
 
-/// Uses the timers and the I/O of the run whose step is under way on this thread.
+/// Calls `f` with the timers and the I/O of the run whose step is under way on this thread.
 pub(crate) fn with_reactor<R>(f: impl FnOnce(&dyn Reactor) -> R) -> Option<R> {
     with_scope(|scope| f(scope.reactor()))
 }

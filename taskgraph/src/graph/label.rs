@@ -1,4 +1,4 @@
-//! A name for a computation, on a node for errors and traces to find.
+//! A name for a computation, in a node where errors and traces find it.
 
 use std::borrow::Cow;
 use std::panic::Location;
@@ -12,7 +12,7 @@ use crate::task::Task;
 
 struct Label {
     name: Cow<'static, str>,
-    /// What has it, if that is a task.
+    /// What has the name, if that is a task.
     of: Option<Task>,
 }
 

@@ -1,8 +1,8 @@
-//! A graph that a node holds until it starts it, and then its result, in the same place.
+//! A graph that a node holds until it starts it, and then the result of the graph, in the same place.
 //!
-//! Roots and attempts start what they hold themselves, at their own first step, so that it runs in the scope they open, and so
-//! do [shared nodes](super::shared), which know by another word what is there; a node with a priority, when its turn comes.
-//! Before that nothing below them is ready.
+//! Roots and attempts start what they hold at their own first step, so that it runs in the scope they open. So do
+//! [shared nodes](super::shared), where another word says what is there. A node with a priority starts its graph when
+//! its turn comes. Before that nothing below them is ready.
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -12,7 +12,7 @@ use super::delayed::DC;
 use super::node::{Destination, Node, Ready};
 use super::settle;
 
-/// It drops the graph if it was not started; of the result only its owner knows whether it is there.
+/// Drops the graph if it was not started; only the owner knows whether the result is there.
 #[repr(C)]
 pub(super) struct Launch<T> {
     is_started: bool,
@@ -58,7 +58,7 @@ impl<T> Launch<T> {
         }
     }
 
-    /// The node is given up: the graph is dropped, or the result if it is there.
+    /// The node is given up: drops the graph, or the result if it is there.
     ///
     /// # Safety
     ///

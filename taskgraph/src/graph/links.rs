@@ -5,8 +5,8 @@ use std::ptr::{self, NonNull};
 use super::node::Node;
 use crate::sync::atomic::Ordering;
 
-/// Nodes in order, linked through their `link` in a ring. It costs nothing to make, to join or to hand over, and is one
-/// word, so that a handle is two, which is what goes through registers.
+/// Nodes in order, linked through their `link` in a ring. It costs nothing to make, to join or to hand over. It is one
+/// word, so a handle is two, which registers can pass.
 #[must_use]
 pub(crate) struct List {
     /// It is linked to the first.
@@ -31,13 +31,13 @@ impl List {
         self.last.is_none()
     }
 
-    /// The node, if there is one only.
+    /// The node, if there is only one.
     pub(super) fn only(&self) -> Option<NonNull<Node>> {
         // SAFETY: listed nodes are alive.
         self.last.filter(|last| unsafe { next(*last) } == *last)
     }
 
-    /// Links the nodes down to `below`, as part of a stack; gives the first.
+    /// Links the nodes, as part of a stack, down to `below`; returns the first.
     #[inline(always)]
     pub(super) fn into_stack(self, below: *mut Node) -> *mut Node {
         let last = self.last.expect("there is something to stack");
@@ -109,7 +109,7 @@ impl List {
         Some(first)
     }
 
-    /// Takes the list apart. The node is the closure's, which may link it elsewhere.
+    /// Takes the list apart. Each node becomes the closure's, which may link it elsewhere.
     #[inline(always)]
     pub(super) fn for_each(self, mut take: impl FnMut(NonNull<Node>)) {
         let Some(last) = self.last else { return };

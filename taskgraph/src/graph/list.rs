@@ -24,7 +24,7 @@ impl<T: Send + 'static> Listed<T> {
         Self::of_task::<All>(children)
     }
 
-    /// For a task that, if the list is long, gathers it under this name.
+    /// For a task under whose name the list is gathered if it is long.
     #[track_caller]
     pub(super) fn of_task<N: Task>(children: Vec<DC<T>>) -> Self {
         if children.len() <= SHORT_LEN_MAX { Self::Short(children) } else { Self::Long(all::long::<N, _>(children)) }
@@ -34,7 +34,7 @@ impl<T: Send + 'static> Listed<T> {
 /// The place of a list in a node.
 #[repr(C)]
 pub struct ListSlot<T> {
-    /// That of a short one.
+    /// The length, if the list is short.
     short_len: Option<usize>,
     results: Results<T>,
 }

@@ -1,11 +1,11 @@
-//! A function of each of many items, in tasks that are worth being one.
+//! A function of each of many items, in tasks that are large enough to be worth it.
 //!
-//! A generator takes items from the iterator, a chunk at a time, and yields a task for each chunk. How long the next
-//! chunk is to be the [`Pace`] says, from how long the last ones took: one item at first, then more while they turn out
+//! A generator takes items from the iterator, a chunk at a time, and yields a task for each chunk. The [`Pace`] says
+//! how long the next chunk is to be, from how long the last ones took: one item at first, then more while they turn out
 //! to be light.
 //!
-//! Nobody knows how heavy the next item is. So a task looks at the clock after each few items, and one that has run for
-//! too long does not go on: what is left of its chunk becomes tasks of their own, which others can take.
+//! Nobody knows how heavy the next item is. So a task looks at the clock after every few items, and one that has run
+//! for too long does not go on: what is left of its chunk becomes tasks of their own, which others can take.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -22,18 +22,18 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 const TASK_TIME: Duration = Duration::from_micros(200);
 /// A task that has taken this long has met heavier items than were expected, and is split.
 const OVERRUN: Duration = Duration::from_micros(500);
-/// For each such time that a task has taken it may make one new task when it is split: a hundredth for the splitting.
+/// When a task is split it may make one new task for each such time that it has taken: a hundredth for the splitting.
 const TIME_PER_PART: Duration = Duration::from_micros(10);
 /// Chunks grow and shrink by no more than this at once: what is measured may have been a coincidence.
 const STEP_MAX: usize = 4;
 /// What a chunk's items or results may take: they stay in a level 2 cache, and hundreds of chunks in flight are small.
 const CHUNK_BYTES_MAX: usize = 1 << 16;
-/// Smaller items make no longer chunks: those are long enough.
+/// Smaller items do not make chunks longer: they are long enough.
 const ITEM_BYTES_MIN: usize = 8;
-/// So many items at most go between two looks at the clock. That costs some 30 ns, hence 1 ns an item. A heavy item
-/// holds up no more than so many others that could be somewhere else.
+/// How many items at most come between two looks at the clock. A look costs some 30 ns, hence 1 ns an item. A heavy
+/// item holds up no more than this many others that could be somewhere else.
 const STRIDE_MAX: usize = 32;
-/// Where items take this long together, the clock may be asked after them.
+/// If items take this long together, a look at the clock after them is worth it.
 const STRIDE_TIME: Duration = Duration::from_micros(2);
 
 task!(MapChunks "map_chunks");
@@ -174,7 +174,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// For items, or results, of so many bytes. The first chunk is a single item: it may be a heavy one.
+    /// For items, or results, of this many bytes. The first chunk is a single item: it may be a heavy one.
     fn new(item_bytes: usize) -> Self {
         let chunk_len_max = (CHUNK_BYTES_MAX / item_bytes.max(ITEM_BYTES_MIN)).max(1);
         Self { chunk_len: AtomicUsize::new(1), chunk_len_max }
@@ -184,7 +184,7 @@ impl Pace {
         self.chunk_len.load(Ordering::Relaxed)
     }
 
-    /// So many items took this long.
+    /// Notes that this many items took this long.
     fn tell(&self, items: usize, took: Duration) {
         let suits = items as u128 * TASK_TIME.as_nanos() / took.as_nanos().max(1);
         let suits = suits.min(self.chunk_len_max as u128) as usize;
@@ -195,7 +195,7 @@ impl Pace {
             // Not less than before: the chunk may have been made when chunks were shorter.
             suits.min(STEP_MAX * items).max(len)
         };
-        // In most cases it stays, and all workers can keep it in their caches.
+        // In most cases it stays the same, and all workers can keep it in their caches.
         if next != len {
             self.chunk_len.store(next, Ordering::Relaxed);
         }

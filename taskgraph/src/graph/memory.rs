@@ -10,14 +10,14 @@
 //!
 //! The count is shared, but rarely touched:
 //!
-//! * It starts at `OPEN`, far above what a slab can hold, and cannot reach zero while the slab is open. What its owner
-//!   allocates shows in how far the bump pointer went, and what it frees there it counts in a plain variable; both are
-//!   flushed when it closes the slab. Most nodes die young, so most are freed this way.
-//! * What a thread frees in slabs that are not its open one it collects, for the last few of them, and flushes when it
-//!   comes to another one, or [when it goes idle](flush).
+//! * It starts at `OPEN`, far above what a slab can hold, and cannot reach zero while the slab is open. The bump
+//!   pointer shows how much the owner allocated, and a plain variable counts what it freed there; both are flushed when
+//!   it closes the slab. Most nodes die young, so most are freed this way.
+//! * What a thread frees in other slabs is collected, for the last few of them, and flushed when it comes to another
+//!   one, or [when it goes idle](flush).
 //!
-//! Free slabs stay with the thread that freed them, a few at a time, and move through a common pool beyond that;
-//! [`trim`] gives the pool back to the allocator. Nodes that are large or strictly aligned go to the system allocator.
+//! A thread keeps a few of the slabs it has freed; the others go through a common pool, which [`trim`] gives back to
+//! the allocator. Nodes that are large or strictly aligned go to the system allocator.
 
 use std::alloc::{self, Layout};
 use std::ptr::NonNull;
@@ -36,11 +36,11 @@ pub(super) fn allocate<N>() -> NonNull<N> {
 ///
 /// # Safety
 ///
-/// `node` came from [`allocate`] of the same type, what it held is moved out or dropped, and nobody uses it again.
+/// `node` came from [`allocate`] of the same type, its content was moved out or dropped, and nobody uses it again.
 #[inline(always)]
 pub(super) unsafe fn free<N>(node: NonNull<N>) {
     if cfg!(debug_assertions) {
-        // Whoever uses it all the same shall find out.
+        // So that a use after this is noticed.
         // SAFETY: the room is ours.
         unsafe { node.cast::<u8>().write_bytes(0xdd, size_of::<N>()) };
     }
@@ -86,12 +86,12 @@ mod slab {
     use super::{ALIGN, system};
     use crate::sync::atomic::{AtomicU32, Ordering};
 
-    /// Slabs of 16 to 64 KiB measured alike; a slab is also the least that one long-lived node can hold on to.
+    /// Slabs of 16 to 64 KiB measured alike; a slab is also the least memory that one long-lived node can keep.
     const BYTES: usize = 32 << 10;
     /// What the count of an open slab starts at: more bytes than it has.
     const OPEN: u32 = 1 << 30;
-    /// In so many slabs a thread frees before it flushes. A grid of shared results is freed in three at a time: that of a task,
-    /// that of what it needed from the row before, and that of the scopes of a row.
+    /// In how many other slabs a thread frees before it flushes. A grid of shared results is freed in three at a time:
+    /// that of a task, that of what it needed from the row before, and that of the scopes of a row.
     const OTHERS: usize = 4;
     /// How many free slabs a thread keeps before it shares them.
     const KEPT_MAX: u32 = 16;
@@ -117,7 +117,7 @@ mod slab {
         end: Cell<*mut u8>,
         /// Bytes freed in the open slab.
         freed: Cell<u32>,
-        /// Other slabs, the newest first, and bytes freed there that their counts do not know of.
+        /// Other slabs, the newest first, and bytes freed there that are not taken off their counts yet.
         others: [Unflushed; OTHERS],
         kept: Cell<*mut Slab>,
         kept_len: Cell<u32>,
@@ -129,7 +129,7 @@ mod slab {
     }
 
     thread_local! {
-        /// Without a destructor, so that using it asks nothing; see [`AT_END`].
+        /// Without a destructor, so that access needs no check; see [`AT_END`].
         static LOCAL: Local = const {
             Local {
                 open: Cell::new(ptr::null_mut()),
@@ -179,7 +179,7 @@ mod slab {
 
     /// # Safety
     ///
-    /// `node` came from `allocate` of so many bytes, and nobody uses it again.
+    /// `node` came from `allocate` of this many bytes, and nobody uses it again.
     #[inline(always)]
     pub(in crate::graph) unsafe fn free(node: NonNull<u8>, bytes: usize) {
         let slab = node.as_ptr().map_addr(|addr| addr & !(BYTES - 1)).cast::<Slab>();
@@ -197,7 +197,7 @@ mod slab {
         });
     }
 
-    /// Frees what this thread has collected to be freed at once. Worth it before it does nothing for a while.
+    /// Takes what this thread has freed in other slabs off their counts. Worthwhile before it goes idle.
     pub(crate) fn flush() {
         LOCAL.with(Local::flush);
     }
@@ -287,13 +287,13 @@ mod slab {
         }
     }
 
-    /// Takes bytes off the count of a slab; whether they were the last.
+    /// Takes bytes off the count of a slab; returns whether they were the last.
     fn were_last(live: &AtomicU32, bytes: u32) -> bool {
         // AcqRel: whoever recycles the slab must come after every use of its nodes.
         live.fetch_sub(bytes, Ordering::AcqRel) == bytes
     }
 
-    /// Makes a free slab an open one; gives its first byte for nodes.
+    /// Opens a free slab; returns its first byte for nodes.
     fn open(slab: NonNull<Slab>) -> NonNull<u8> {
         // SAFETY: the slab is free and ours: we may write its head, and the bytes behind it are in bounds.
         unsafe {
@@ -337,7 +337,7 @@ mod slab {
         });
     }
 
-    /// Gives the common pool back to the allocator, but for a few megabytes that the next run will want.
+    /// Gives the common pool back to the allocator, except for a few megabytes that the next run will want.
     pub(crate) fn trim() {
         /// 8 MiB: small against what a process with a thread pool maps anyway, and enough for runs of 100,000 nodes.
         const POOLED_MAX: usize = (8 << 20) / BYTES;
@@ -424,7 +424,7 @@ mod slab {
 
         use super::*;
 
-        /// One closes a slab of three nodes, the others free what they have used.
+        /// One thread closes a slab of three nodes, the others free the nodes that they have used.
         #[test]
         fn a_slab_is_free_once_and_after_every_use_of_its_nodes() {
             const NODE: u32 = 64;

@@ -1,9 +1,9 @@
 //! The graph: nodes, how they settle, and the typed skin that users hold.
 //!
-//! Nothing here knows of clocks or sockets, but that `map_chunks` looks how long its own tasks take; nor of threads, but
-//! that a `deque` has an owner, and thieves, and that where many are `asleep` they are called at times. Whoever runs a graph
-//! gives each step a [`Cx`], and takes from it what became ready. This is the only room with `unsafe` code: a node is one allocation whose type is erased. `node` says who may
-//! touch what, and when.
+//! Nothing here knows of clocks, sockets or threads, with three exceptions: `map_chunks` times its own tasks; a `deque`
+//! has an owner and thieves; and where many bodies are `asleep`, a thread calls them after a while. Whoever runs a
+//! graph gives each step a [`Cx`], and takes from it what became ready. This is the only room with `unsafe` code: a
+//! node is one allocation whose type is erased. `node` says who may touch what, and when.
 
 mod needed;
 mod node;

@@ -1,6 +1,6 @@
 //! What loom checks of the graph: that results, failures and shared results arrive once, and whole.
 //!
-//! The values are cells that loom watches: reading one without having been told of the write is an error.
+//! The values are cells that loom watches: it is an error to read one without a hand-over from its writer.
 
 mod cycles;
 mod deques;
@@ -151,7 +151,7 @@ impl Host for Worker<'_> {
     }
 }
 
-/// Starts a run: what its root makes ready is.
+/// Starts a run, and queues what its root makes ready.
 fn start(graph: DC<u32>, ready: &std::sync::Arc<Ready>) -> std::sync::Arc<Outcome> {
     let outcome = std::sync::Arc::new(Outcome {
         scope: Scope::of_run(Surroundings { home: ready.clone(), reactor: ready.clone() }),
@@ -174,7 +174,7 @@ fn work(ready: &Ready) {
     take_steps(ready, usize::MAX);
 }
 
-/// The same, but no more than so many.
+/// The same, but no more than this many.
 fn take_steps(ready: &Ready, steps: usize) {
     let worker = Worker(ready);
     let seat = Seat::new();
@@ -408,7 +408,7 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
     model.preemption_bound = Some(2);
     model.check(|| {
         let window = Arc::new(Window::new());
-        // What the body did before it was parked: whoever takes it up must see it.
+        // What the body did before it was parked: whoever resumes it must see that.
         let body = Arc::new(UnsafeCell::new(0));
         window.batch_closed(4 * FIRST_SLICE_LEN);
         let chunks: Vec<_> = (0..2)
@@ -432,7 +432,7 @@ fn a_parked_generator_is_taken_up_by_exactly_one_chunk() {
     });
 }
 
-/// Sleeps until it is woken. If nobody wakes it, it does so for ever, and loom says so.
+/// Sleeps until it is woken. If nobody wakes it, it sleeps for ever, and loom reports it.
 pub(super) struct Sleeper(Notify);
 
 impl Sleeper {

@@ -1,13 +1,13 @@
-//! Whether anybody still needs what a scope computes: the looks outwards, to whoever waits for it.
+//! Whether anybody still needs what a scope computes: searches outwards, to whoever waits for it.
 //!
-//! | question | asked by | looks over | up to |
+//! | question | asked by | searches | up to |
 //! |---|---|---|---|
 //! | [`is_stopped`](Scope::is_stopped) | each step | itself, its run | |
 //! | [`is_needed`](Scope::is_needed) | the same, if its run has stopped | attempts, waiters | a run |
 //! | [`is_cancelled`](Scope::is_cancelled) | a body | attempts, waiters, bodies that await | a run |
-//! | [`is_wanted`](Scope::is_wanted) | who sleeps for many | attempts, waiters | a run, a body, a handle that is kept |
+//! | [`is_wanted`](Scope::is_wanted) | a sleeper that many need | attempts, waiters | a run, a body, a handle that is kept |
 //!
-//! Waiters are those who wait for a shared result. Nothing that is stopped is on the way. What is not needed `is_needed` stops.
+//! Waiters are those who wait for a shared result. A search passes nothing stopped. `is_needed` stops what is not needed.
 
 use std::collections::{HashMap, HashSet};
 use std::ptr;
@@ -18,15 +18,15 @@ use crate::sync::atomic::Ordering;
 use crate::sync::{Mutex, lock, shared_static};
 
 shared_static! {
-    /// Who looks over bodies that may leave what they await holds the locks of several scopes.
+    /// Whoever searches past bodies that may leave what they await holds the locks of several scopes.
     static LOOKING: Mutex<()> = Mutex::new(());
 }
 
 impl Scope {
-    /// Looks for a run that needs this and is not stopped, since the one that started it is.
+    /// The run that started this is stopped: looks for another one that needs it and is not.
     ///
-    /// What is found out holds until the next stop of a run: for all scopes on the way to such a run that they are
-    /// needed, and if there is none, for all that were looked at that they are not.
+    /// The answer holds until the next stop of a run: if such a run is found, all scopes on the way to it are needed;
+    /// if not, none of those looked at is.
     #[cold]
     pub(super) fn is_needed(&self) -> bool {
         // Acquire, pairs with the Release in `stop`: the stops counted here are visible below.
@@ -34,7 +34,7 @@ impl Scope {
         if self.needed_at.load(Ordering::Relaxed) == stops {
             return true;
         }
-        // Each scope that was found, and on whose behalf.
+        // Each scope that was found, with the one on whose behalf.
         let mut found = HashMap::from([(ptr::from_ref(self), self)]);
         let mut to_do = vec![self];
         while let Some(scope) = to_do.pop() {
@@ -65,7 +65,7 @@ impl Scope {
         false
     }
 
-    /// Whether a body of this scope is not wanted any more, though no worker may have come to tell: what awaits it may have
+    /// Whether a body of this scope is no longer wanted, even if no worker has come to tell: what awaits it may have
     /// been stopped, or what awaits that.
     pub(super) fn is_cancelled(&self) -> bool {
         if self.is_stopped() {
@@ -79,10 +79,10 @@ impl Scope {
         self.needed_at.load(Ordering::Relaxed) != stops && !self.is_awaited(stops)
     }
 
-    /// Whether there is a way outwards to a run, over nothing that is stopped.
+    /// Whether there is a way outwards to a run, past nothing that is stopped.
     #[cold]
     fn is_awaited(&self, stops: u32) -> bool {
-        // Who has left something waits for it no more, so nobody may leave meanwhile. Nobody else holds several of these.
+        // Whoever has left something no longer waits for it, so nobody may leave meanwhile. Nobody else holds several locks.
         let _looking = lock(&LOOKING);
         let mut kept = Vec::new();
         let mut found = HashSet::from([ptr::from_ref(self)]);
@@ -98,7 +98,7 @@ impl Scope {
                 }
                 NeededBy::Body(body) => {
                     kept.push(lock(&scope.kept));
-                    // SAFETY: the body has not left, and does not while we have the lock.
+                    // SAFETY: null if the body has left; otherwise it cannot leave while we have the lock.
                     let outer = unsafe { body.outer.load(Ordering::Relaxed).as_ref() };
                     to_do.extend(outer.filter(|outer| found.insert(ptr::from_ref(*outer))));
                 }
@@ -112,19 +112,19 @@ impl Scope {
         false
     }
 
-    /// The scopes that need this one, whose owner has not settled.
+    /// Calls `tell` with the scopes that need this one, whose owner has not settled.
     fn for_each_needing<'a>(&'a self, mut tell: impl FnMut(&'a Self)) {
         match &self.needed_by {
             NeededBy::Run(_) | NeededBy::Body(_) => {}
             NeededBy::Around(_) => self.around().into_iter().for_each(tell),
-            // SAFETY: the computation has not settled, so who waits for it still does, and so do their scopes.
+            // SAFETY: the computation has not settled, so those who wait for it still do, and their scopes are alive.
             NeededBy::Waiters(shared) => unsafe {
                 Head::waiting(*shared).for_each(|waiter| tell(&*waiter.scope().as_ptr()));
             },
         }
     }
 
-    /// Whether there is a way outwards to a run, or to a handle that somebody keeps, over nothing that is stopped.
+    /// Whether there is a way outwards to a run, or to a handle that somebody keeps, past nothing that is stopped.
     #[cold]
     pub(super) fn is_wanted(&self) -> bool {
         let mut found = HashSet::from([ptr::from_ref(self)]);
@@ -143,7 +143,7 @@ impl Scope {
             let is_end = match scope.needed_by {
                 NeededBy::Run(_) | NeededBy::Body(_) => true,
                 NeededBy::Around(_) => false,
-                // First those who wait, then all handles: one that comes between is one that somebody keeps.
+                // First those who wait, then all handles: one that appears in between is one that somebody keeps.
                 // SAFETY: the computation has not settled.
                 NeededBy::Waiters(shared) => unsafe { Head::has_more_handles_than(shared, waiting) },
             };

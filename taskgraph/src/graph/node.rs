@@ -14,11 +14,13 @@
 //! | field | written by | read by |
 //! |---|---|---|
 //! | `table` | the constructor | everybody |
-//! | `origin`, `consumer`, `slot` | the constructor; whoever attaches the node, before anything below it can run | the one that settles it; an error's trace |
+//! | `origin`, `consumer`, `slot` | the constructor; whoever attaches the node, before anything below it can run | whoever settles it; an error's trace |
 //! | the last two, of a shared node | see [`head`](super::head) | |
-//! | `link` | the owner of the list that the node is in; while it waits, its failing inputs (atomically) | the same; who looks for its scope |
+//! | `link` | the owner of the list that the node is in; while it waits, its failing inputs (atomically) | the same; whoever looks for its scope |
 //! | `missing` | the constructor; its owner while no input is out; its inputs, once each, alone or [together](super::tally) (atomically) | its inputs |
-//! | `users` | whoever has a handle on a shared node (atomically); the constructor of a starter; who brings shared results | the same; workers |
+//! | `users`, on a shared node: the number of handles | whoever has one (atomically) | the same |
+//! | `users`, on a node that waits for shared results: which worker brought the last, a hint | whoever brings one | workers |
+//! | `users`, on a starter: a mark | the constructor | workers |
 //!
 //! What always holds:
 //!
@@ -26,8 +28,7 @@
 //! 2. The last arrival owns the node: it makes it ready, or gives it up. Nobody else touches it any more.
 //! 3. A node is consumed by exactly one call of `step` or `abandon` for each time it became ready or was given up;
 //!    that call frees it or makes it wait again.
-//! 4. The consumer of a node lives until the node has arrived there, since it waits for it. So does every consumer
-//!    further up.
+//! 4. The consumer of a node waits for it, so it lives until the node has arrived there. So does every consumer further up.
 
 mod arrivals;
 
@@ -51,20 +52,20 @@ pub(crate) struct Node {
     origin: Cell<&'static Location<'static>>,
     consumer: AtomicPtr<()>,
     slot: AtomicPtr<()>,
-    /// In a list: the next node. In a queue: its scope. While it waits: its failed inputs, and at their end its scope if it
-    /// waits for shared results. Of a shared node that has failed: the scope of its computation.
+    /// In a list: the next node. In a queue: its scope. While it waits: its failed inputs, and behind them its scope if
+    /// it waits for shared results. On a shared node that has failed: the scope of its computation.
     link: AtomicPtr<()>,
     /// How many inputs have not been counted, and whether one has failed: see [`arrivals`].
     missing: AtomicU32,
-    /// How many handles there are on a shared node. Who has brought a shared result, of a node that waits for some.
+    /// The number of handles, a worker, or a mark: see the table.
     users: AtomicU32,
 }
 
-/// What the types behind a [`Node`] are: the functions that know them.
+/// The functions that know the types behind a [`Node`].
 pub(crate) struct Table {
-    /// Takes the step of a ready node; gives the node to go on with.
+    /// Takes the step of a ready node; returns the node to go on with.
     pub(super) step: unsafe fn(NonNull<Node>, &mut Cx<'_>) -> Option<Ready>,
-    /// Gives up a node that is ready but not to be stepped, or whose inputs are all in and one of them failed.
+    /// Gives up a node that is ready but not to be stepped, or whose inputs are all in, at least one of them failed.
     pub(super) abandon: unsafe fn(NonNull<Node>, &mut Cx<'_>) -> Abandoned,
     /// What it is to users.
     pub(super) describe: unsafe fn(NonNull<Node>) -> Described,
@@ -74,19 +75,19 @@ pub(crate) struct Table {
 pub(super) enum Described {
     /// A task, as errors name it.
     Task(Task),
-    /// A name for the task below, which is this one if there is any.
+    /// A name for the task below, and that task if there is one.
     Label(Cow<'static, str>, Option<Task>),
-    /// Where a failure of what is below ends.
+    /// Where a failure from below ends.
     Attempt(Task),
-    /// Where items go that a generator need not collect: an `Arc` of their outlet.
+    /// Where a generator's items go instead of into its collection: an `Arc` of their outlet.
     Drain(Arc<dyn Any + Send + Sync>),
-    /// The end of what this task awaits, or of a part of a run: the node that waits for it.
+    /// The end of something awaited, or of a part of a run: the node that waits for it.
     Awaited(NonNull<Node>),
-    /// The end of a shared computation: who waits for that is not above it.
+    /// The end of a shared computation: those who wait for it are not above it.
     Shared,
-    /// Nothing that anybody wrote.
+    /// Nothing that a user wrote.
     Plumbing,
-    /// As if it were not there: what is above and below are next to each other.
+    /// As if it were not there: its neighbours above and below are next to each other.
     Unseen,
 }
 
@@ -95,9 +96,9 @@ pub(super) enum Described {
 pub(super) enum Abandoned {
     /// It is gone, and its failure goes where its result would have gone.
     Failed(Destination),
-    /// It is gone, and its consumer has what it needs of it all the same.
+    /// It is gone, but its consumer has what it needs from it.
     Arrived(Destination),
-    /// It made something else of the failure, or waits for inputs that are still out.
+    /// It turned the failure into something else, or waits for inputs that are still out.
     Caught(Option<Ready>),
 }
 
@@ -105,10 +106,10 @@ pub(super) enum Abandoned {
 #[must_use = "a ready node that nobody steps is lost"]
 pub(crate) struct Ready(pub(super) NonNull<Node>);
 
-// SAFETY: everything a node holds is `Send`: its constructors ask for that.
+// SAFETY: everything a node holds is `Send`: its constructors require that.
 unsafe impl Send for Ready {}
 
-/// Set in `users` if somebody wants to know when a handle goes.
+/// Set in `users` if somebody wants to know when a handle is dropped.
 pub(super) const WATCHED: u32 = 1 << 31;
 /// Set in `users` of a node whose steps only make other nodes ready. Elsewhere it may be set by chance.
 const STARTER: u32 = 1 << 28;
@@ -136,7 +137,7 @@ impl Node {
     ///
     /// # Safety
     ///
-    /// It is, and the caller's.
+    /// The node is ready, and the caller's.
     #[inline(always)]
     pub(super) unsafe fn step(this: NonNull<Self>, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the caller's promise, and the table is that of this node's type.
@@ -147,7 +148,7 @@ impl Node {
     ///
     /// # Safety
     ///
-    /// They are, and it is the caller's.
+    /// Its inputs are all in, or it is ready; and it is the caller's.
     pub(super) unsafe fn abandon(this: NonNull<Self>, cx: &mut Cx<'_>) -> Abandoned {
         // SAFETY: as for `step`.
         unsafe { (this.as_ref().table.abandon)(this, cx) }
@@ -162,12 +163,12 @@ impl Node {
         self.origin.get()
     }
 
-    /// The node stands for a call made elsewhere. Before anything below it can run.
+    /// Makes the node stand for a call made elsewhere. Only before anything below it can run.
     pub(super) fn set_origin(&self, origin: &'static Location<'static>) {
         self.origin.set(origin);
     }
 
-    /// Says where the result goes. Before anything below the node can run.
+    /// Sets where the result goes. Only before anything below the node can run.
     #[inline(always)]
     pub(super) fn attach(&self, to: Destination) {
         // Relaxed, here and below: before anything of the node can run.
@@ -181,13 +182,13 @@ impl Node {
         Destination { consumer: self.consumer(), slot: self.slot.load(Ordering::Relaxed) }
     }
 
-    /// Of a shared node that is alive it is no node, but something to compare.
+    /// For a live shared node this is not a node, but something to compare with.
     #[inline(always)]
     pub(super) fn consumer(&self) -> Option<NonNull<Self>> {
         NonNull::new(self.consumer.load(Ordering::Relaxed).cast())
     }
 
-    /// The words of the destination, for a node that has none.
+    /// The words of the destination, for other uses, of a node that has none.
     #[inline(always)]
     pub(super) fn instead_of_destination(&self) -> (&AtomicPtr<()>, &AtomicPtr<()>) {
         (&self.consumer, &self.slot)
@@ -199,12 +200,12 @@ impl Node {
         self.missing.load(Ordering::Relaxed) & RANKED != 0
     }
 
-    /// It is among the ranks now, or will never be. Only for the owner.
+    /// The node is among the ranks now, or never will be. Only for the owner.
     pub(super) fn forget_rank(&self) {
         self.missing.store(0, Ordering::Relaxed);
     }
 
-    /// All that its steps do is to make other nodes ready.
+    /// Marks a node whose steps only make other nodes ready.
     pub(super) fn mark_starter(&self) {
         self.users.store(1 | STARTER, Ordering::Relaxed);
     }
@@ -223,7 +224,7 @@ impl Node {
         self.link.store(scope.as_ptr().cast(), Ordering::Relaxed);
     }
 
-    /// How the computation of which this is the result's node is named where it stands alone.
+    /// The name, where it stands alone, of the computation whose result is this node's.
     ///
     /// # Safety
     ///

@@ -1,7 +1,7 @@
 //! Arithmetic on what is not there yet: `a() + b()`, `2 * a()`, `-a()`.
 //!
-//! `DC<T> + DC<U>` is there for every `T: Add<U>`. One side may be a plain number or `bool`; on the right there may be a
-//! `Duration`, too, or a text. Each operator is a task, named by its sign.
+//! `DC<T> + DC<U>` works for every `T: Add<U>`. One side may be a plain number or `bool`; the right one may also be a
+//! `Duration`, or a text. Each operator is a task, named by its sign.
 
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Rem, Shl, Shr, Sub};
 use std::time::Duration;
@@ -56,14 +56,14 @@ macro_rules! binary {
     };
 }
 
-/// A binary operator with the types on which it is there, and what may be on its right besides.
+/// A binary operator, with the types that have it, and what else may be on its right.
 macro_rules! on {
     ($op:ident $method:ident $sign:literal, [$($type:ty)*], $($right:ty)*) => {
         binary!($op $method $sign, right: [$($type)* $($right)*], left: [$($type, $type;)*]);
     };
 }
 
-/// The same on all integers and what else there is.
+/// The same, on all integers and some other types.
 macro_rules! on_ints {
     ($op:ident $method:ident $sign:literal, [$($type:ty)*], $($right:ty)*) => {
         on!($op $method $sign, [u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize $($type)*], $($right)*);
@@ -79,7 +79,7 @@ on_ints!(BitAnd bitand "&", [bool],);
 on_ints!(BitOr bitor "|", [bool],);
 on_ints!(BitXor bitxor "^", [bool],);
 
-/// A shift, whose sides may differ: by a `u32`. With a choice of types the compiler would not know that of `3` in
+/// A shift, by a `u32`, so its sides may differ. With a choice of types the compiler would not know the type of `3` in
 /// `a() << 3`, and so not that of the result, wherever it is used.
 macro_rules! shift {
     ($op:ident $method:ident $sign:literal, [$($left:ty)*]) => {

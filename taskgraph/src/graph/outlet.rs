@@ -28,16 +28,16 @@ pub(super) struct Outlet<T>(Mutex<State<T>>);
 
 struct State<T> {
     order: Order,
-    /// How many items may be in the making or wait here, if that was said.
+    /// How many items may be in the making or wait here, if that was set.
     bound: Option<u32>,
-    /// From the item that is to be taken next; empty where one is still to come.
+    /// From the item that is to be taken next; `None` where one is still to come.
     items: VecDeque<Option<T>>,
     /// The place of the first of them among all.
     first: u64,
     /// How many of them are there.
     len: usize,
     consumer: Option<Waker>,
-    /// Who is ahead, and is to go on once no more than this many items are there.
+    /// Whoever makes items and is ahead: to go on once no more than this many are there.
     producer: Option<(Waker, usize)>,
 }
 
@@ -61,7 +61,7 @@ impl<T> Outlet<T> {
         })))
     }
 
-    /// Before anything is put there.
+    /// Only before anything is put there.
     pub(super) fn set_order(&self, order: Order) {
         lock(&self.0).order = order;
     }
@@ -80,7 +80,7 @@ impl<T> Outlet<T> {
         lock(&self.0).len
     }
 
-    /// Item `place` of all is there.
+    /// Puts item `place` of all there.
     pub(super) fn put(&self, place: u64, item: T) {
         let mut state = lock(&self.0);
         match state.order {
@@ -101,14 +101,14 @@ impl<T> Outlet<T> {
         }
     }
 
-    /// The place after all items that were put there, of which none is still to come.
+    /// The place after all items that were put there; no item is still to come.
     pub(super) fn end(&self) -> u64 {
         let state = lock(&self.0);
         state.first + state.items.len() as u64
     }
 
-    /// Whether so many items are there that whoever makes them has to wait; `waker` is woken when some are taken, and no more
-    /// than `low` are left.
+    /// Whether `len_max` items are there, so that whoever makes them has to wait; `waker` is woken when some are taken,
+    /// and no more than `low` are left.
     pub(super) fn wait_if_ahead(&self, len_max: usize, low: usize, waker: &Waker) -> bool {
         let waker = waker.clone();
         let mut state = lock(&self.0);
@@ -123,7 +123,7 @@ impl<T> Outlet<T> {
     fn poll_take(&self, taken: &mut VecDeque<T>, context: &Context<'_>) -> Poll<()> {
         let waker = context.waker().clone();
         let mut state = lock(&self.0);
-        // What was taken waits nowhere else: where that is bounded it is one.
+        // What was taken is not counted as waiting, so under a bound it is one at a time.
         let at_most = if state.bound.is_some() { 1 } else { usize::MAX };
         while taken.len() < at_most
             && let Some(Some(_)) = state.items.front()
@@ -153,7 +153,7 @@ struct Parcel<T> {
     outlet: NonNull<Outlet<T>>,
 }
 
-/// Item `place` of an outlet is the result of `child`, which then waits for nothing but the consumer of the parcel.
+/// Makes the result of `child` item `place` of an outlet; the parcel, which is returned, still needs a consumer.
 ///
 /// # Safety
 ///
@@ -169,7 +169,7 @@ impl<T: Send + 'static> Pass<T> for Parcel<T> {
     unsafe fn pass(self, item: T, _: &'static Location<'static>, to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
         // SAFETY: the consumer waits for us, so the outlet is there.
         let outlet = unsafe { self.outlet.as_ref() };
-        // Who waits may be anybody's waker.
+        // Whoever waits may have any waker.
         unwind::drop_values(|| outlet.put(self.place, item));
         // SAFETY: the caller's promise; the result is in the outlet.
         unsafe { settle::arrive(to, cx) }
@@ -203,8 +203,8 @@ impl<T> Feed<T> {
         &self.outlet
     }
 
-    /// The next item; none after the last one, or after the failure, which comes last. `poll_end` tells of the end, after
-    /// which nothing is put into the outlet any more.
+    /// The next item; `None` after the last one, or after the failure, which comes last. `poll_end` polls for the end,
+    /// after which nothing is put into the outlet any more.
     pub(crate) fn poll_next(
         &mut self,
         context: &mut Context<'_>,
@@ -239,7 +239,7 @@ mod models {
     use crate::mailbox::Mailbox;
 
     const ITEMS: u64 = 3;
-    /// Whoever has so many items waiting is ahead.
+    /// A maker with this many items waiting is ahead.
     const LEN_MAX: usize = 2;
 
     /// An item, which its consumer must not have before it was put there.
@@ -248,7 +248,7 @@ mod models {
     // SAFETY: as for a `u64`; loom checks it.
     unsafe impl Send for Item {}
 
-    /// An outlet whose items are put into it in this order, while its consumer waits for them; gives them as they came.
+    /// Puts items into an outlet in this order, while its consumer waits for them, and checks in which order they come out.
     fn check(order: Order, places: [u64; ITEMS as usize], expected: [u64; ITEMS as usize]) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
@@ -290,7 +290,7 @@ mod models {
         });
     }
 
-    /// Nobody sleeps for what has happened: the maker for room, the consumer for an item or for the end.
+    /// Nobody sleeps for what has already happened: the maker for room, the consumer for an item or for the end.
     #[test]
     fn a_maker_that_is_ahead_and_its_consumer_wake_each_other() {
         check(Order::Completed, [0, 1, 2], [0, 1, 2]);

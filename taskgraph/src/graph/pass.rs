@@ -20,11 +20,11 @@ pub(super) trait Pass<T>: 'static {
     /// The result of the node.
     type Output;
 
-    /// The result is there; the node, which was made at `origin`, is gone.
+    /// Passes the result on; the node, which was made at `origin`, is gone.
     ///
     /// # Safety
     ///
-    /// `to` is the destination of a node with a result of type `Output`, which has not arrived there yet and now has.
+    /// `to` is the destination of a node with a result of type `Output`, which had not arrived there before and now does.
     unsafe fn pass(
         self,
         result: T,
@@ -51,7 +51,7 @@ struct Passing<T, P> {
 pub(super) fn passed<T: Send + 'static, P: Pass<T> + Send>(inner: DC<T>, pass: P) -> DC<P::Output> {
     let passing = memory::allocate::<Passing<T, P>>();
     let mut placing = Placing::new(passing.cast());
-    // SAFETY: the memory is room for a `Passing`, of which every field is written here.
+    // SAFETY: the memory is room for a `Passing`, every field of which is written here.
     unsafe {
         inner.place(&raw mut (*passing.as_ptr()).slot, &mut placing);
         Passing::write(passing, pass, placing.missing());
@@ -59,7 +59,7 @@ pub(super) fn passed<T: Send + 'static, P: Pass<T> + Send>(inner: DC<T>, pass: P
     }
 }
 
-/// As [`passed`], for a node with a result of type `T`, which then waits for nothing but the consumer of what this gives.
+/// As [`passed`], for a node with a result of type `T`; what this returns still needs a consumer.
 ///
 /// # Safety
 ///
@@ -79,7 +79,7 @@ pub(super) unsafe fn above<T: Send + 'static, P: Pass<T>>(inner: NonNull<Node>, 
 impl<T: Send + 'static, P: Pass<T>> Passing<T, P> {
     const TABLE: &'static Table = &Table { step: Self::step, abandon: Self::abandon, describe: Self::describe };
 
-    /// All but the slot.
+    /// Writes all but the slot.
     ///
     /// # Safety
     ///

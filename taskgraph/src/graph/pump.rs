@@ -25,7 +25,7 @@ pub(super) struct Pumped {
 }
 
 impl Pumped {
-    /// Of the node that will be at `node`.
+    /// For the node that will be at `node`.
     #[inline(always)]
     #[track_caller]
     pub(super) fn new(node: NonNull<Node>, table: &'static Table, pump_table: &'static Table) -> Self {
@@ -49,7 +49,7 @@ impl Pumped {
     ///
     /// # Safety
     ///
-    /// It is one, and has the provenance of the node.
+    /// This is a pump, and has the provenance of the node.
     #[inline(always)]
     pub(super) unsafe fn of(pump: NonNull<Node>) -> NonNull<Node> {
         // SAFETY: the caller's promise.
@@ -61,7 +61,7 @@ impl Pumped {
 ///
 /// # Safety
 ///
-/// It is the caller's.
+/// The pump is the caller's.
 #[inline(always)]
 pub(super) unsafe fn end<N: Task>(node: NonNull<Node>, ended: Result<(), Why>, cx: &mut Cx<'_>) -> Option<Ready> {
     // SAFETY: the caller's promise; this is the arrival.

@@ -1,4 +1,4 @@
-//! One of many: the first that is computed, and the others are not needed any more.
+//! One of many: the first that is computed; then the others are not needed any more.
 
 use super::call::{Fallible, Task, task};
 use super::delayed::DC;
@@ -10,7 +10,7 @@ use crate::unwind;
 /// Why there is no first one.
 const OF_NOTHING: &str = "there is nothing to choose from: give it at least one computation";
 
-/// What competes: all of it, however many there are.
+/// All contenders are in flight, however many there are.
 struct Contenders;
 
 impl Task for Contenders {

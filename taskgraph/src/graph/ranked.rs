@@ -4,8 +4,8 @@
 //! ranked --it becomes ready--> in the scheduler's ranks --taken--> its graph runs --its result--> passed on
 //! ```
 //!
-//! It is its own ready leaf, and holds the graph until then: so nothing of that is ready before. Whoever would put it into
-//! a queue puts it among the ranks instead; a worker that would go on with it at once hands it over in a step.
+//! It is its own ready leaf, and holds the graph until its turn comes, so nothing of the graph is ready before. Whoever would
+//! put it into a queue puts it among the ranks instead; a worker that would go on with it at once hands it over in a step.
 
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -32,7 +32,7 @@ struct Ranked<T> {
     inner: Launch<T>,
 }
 
-/// Whether any node was made in this process, so that workers have to look for them.
+/// Whether any such node was made in this process, so that workers have to look for them.
 static HAS_PRIORITIES: AtomicBool = AtomicBool::new(false);
 
 #[inline(always)]
@@ -41,7 +41,7 @@ pub(crate) fn has_priorities() -> bool {
     HAS_PRIORITIES.load(Ordering::Relaxed)
 }
 
-/// The computation, started by its priority. The last one to say a priority is right.
+/// The computation, started by its priority. Of several priorities the last one counts.
 #[track_caller]
 pub(crate) fn ranked<T: Send + 'static>(inner: DC<T>, priority: i32) -> DC<T> {
     if let Some(rank) = inner.node().filter(|node| is_ranked(*node)) {
@@ -76,7 +76,7 @@ impl Rank {
     ///
     /// # Safety
     ///
-    /// It is, and it is alive.
+    /// The node is ranked, and alive.
     pub(super) unsafe fn of(node: NonNull<Node>) -> i32 {
         // SAFETY: the caller's promise: only a `Ranked` is made with that mark.
         unsafe { (*node.cast::<Self>().as_ptr()).priority }

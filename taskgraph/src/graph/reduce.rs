@@ -1,7 +1,7 @@
-//! Many into one by twos: a balanced tree of tasks, each of which combines two neighbours.
+//! Many into one, two by two: a balanced tree of tasks, each of which combines two neighbours.
 //!
-//! A tree of a million leaves would be a million ready nodes and as many above them, all at once. So it is built by and
-//! by: the leaves are kept in groups, and a group becomes a small tree when a worker comes to it.
+//! A tree of a million leaves would be a million ready nodes and as many above them, all at once. So it is built bit by
+//! bit: the leaves are kept in groups, and a group becomes a small tree when a worker comes to it.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::call::{self, Growing, Value, task};
 use super::delayed::DC;
 
-/// So many leaves of the tree are one node until they are started. With fewer the groups are worth noticing, with more
-/// fewer of them can change hands.
+/// How many leaves of the tree are one node until they are started. With fewer, groups would cost something; with more,
+/// fewer of them could change hands.
 const GROUP_LEN: usize = 32;
 
 task!(Reduce "reduce");
@@ -42,7 +42,7 @@ pub fn reduce<T: Send + 'static>(
         (!group.is_empty()).then(|| grouped(group, &f, origin))
     });
     let groups = groups.collect();
-    // It is a user's, and may panic: before there is a result that would be lost.
+    // The iterator is a user's, and may panic: so before there is a result that would be lost.
     drop(leaves);
     match tree(groups, &f, origin) {
         Some(root) => call::call::<Reduce, Value, _, _, _>((root,), |(value,)| Some(value)),
@@ -58,7 +58,7 @@ where
 {
     let f = Arc::clone(f);
     let mut group = call::call::<Reduce, Growing, _, _, _>((), move |()| {
-        // A count of its own: otherwise each node, on whatever worker, would write the one that all share.
+        // A count of its own: otherwise each node, on any worker, would write the one that all share.
         let f = Arc::new(move |a, b| f(a, b));
         tree(leaves, &f, origin).expect("a group is not empty")
     });

@@ -1,4 +1,4 @@
-//! The root of a run: the consumer of the whole graph, which hands the result to whoever waits outside of it.
+//! The root of a run: the consumer of the whole graph, which hands the result to whoever waits outside.
 
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -22,13 +22,13 @@ pub(crate) trait Ending<T>: Send + Sync + 'static {
     fn scope(&self) -> &Scope;
     /// Nothing of the run is left. Called once.
     fn settle(&self, result: Result<T, Error>);
-    /// The task that waits for the end of the run, as for an input, if it is part of another one.
+    /// If the run is part of another one: the task that waits for its end, as for an input.
     fn parent(&self) -> Option<Parent> {
         None
     }
 }
 
-/// A task with a run of its own in it, and the scope it belongs to.
+/// A task with a run of its own inside it, and the scope it belongs to.
 #[derive(Clone, Copy)]
 pub(crate) struct Parent {
     pub(super) node: NonNull<Node>,
@@ -42,7 +42,7 @@ struct Root<T, E> {
     ending: Arc<E>,
 }
 
-/// Makes a graph a run: what is returned goes into a queue, and the ending hears of the result.
+/// Makes a graph a run: what is returned goes into a queue, and the ending gets the result.
 #[track_caller]
 pub(crate) fn root<T: Send + 'static, E: Ending<T>>(graph: DC<T>, ending: Arc<E>) -> Queued {
     // The scope lives in the ending, which the root keeps alive.
@@ -120,7 +120,7 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
         }
     }
 
-    /// Gives the task that waits for this, whose scope is that of what follows; and what was woken by the result.
+    /// Returns the task that waits for this, whose scope is that of what follows; and what the result woke.
     ///
     /// # Safety
     ///
@@ -136,7 +136,7 @@ impl<T: Send + 'static, E: Ending<T>> Root<T, E> {
             memory::free(root);
             ending
         };
-        // This runs code of users: a waker, or the drop of a result that nobody waits for.
+        // This runs user code: a waker, or the drop of a result that nobody waits for.
         let end = move |ending: Arc<E>| unwind::drop_values(move || ending.settle(result));
         let Some(parent) = ending.parent() else {
             cx.leave();

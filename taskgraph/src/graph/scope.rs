@@ -5,11 +5,11 @@
 //! up instead when its turn comes. Everything still settles, so the scope's owner (the node that catches the
 //! failure) is reached exactly when nothing of the scope is left.
 //!
-//! A scope is also stopped when nobody needs it any more: a run when it is cancelled, what an `async` body awaits when
-//! the body drops it or ends, an attempt with the run it is in, a shared computation when the scopes of *all* who wait for
-//! it are. So what two runs need goes on for the one when the other is cancelled, with all that it needs itself. A failed
-//! attempt does not stop the attempts inside it: what is started there ends. But what waits there for the outside of the
-//! graph might wait for ever, so it is woken when anything around it stops, and stops with that.
+//! A scope is also stopped when nobody needs it any more: a run when it is cancelled, what an `async` body awaits when the body
+//! drops it or ends, an attempt with the run it is in, a shared computation when the scopes of *all* who wait for it are
+//! stopped. So when one of two runs is cancelled, what both need goes on for the other, with all that it needs itself. A failed
+//! attempt does not stop the attempts inside it: what was started there goes on to its end. But a body that waits there for
+//! something outside the graph might wait for ever, so it is woken when anything around it stops, and stops with that.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -30,18 +30,18 @@ use crate::weak_list::WeakList;
 
 pub(crate) struct Scope {
     pub(super) stopped: AtomicBool,
-    /// Whether a shared computation waits for it: it is the scope of one, or of an attempt or an awaited child in one. Only who
-    /// waits in here can close a cycle.
+    /// Whether a shared computation waits for it: it is the scope of one, or of an attempt or an awaited child in one.
+    /// Only tasks that wait in here can close a cycle.
     is_in_shared: AtomicBool,
-    /// Whether a shared computation started it, which may have left it behind since. Other runs may need it, so it has the
-    /// reactor of the runtime.
+    /// Whether a shared computation started it, though it may have left it behind since. Other runs may need it, so it
+    /// has the reactor of the runtime.
     serves_many: AtomicBool,
-    /// Whether something of it, or of an attempt in it, waits for a shared result, or is about to. Of a shared computation
-    /// this is not known: to note it would cost each of them.
+    /// Whether something of it, or of an attempt in it, waits for a shared result, or is about to. Always set for a
+    /// shared computation: to note it would cost each of them.
     has_asked: AtomicBool,
-    /// Where the run that started it is stopped: the number of stops up to which another one is known to need it.
+    /// If the run that started it is stopped: the number of stops up to which another run is known to need it.
     pub(super) needed_at: AtomicU32,
-    /// The run, or the part of one that is stopped by itself, that started it; null for the scope of that.
+    /// What started it: the run, or the part of one that is stopped by itself; null for the scope of that.
     run: AtomicPtr<Scope>,
     pub(super) needed_by: NeededBy,
     pub(super) kept: Mutex<Option<Box<Kept>>>,
@@ -73,13 +73,13 @@ pub(super) enum NeededBy {
     Waiters(NonNull<Head>),
 }
 
-/// Where an `async` body is that awaits something.
+/// Where the `async` body that awaits something belongs.
 pub(super) struct Awaiting {
     /// The scope of the run that it is part of.
     whole: AtomicPtr<Scope>,
-    /// That of its task. Null if it has left what it awaited; it does so with the lock on what that scope keeps.
+    /// The scope of its task. Null once it has left what it awaited, which it does under the `kept` lock of that scope.
     pub(super) outer: AtomicPtr<Scope>,
-    /// Whether the task waits for it, whatever comes.
+    /// Whether the task waits for it in any case.
     stays: AtomicBool,
 }
 
@@ -97,18 +97,18 @@ pub(super) struct Whole {
     root: AtomicPtr<Node>,
 }
 
-/// Somebody who waits for a shared result, in a list of those who do. It does not change while it is in there.
+/// Somebody who waits for a shared result, as an entry in the list of those who do. It does not change while it is in there.
 pub(super) struct Waiter {
     pub(super) next: Cell<*mut Waiter>,
     pub(super) consumer: NonNull<Node>,
 }
 
 impl Waiter {
-    /// Where the consumer belongs.
+    /// The scope that the consumer belongs to.
     ///
     /// # Safety
     ///
-    /// It waits.
+    /// The consumer waits.
     #[inline(always)]
     pub(super) unsafe fn scope(&self) -> ScopePtr {
         // SAFETY: the caller's promise.
@@ -133,21 +133,21 @@ pub(crate) trait Home: Send + Sync {
 pub(crate) trait Reactor: Send + Sync {
     /// Calls `poll` with them around it.
     fn enter(&self, poll: &mut dyn FnMut());
-    /// That of the runtime, which is there as long as anything runs there; none if this is it.
+    /// The runtime's own, which is there as long as anything runs there; `None` if this is it.
     fn own(&self) -> Option<&Arc<dyn Reactor>> {
         None
     }
-    /// What else the run has in common, for those who know what that is.
+    /// What else the parts of the run have in common, for whoever knows what that is.
     fn common(&self) -> Arc<dyn Any + Send + Sync>;
 }
 
-// SAFETY: the pointers are to what outlives the scope, and what they point to is shared by atomics.
+// SAFETY: the pointers are to what outlives the scope, and what they point to is shared through atomics.
 unsafe impl Send for Scope {}
 // SAFETY: as above.
 unsafe impl Sync for Scope {}
 
 shared_static! {
-    /// How often a scope was stopped. While it does not change, who is needed stays needed.
+    /// How often a scope was stopped. While this does not change, whatever is needed stays needed.
     pub(super) static STOPS: AtomicU32 = AtomicU32::new(0);
 }
 
@@ -158,7 +158,7 @@ impl Scope {
         Self::new(NeededBy::Run(Box::new(Whole { surroundings, root })))
     }
 
-    /// This is the scope of a run, of which that is the root. Before anything of it runs.
+    /// Sets the root of the run whose scope this is. Only before anything of it runs.
     pub(super) fn set_root(&self, root: NonNull<Node>) {
         if let NeededBy::Run(whole) = &self.needed_by {
             // Relaxed: whoever reads it is a part of the run, which is queued after this.
@@ -166,7 +166,7 @@ impl Scope {
         }
     }
 
-    /// The root of the run that this is a part of. It waits for that.
+    /// The root of the run that this is part of, which waits for this.
     pub(super) fn root_of_run(&self) -> Parent {
         let scope = self.whole_run();
         let NeededBy::Run(whole) = &scope.needed_by else { unreachable!("a scope that is started knows its run") };
@@ -203,7 +203,7 @@ impl Scope {
         }
     }
 
-    /// This scope starts, inside of `outer`.
+    /// This scope starts, inside `outer`.
     #[inline(always)]
     pub(super) fn start_in(&self, outer: &Self) {
         let start_in_run = || self.run.store(ptr::from_ref(outer.run()).cast_mut(), Ordering::Relaxed);
@@ -223,7 +223,7 @@ impl Scope {
         }
     }
 
-    /// It belongs to a child whose task is part of `outer`, and waits for it.
+    /// The scope belongs to a child whose task is part of `outer`, and waits for it.
     pub(super) fn waits_in(&self, outer: &Self) {
         self.is_in_shared.store(outer.is_in_shared(), Ordering::Relaxed);
         if let NeededBy::Body(body) = &self.needed_by {
@@ -231,7 +231,7 @@ impl Scope {
         }
     }
 
-    /// The body that awaits this does so no more. Unless its task waits all the same, that may be gone after this.
+    /// The body that awaits this no longer does. Unless its task waits all the same, its scope may be gone after this.
     pub(super) fn leave(&self) {
         let _kept = lock(&self.kept);
         if let NeededBy::Body(body) = &self.needed_by
@@ -241,20 +241,20 @@ impl Scope {
         }
     }
 
-    /// Whether who waits here may be part of a cycle.
+    /// Whether what waits here may be part of a cycle.
     #[inline(always)]
     pub(super) fn is_in_shared(&self) -> bool {
         // Relaxed: it does not change once the scope has started.
         self.is_in_shared.load(Ordering::Relaxed)
     }
 
-    /// Who waits for what this scope computes, and does not leave it.
+    /// Who waits for what this scope computes, and cannot leave it.
     pub(super) fn outwards(&self) -> Outwards<'_> {
         match &self.needed_by {
             NeededBy::Around(_) => self.around().map_or(Outwards::Nowhere, Outwards::Scope),
             NeededBy::Waiters(shared) => Outwards::Shared(*shared),
             NeededBy::Body(body) if body.stays.load(Ordering::Relaxed) => {
-                // SAFETY: the task of which it is a child waits for it, in that scope.
+                // SAFETY: the task whose child it is waits for it, in that scope.
                 let outer = unsafe { body.outer.load(Ordering::Relaxed).as_ref() };
                 outer.map_or(Outwards::Nowhere, Outwards::Scope)
             }
@@ -262,7 +262,7 @@ impl Scope {
         }
     }
 
-    /// The next scope outwards, of an attempt.
+    /// The next scope outwards, if this is that of an attempt.
     pub(super) fn around(&self) -> Option<&Self> {
         match &self.needed_by {
             // SAFETY: what is around an attempt waits for it.
@@ -288,7 +288,7 @@ impl Scope {
         &self.surroundings().home
     }
 
-    /// What the futures of this scope find around them. Not that of whoever awaits the run, where others may need it too.
+    /// What the futures of this scope find around them; not that of whoever awaits the run if other runs may need it, too.
     pub(super) fn reactor(&self) -> &dyn Reactor {
         let reactor = &*self.surroundings().reactor;
         if self.serves_many() { reactor.own().map_or(reactor, |own| &**own) } else { reactor }
@@ -319,7 +319,7 @@ impl Scope {
     /// Whether nodes of this scope are to be given up instead of stepped.
     #[inline(always)]
     pub(super) fn is_stopped(&self) -> bool {
-        // Relaxed: stopping is a wish. A step that starts meanwhile is as good as one that started before.
+        // Relaxed: stopping is a request. A step that starts meanwhile is as good as one that started before.
         if self.stopped.load(Ordering::Relaxed) {
             return true;
         }
@@ -341,11 +341,11 @@ impl Scope {
         asleep::tell_of_change(self.has_asked.load(Ordering::SeqCst));
     }
 
-    /// Something of this scope is about to ask for shared results. Whether the scope, or one around it, has stopped: then those
-    /// who sleep for them have to [look around](asleep::look_around) after that, for nobody else may tell them.
+    /// Something of this scope is about to ask for shared results. Returns whether the scope, or one around it, has stopped:
+    /// then those who sleep for them have to [look around](asleep::look_around) after that, since nobody else may tell them.
     #[inline(always)]
     pub(super) fn begin_asking(&self) -> bool {
-        // Of a shared computation each stop is told.
+        // Each stop of a shared computation is told anyway.
         !matches!(self.needed_by, NeededBy::Waiters(..)) && self.note_asking()
     }
 
@@ -353,7 +353,7 @@ impl Scope {
         let mut has_stopped = false;
         let mut next = Some(self);
         while let Some(scope) = next {
-            // SeqCst, pairs with that in `stop`: who asks sees the stop, or that sees that something has asked.
+            // SeqCst, pairs with that in `stop`: either we see the stop, or whoever stops sees that something has asked.
             if !scope.has_asked.load(Ordering::SeqCst) {
                 scope.has_asked.swap(true, Ordering::SeqCst);
             }
@@ -363,9 +363,9 @@ impl Scope {
         has_stopped
     }
 
-    /// Something of this scope is about to sleep: it is woken when the scope stops, or anything around that.
+    /// Has something of this scope that is about to sleep woken when the scope stops, or anything around it.
     ///
-    /// It has to look whether that [has happened](Self::stop_if_unwanted) after this.
+    /// It has to check whether that [has happened](Self::stop_if_unwanted) after this.
     #[cold]
     pub(super) fn wake_when_stopped(&self, alarm: &Arc<Alarm>) {
         let mut scope = self;
@@ -379,8 +379,8 @@ impl Scope {
         }
     }
 
-    /// Whether this scope or one around it is stopped; then this one is from now on. So it is if it belongs to a shared
-    /// computation that nobody will need any more; that is only looked at if there may be something new since `seen`.
+    /// Returns whether this scope is stopped. Stops it if one around it is, or if it belongs to a shared computation
+    /// that nobody will need any more; the latter is only checked if there may be something new since `seen`.
     pub(super) fn stop_if_unwanted(&self, seen: &mut Option<u64>) -> bool {
         let mut base = self;
         while let Some(scope) = base.around() {
@@ -390,7 +390,7 @@ impl Scope {
             base = scope;
         }
         if let NeededBy::Waiters(..) = base.needed_by {
-            // Before the look: what changes after this will be looked at again.
+            // Before the look: what changes after this leads to another look.
             let changes = Some(asleep::changes());
             if mem::replace(seen, changes) != changes && !base.is_wanted() {
                 base.stop();
@@ -411,7 +411,7 @@ impl Scope {
         lock(&self.kept).get_or_insert_default().attempt = Some(attempt);
     }
 
-    /// Which try it is that this is a part of.
+    /// Which try this is part of.
     pub(super) fn attempt(&self) -> Option<u32> {
         let attempt = |scope: &Self| lock(&scope.kept).as_ref().and_then(|kept| kept.attempt);
         let mut scope = Some(self);
@@ -427,7 +427,7 @@ impl Scope {
         None
     }
 
-    /// Whether there is anything to drop in the scope of a shared computation: mostly nothing has happened there.
+    /// Whether there is anything to drop in the scope of a shared computation: usually nothing has happened there.
     #[inline(always)]
     pub(super) fn holds_anything(&mut self) -> bool {
         // On some systems a lock has memory of its own.
@@ -440,7 +440,7 @@ impl Scope {
         self.kept_failure().unwrap_or_else(|| Error::cancelled(CancelledBy::NobodyLeft))
     }
 
-    /// What ended the run is why this scope has no result, if nothing of its own is. While the run is there.
+    /// Takes over what ended the run as why this scope has no result, unless it has its own reason. While the run is there.
     #[cold]
     pub(super) fn inherit_failure(&self) {
         if let Some(failure) = self.run().kept_failure().filter(Error::is_cancelled) {

@@ -1,7 +1,7 @@
 //! A seat: where a worker notes which body it is about to run, for whoever watches.
 //!
-//! The notes are two words, each by itself: whoever reads while they change may see the name of the one body with the place
-//! of the other. They order nothing, and are the standard library's own, which no model watches.
+//! The notes are two separate words: whoever reads while they change may see the name of one body with the place of
+//! another. They order nothing, and are the standard library's own atomics, which no model watches.
 
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use super::call::{Task, name};
 use crate::task;
 
-/// On a cache line of its own, and on none that is fetched along with another.
+/// On a cache line of its own, and not on one that is fetched along with another.
 #[repr(align(128))]
 pub(crate) struct Seat {
     name: AtomicPtr<Name>,
@@ -46,8 +46,7 @@ impl Seat {
         }
     }
 
-    /// A number for the worker, different from those of most others, and from what is in a node that nobody has brought
-    /// anything to.
+    /// A number for the worker, different from those of most others, and from what a node has that nobody has brought anything.
     #[inline(always)]
     pub(super) fn bearer(&self) -> u32 {
         const BITS: u32 = 24;
@@ -63,7 +62,7 @@ impl Seat {
         self.origin.store(ptr::from_ref(origin).cast_mut(), Ordering::Relaxed);
     }
 
-    /// A worker that runs no body has heard of this ping.
+    /// A worker takes the seat. It runs no body, and has heard of this ping.
     pub(crate) fn take(&self, ping: u8) {
         self.heard.store(ping, Ordering::Relaxed);
         self.presence.store(TAKEN, Ordering::Relaxed);
@@ -84,7 +83,7 @@ impl Seat {
         self.presence.store(EMPTY, Ordering::Relaxed);
     }
 
-    /// The body waits in a call of ours, and its place is another worker's; or goes on.
+    /// The body waits in a call of ours, and another worker has its place; or it goes on.
     pub(crate) fn set_waiting(&self, is_waiting: bool) {
         self.presence.store(if is_waiting { WAITING } else { TAKEN }, Ordering::Relaxed);
     }
@@ -99,7 +98,7 @@ impl Seat {
         self.heard.load(Ordering::Relaxed) == ping
     }
 
-    /// The task whose body runs there, or has run last.
+    /// The task whose body runs there, or ran last.
     pub(crate) fn task(&self) -> Option<task::Task> {
         if self.presence.load(Ordering::Relaxed) != TAKEN {
             return None;

@@ -1,6 +1,6 @@
 //! A run of slots for the results of a fan-out: it does not move while they are filled, and becomes a `Vec`.
 //!
-//! Where computations come in a `Vec`, its memory serves for their results, if these suit it.
+//! If computations come in a `Vec`, its memory serves for their results, if their layout suits it.
 
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -23,8 +23,8 @@ impl<T> Segment<T> {
         Self { slots: ManuallyDrop::new(Vec::with_capacity(capacity)) }
     }
 
-    /// A slot for the result of each of `children`, which are still to be handed out, in order: what is in their own
-    /// memory may be overwritten from the front as far as that has happened.
+    /// A slot for the result of each of `children`, which are still to be handed out, in order: the memory of those
+    /// that have been handed out may be overwritten, from the front.
     pub(super) fn for_results(children: Vec<DC<T>>) -> (Self, Children<T>) {
         let len = children.len();
         let mut children = ManuallyDrop::new(children);
@@ -35,7 +35,7 @@ impl<T> Segment<T> {
         };
         let (slots, own_capacity) = if in_place {
             let capacity = capacity * (size_of::<DC<T>>() / size_of::<Slot<T>>());
-            // SAFETY: the memory is a vector's, and has the layout of so many slots, which are none so far.
+            // SAFETY: the memory is a vector's, and has the layout of this many slots, none of which is filled.
             (unsafe { Vec::from_raw_parts(first.cast(), 0, capacity) }, None)
         } else {
             (Vec::with_capacity(len), Some(capacity))
@@ -49,8 +49,8 @@ impl<T> Segment<T> {
         self.slots.capacity()
     }
 
-    /// The place of result `i`, which is below the capacity. It is fetched into the cache meanwhile, where processors can be
-    /// told so: who writes a result should not wait for its line.
+    /// The place of result `i`, which is below the capacity. It is fetched into the cache meanwhile, on processors that
+    /// can be told to: whoever writes the result should not wait for its line.
     #[inline(always)]
     pub(super) fn slot(&mut self, i: usize) -> *mut Slot<T> {
         debug_assert!(i < self.slots.capacity(), "a segment has this many slots");
@@ -84,12 +84,12 @@ impl<T> Segment<T> {
     ///
     /// # Safety
     ///
-    /// The first `len` slots are filled but for the failed ones, and the segment is not used again.
+    /// The first `len` slots are filled except for the failed ones, and the segment is not used again.
     pub(super) unsafe fn discard(&mut self, len: usize, failed: &FailedInputs) {
         for i in 0..len {
             let slot = self.slot(i);
             if !failed.contains(slot) {
-                // Each value by itself: the panic of one must not keep the others.
+                // Each value by itself: if one panics, the others are dropped all the same.
                 // SAFETY: the caller's promise.
                 unwind::drop_values(|| unsafe { slot.cast::<T>().drop_in_place() });
             }
@@ -104,7 +104,7 @@ pub(super) struct Children<T> {
     first: *mut DC<T>,
     next: *mut DC<T>,
     end: *mut DC<T>,
-    /// If the memory is not that of a segment.
+    /// Set if the memory is not that of a segment.
     own_capacity: Option<usize>,
 }
 

@@ -20,7 +20,7 @@ use crate::task::Task;
 ///
 /// # Safety
 ///
-/// `to` is the destination of a node with a result of type `T`, which has not arrived there yet and now has.
+/// `to` is the destination of a node with a result of type `T`, which had not arrived there before and now does.
 #[inline(always)]
 pub(super) unsafe fn deliver<T>(to: Destination, value: T, cx: &mut Cx<'_>) -> Option<Ready> {
     // SAFETY: the slot is a place for a `T` in the consumer, which is waiting and so alive; it is ours to fill.
@@ -47,7 +47,7 @@ pub(super) fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
     let mut why = Some(why);
     cx.scope().fail(|| {
         let task = match &why {
-            // Only what it is called by others is told of it.
+            // Of such a task only a label that others gave it is shown.
             Some(Why::Failed(cause)) if cause.is::<Passed>() => Task { label: None, ..task },
             _ => task,
         };
@@ -59,7 +59,7 @@ pub(super) fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
         }
         .needed_by(chain)
     });
-    // Only the first failure of a scope is kept. The cause of another one is a user's value.
+    // Only the first failure of a scope is kept. The cause of any other is a user's value.
     crate::unwind::drop_values(|| drop(why));
 }
 
@@ -69,7 +69,7 @@ pub(super) enum Why {
     Panicked(String),
 }
 
-/// A failure arrives at `to`, and climbs until somebody still waits for other inputs, or catches it.
+/// A failure arrives at `to`, and climbs to a node that still waits for other inputs, or that catches it.
 #[cold]
 pub(super) fn fail(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
     climb(Abandoned::Failed(to), cx)
@@ -113,18 +113,18 @@ pub(super) fn needed_by(to: Destination) -> impl Iterator<Item = Task> {
     named(None, to)
 }
 
-/// `task`, and those that need what it gives to `to`; each with the name that [`named`](super::delayed::DC::named) gave it, which is a
-/// node of its own, right above.
+/// `task`, and those that need what it gives to `to`; each with the name that [`named`](super::delayed::DC::named) gave
+/// it, a node of its own right above.
 fn named(task: Option<Task>, to: Destination) -> impl Iterator<Item = Task> {
     tasks(task.map(Described::Task).into_iter().chain(consumers(to)))
 }
 
-/// The tasks that wait for `node`, from itself on: also those that await it, or would catch its failure.
+/// The tasks that wait for `node`, itself first: also those that await it, or would catch its failure.
 pub(super) fn waiting(node: NonNull<Node>) -> impl Iterator<Item = Task> {
     let mut next = Some(node);
     tasks(iter::from_fn(move || {
         let node = next?;
-        // SAFETY: as in `consumers`; so does a task for what it awaits.
+        // SAFETY: as in `consumers`; a task also waits for what it awaits.
         let (described, above) = unsafe { look_up(node) };
         next = match described {
             Described::Awaited(task) => Some(task),
@@ -146,7 +146,7 @@ unsafe fn look_up(node: NonNull<Node>) -> (Described, Option<NonNull<Node>>) {
     (described, above)
 }
 
-/// The tasks of what is described, with their names. What was called from nowhere has the line of what needs it.
+/// The tasks among what is described, with their names. One that was called from nowhere gets the line of what needs it.
 fn tasks(described: impl Iterator<Item = Described>) -> impl Iterator<Item = Task> {
     let mut described = described.peekable();
     let named = iter::from_fn(move || {
@@ -195,11 +195,11 @@ pub(super) fn consumers(to: Destination) -> impl Iterator<Item = Described> {
 thread_local! {
     /// Graphs that wait to be dropped by the [`drop_unrun`] that is under way on this thread.
     static DROPPING: Cell<Option<List>> = const { Cell::new(None) };
-    /// Whether what is dropped now was given up together with its run.
+    /// Whether what is being dropped was given up together with its run.
     static GIVING_UP: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Drops the values of a node that is given up; delayed computations among them are not told as forgotten.
+/// Drops the values of a node that is given up; delayed computations among them are not reported as forgotten.
 pub(crate) fn drop_given_up(drop: impl FnOnce()) {
     let before = GIVING_UP.try_with(|giving_up| giving_up.replace(true)).unwrap_or(true);
     crate::unwind::drop_values(drop);
@@ -209,7 +209,7 @@ pub(crate) fn drop_given_up(drop: impl FnOnce()) {
 /// Drops the graph of `node`, which never ran, given its ready leaves.
 ///
 /// Every leaf is given up, and so in turn is all that needs it. A computation that is found inside a dropped value
-/// waits until this one is through, so no nesting uses the stack.
+/// waits until this one is through, so nesting takes no stack.
 #[cold]
 pub(super) fn drop_unrun(node: NonNull<Node>, ready: List) {
     let mut ready = Some(ready);
@@ -226,7 +226,7 @@ pub(super) fn drop_unrun(node: NonNull<Node>, ready: List) {
     });
     let Some(mut ready) = ready else { return };
     if !std::thread::panicking() && GIVING_UP.try_with(Cell::get) == Ok(false) {
-        // Whoever listens to the log is a user, too.
+        // A subscriber of the log is a user's code, too.
         // SAFETY: the graph is still whole.
         let _ = crate::unwind::catch(|| unsafe { tell_forgotten(node) });
     }

@@ -8,9 +8,9 @@
 //! ```
 //!
 //! The state is that one word. It says what is there: the graph, a computation that runs, the value, or the failure.
-//! Whoever does not find one of the last two puts itself there and will be told: the node's settling takes the whole
-//! list with one swap. While the computation runs somebody waits for it, with a handle.
-//! A list may bear a mark, that somebody has looked for a [cycle](super::cycle) there.
+//! Whoever finds neither of the last two puts itself there and will be told: when the node settles it takes the whole
+//! list with one swap. While the computation runs somebody waits for it, with a handle. A list may bear a mark:
+//! somebody has looked for a [cycle](super::cycle) there.
 //!
 //! Handles are counted. The last one drops the value, or takes it: then nobody else can reach it.
 
@@ -71,11 +71,11 @@ const HANDLES_MAX: u32 = WATCHED >> 1;
 #[repr(C)]
 struct SharedNode<T> {
     head: Head,
-    /// What of it is there, if anything, `waiters` says.
+    /// `waiters` says what is there, if anything.
     place: Place<T>,
 }
 
-/// So many handles on one result.
+/// `N` handles on one result.
 #[inline(always)]
 #[track_caller]
 pub(super) fn tee<T: Send + Sync + 'static, const N: usize>(inner: DC<T>) -> [Shared<T>; N] {
@@ -104,7 +104,7 @@ impl<T> SharedNode<T> {
     }
 
     /// The computation failed, or its result came after its scope had stopped; that result stands nevertheless. Or it
-    /// has not started: then it does, for others may need it by now, and is given up if they do not.
+    /// has not started: then it starts, since others may need it by now, and is given up if they do not.
     ///
     /// # Safety
     ///
@@ -141,8 +141,8 @@ impl<T> SharedNode<T> {
         }
     }
 
-    /// Tells everybody who waits. One of those who became ready goes on here, if possible one of which this worker has brought
-    /// another input as well; the others are queued.
+    /// Tells everybody who waits. One of those that become ready goes on here, if possible one to which this worker has
+    /// brought another input as well; the others are queued.
     ///
     /// # Safety
     ///
@@ -165,7 +165,7 @@ impl<T> SharedNode<T> {
             // SAFETY: as above; the first who asked belongs to the run, and has not been told.
             unsafe {
                 scope.as_ref().inherit_failure();
-                // Relaxed: who reads it finds the state before.
+                // Relaxed: whoever reads it has found the state first.
                 Head::failed_scope(shared.cast()).store(scope.as_ptr().cast(), Ordering::Relaxed);
             }
         }
@@ -227,7 +227,7 @@ impl<T> SharedNode<T> {
         // SAFETY: the caller's use keeps the node alive until here.
         let users = unsafe { (*shared.as_ptr()).head.node.users() };
         // Acquire, pairs with the Release of those who gave up their use before; the last needs no read-modify-write.
-        // AcqRel: the same, and ours to the next.
+        // AcqRel: the same, and hands ours to the next.
         if users.load(Ordering::Acquire) != 1 {
             let before = users.fetch_sub(1, Ordering::AcqRel);
             // One comparison for both: it was 1, or is watched.
@@ -235,7 +235,7 @@ impl<T> SharedNode<T> {
                 return;
             }
             if before != 1 {
-                // Who watches it waits, so we are not the last.
+                // Whoever watches it waits for it, so we are not the last.
                 return asleep::look_around();
             }
         }
@@ -282,16 +282,16 @@ impl<T> SharedNode<T> {
 /// A shared node that nobody uses any more, and what destroys it.
 type Unused = (NonNull<Node>, unsafe fn(NonNull<Node>));
 
-/// So deep may a shared result be in another one, and that in another one, to be dropped with it at once.
+/// How deep shared results may be inside each other to be dropped at once.
 const NESTED_MAX: u32 = 16;
 
 thread_local! {
-    /// How many are being destroyed on this thread, each in the one before, and those that wait for the end of the innermost.
+    /// How many are being destroyed on this thread, each in the one before, and those that wait for the innermost to end.
     static DESTROYING: (Cell<u32>, RefCell<Vec<Unused>>) = const { (Cell::new(0), RefCell::new(Vec::new())) };
 }
 
-/// Destroys a node with `destroy`: at once, unless it is in another one, and so on, that is being destroyed; each of them would
-/// take its part of the stack.
+/// Destroys a node with `destroy`: at once, unless it is too deep inside others that are being destroyed, since each of
+/// them takes its part of the stack.
 ///
 /// # Safety
 ///
@@ -347,7 +347,7 @@ impl<T> Clone for Shared<T> {
         let before = self.users().fetch_add(1, Ordering::Relaxed);
         // Watched or not.
         if HANDLES_MAX <= before & !WATCHED {
-            // There is none more: otherwise the count could be made to overflow.
+            // Taken back; otherwise the count could be made to overflow.
             self.users().fetch_sub(1, Ordering::Relaxed);
             panic!("too many handles on one shared result");
         }

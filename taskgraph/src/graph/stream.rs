@@ -52,7 +52,7 @@ pub struct Stream<T> {
     items: Items<T>,
     /// The computation that makes them.
     maker: Awaited<()>,
-    /// What the scope of the body that consumes them has seen at the last look around.
+    /// What the scope of the body that consumes them saw when it last looked around.
     seen: Option<u64>,
 }
 
@@ -256,7 +256,7 @@ impl<T: Send + 'static> Stream<T> {
                 Ok::<A, Cause>(folded)
             };
             let folded = fold.await;
-            // What is left is nobody's, whatever that does.
+            // Nobody needs what is left, whatever dropping it does.
             unwind::drop_values(|| drop((stream, f)));
             folded
         }))

@@ -1,15 +1,15 @@
 //! Arrivals that a worker counts by itself: those of inputs of one node that it steps one after the other.
 //!
-//! Every arrival but the last costs the node's counter a locked operation. A worker that has stepped one input of a node
-//! mostly goes on with another one of the same node. As long as it does, that node cannot become ready without this worker,
-//! so nobody waits for what it has not told yet; and if it brings the last input itself, it never has to.
+//! Every arrival but the last costs a locked operation on the node's counter. A worker that has stepped one input of a
+//! node mostly goes on with another input of it. As long as it does, that node cannot become ready without this worker,
+//! so nobody misses what it has not told yet; and if it brings the last input itself, it never has to tell.
 //!
-//! So a worker keeps a *tally* for one node at most, and only while the step it takes is that of an input of this node.
-//! Before any other step, and before it rests, it tells. What others see until then is a node that misses some inputs which
-//! have arrived: it lives, and so does its scope.
+//! So a worker keeps a *tally* for at most one node, and only while it steps inputs of this node. Before any other
+//! step, and before it rests, it tells the node. Until then others see a node that misses some inputs which have
+//! arrived, so it lives, and so does its scope.
 //!
-//! A step may take another one by itself (a task that starts what it asks for, a body that closes its batch), for which
-//! nothing is told first. It must not run a user's code after that, unless it is that of an input which is still out.
+//! A step may take another one by itself (a task that starts what it asks for, a body that closes its batch), without
+//! telling first. After that it must not run a user's code, unless it is the step of an input which is still out.
 
 use std::ptr::NonNull;
 
@@ -19,11 +19,11 @@ use super::node::{Arrival, Node, Ready};
 use super::scope::ScopePtr;
 use super::settle;
 
-/// Inputs of a node that have arrived with their values, and that it has not been told of.
+/// Inputs that have arrived with their values, of which their node has not been told.
 pub(super) struct Tally {
     node: Option<NonNull<Node>>,
     inputs: u32,
-    /// That of the node.
+    /// The node's.
     scope: ScopePtr,
 }
 
@@ -57,14 +57,14 @@ impl Cx<'_> {
         })
     }
 
-    /// Tells the node of the tally, unless the step of another input of it comes next.
+    /// Tells the node of the tally, unless the next step is that of another of its inputs.
     ///
     /// # Safety
     ///
     /// `next` is alive, and the caller's.
     #[inline(always)]
     pub(super) unsafe fn tell_before(&mut self, next: NonNull<Node>) {
-        // Of a shared node it is something else, which no node's address is.
+        // On a shared node it is something else, but never a node's address.
         // SAFETY: the caller's promise.
         if self.tally.node.is_some() && unsafe { next.as_ref() }.consumer() != self.tally.node {
             self.tell_aside();
@@ -79,15 +79,15 @@ impl Cx<'_> {
         }
     }
 
-    /// Tells the node of the tally, if there is one. If something becomes ready by that others see it now, and what this worker
-    /// does next is of another scope.
+    /// Tells the node of the tally, if there is one. If something becomes ready by that, others see it now. What this
+    /// worker does next is of another scope.
     pub(super) fn tell(&mut self) {
         if let Some((node, arrival)) = self.count() {
             self.end_wait(node, arrival);
         }
     }
 
-    /// The node of the tally, if it waits no more.
+    /// Counts the tally; returns its node if that waits no more.
     #[inline(always)]
     fn count(&mut self) -> Option<(NonNull<Node>, Arrival)> {
         let node = self.tally.node.take()?;
@@ -112,7 +112,7 @@ impl Cx<'_> {
             // SAFETY: the node is ready, and ours.
             self.add_ready(unsafe { List::of(ready.0) });
         }
-        // Giving up may have left more.
+        // Giving up may have made more ready.
         self.publish();
     }
 }

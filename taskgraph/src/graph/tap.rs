@@ -4,8 +4,7 @@
 //! that is not there yet, starts those that nobody has asked for before, and whatever else it has to wait for. From
 //! then on it waits like any other node, and its second step runs its body.
 //!
-//! So results are asked for when a task is started, not when it is built: one that is never run keeps and starts
-//! nothing.
+//! So results are asked for when a task is started, not when it is built: a task that is never run keeps and starts nothing.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -28,7 +27,7 @@ pub struct Tap<T> {
     handle: PhantomData<Shared<T>>,
 }
 
-/// A [`Tap`] of whatever type.
+/// A [`Tap`] of any type.
 pub struct AnyTap {
     /// Until the node has asked, the link of its first tap holds the leaves of its other inputs.
     waiter: Waiter,
@@ -36,7 +35,7 @@ pub struct AnyTap {
 }
 
 impl AnyTap {
-    /// The first look: starts what the node waits for besides. Whether the result is there; if so, the tap is marked.
+    /// The first look: starts what else the node waits for. Returns whether the result is there; if so, the tap is marked.
     ///
     /// # Safety
     ///
@@ -68,7 +67,7 @@ impl AnyTap {
     }
 }
 
-/// What comes of the step of a node with taps that may not have asked; none if all of its inputs are there.
+/// What the step of a node with taps that may not have asked comes to; `None` if all of its inputs are there.
 ///
 /// # Safety
 ///
@@ -100,7 +99,7 @@ pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx:
     }
 }
 
-/// Hears of each shared result among the inputs of a node.
+/// Visits the shared results among the inputs of a node.
 pub trait Visit {
     /// Whether to go on: if not, the node may be gone.
     #[doc(hidden)]
@@ -121,15 +120,15 @@ struct Asking<'a, 'h> {
     cx: &'a mut Cx<'h>,
     /// The first shared computation to be started; the others are queued.
     first: Option<NonNull<Node>>,
-    /// The last that was found to be there after all.
+    /// What came of the last input that was there after all.
     arrival: Arrival,
-    /// Inputs for which nobody waits yet. From the last on the node may be gone.
+    /// Inputs for which the node does not wait yet. From the last one on it may be gone.
     missing: u32,
 }
 
-// A type of its own, since a closure is inlined when the compiler likes: asking takes half as long.
+// A type of its own, since the compiler need not inline a closure: asking takes half as long.
 impl Visit for Asking<'_, '_> {
-    /// Of a tap of the node, which waits for it if it was not found to be there.
+    /// Visits a tap of the node, which waits for the result unless that was there at the first look.
     #[inline(always)]
     fn visit(&mut self, tap: NonNull<AnyTap>) -> bool {
         // SAFETY: the node waits for something that it has not asked for, so it is alive.
@@ -174,7 +173,7 @@ impl Asking<'_, '_> {
     }
 }
 
-/// A node that is given up does not ask any more. Whether it has other inputs, which are given up first.
+/// A node that is given up does not ask any more. Returns whether it has other inputs, which are given up first.
 ///
 /// # Safety
 ///

@@ -1,8 +1,8 @@
-//! Trials: a [child](super::child) as its body has it, which awaits it, tries it several times, or leaves it to itself when its
-//! time is up.
+//! Trials: a [child](super::child) as its body sees it, which awaits it, tries it several times, or leaves it to itself
+//! when its time is up.
 //!
-//! What a body awaits is waited for by its task. What it may leave is waited for by the whole run: if that does not come to its
-//! end in time, it keeps its worker, but nobody else. Its result is dropped, whenever it comes.
+//! The task waits for what its body awaits. The whole run waits for what a body may leave: if that does not end in
+//! time, it keeps its worker, but nobody else. Its result is dropped, whenever it comes.
 
 use std::future::Future;
 use std::mem;
@@ -19,17 +19,17 @@ pub(crate) struct Trial<T>(State<T>);
 
 enum State<T> {
     Started(Arc<Child<T>>),
-    /// It could not be.
+    /// It could not be started.
     Failed(Error),
     Over,
 }
 
-/// Stops a trial, from wherever its time is told.
+/// Stops a trial, from wherever its time is kept.
 pub(crate) struct Stopper(Arc<dyn Stop>);
 
 impl<T: Send + 'static> Trial<T> {
-    /// Starts a computation, from the body that is polled on this thread. It may be the try of a number, from 1; one that
-    /// may be [left](Self::leave) has a bond with the run.
+    /// Starts a computation, from the body that is polled on this thread. If it is a try, `attempt` is its number,
+    /// which is 1 for the first. One that may be [left](Self::leave) has a bond with the run.
     pub(crate) fn start(delayed: DC<T>, bond: Bond, attempt: Option<u32>) -> Self {
         Self(match child::start(delayed, bond, attempt) {
             Ok(child) => State::Started(child),
@@ -48,7 +48,7 @@ impl<T: Send + 'static> Trial<T> {
     ///
     /// If it has given its result.
     pub(crate) fn poll_result(&mut self, context: &Context<'_>) -> Poll<Result<T, Error>> {
-        // Wakers are code of users, and may panic; then it is still there, to be stopped.
+        // Wakers are user code, and may panic; then the child is still there, to be stopped.
         if let State::Started(child) = &self.0 {
             let result = child.result.poll(context);
             if result.is_ready() {
@@ -62,7 +62,7 @@ impl<T: Send + 'static> Trial<T> {
         }
     }
 
-    /// Nobody wants the result any more; `is_through` hears when nothing is left of what made it.
+    /// Nobody wants the result any more; `is_through` is called when nothing is left of what made it.
     pub(crate) fn leave(mut self, is_through: impl FnOnce() + Send + 'static) {
         if let State::Started(child) = mem::replace(&mut self.0, State::Over) {
             child.result.refuse(is_through);

@@ -1,14 +1,14 @@
 //! How much of a generator may be in flight, and when its body goes on.
 //!
-//! The body is resumed for one *slice* after the other, each of so many children, in batches. When a few slices for each
-//! worker are in flight it only goes on for a worker that would be idle otherwise: if what is in flight waits for timers
-//! or for other computations there is room for more. When very much is in flight, or many tasks block the threads they
-//! have, the pump is [parked](InFlight) until part of the window is empty.
+//! The body is resumed for one *slice* of children after the other, in batches. When a few slices for each worker are
+//! in flight it only goes on for a worker that would otherwise be idle: if what is in flight waits for timers or for
+//! other computations, there is room for more. When very much is in flight, or many tasks block their threads, the pump
+//! is [parked](InFlight) until part of the window is empty.
 //!
-//! A slice is a few children at first, so that no more than some for each worker are in flight, which bounds the memory of
-//! heavy ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for this.
+//! A slice is a few children at first, so that only some for each worker are in flight, which bounds the memory of heavy
+//! ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for this.
 //!
-//! Whoever knows better says how much may be in flight: a *bound*, which holds for what waits to be consumed, too.
+//! A user who knows better says how much may be in flight: a *bound*, which also holds for what waits to be consumed.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// Longer slices gain nothing.
 pub(super) const SLICE_LEN_MAX: u32 = 256;
-/// So many children are worth changing hands.
+/// This many children are worth a change of hands.
 const BATCH_LEN_MAX: u32 = 64;
-/// How many children the first slice has: few, for they may be heavy, but most generators should need no second one to
+/// How many children the first slice has: few, since they may be heavy, but most generators should need no second one to
 /// find out.
 pub(super) const FIRST_SLICE_LEN: u32 = 8;
 /// A batch that settles within this time was too short to be worth its bookkeeping.
@@ -39,7 +39,7 @@ const UNBOUNDED: u32 = 0;
 
 /// What the body may hand out before it is suspended.
 pub(super) struct Slice {
-    /// A value is 1 of this.
+    /// How much that is; a value counts as 1.
     pub(super) len: u32,
     pub(super) child: u32,
     pub(super) batch_len: u32,
@@ -53,7 +53,7 @@ pub(super) enum Room {
     None,
 }
 
-/// How many slices may be in flight with so many workers: enough for each to have one and to find the next.
+/// How many slices may be in flight with this many workers: enough for each to have one and to find the next.
 fn slices_max(max_workers: usize) -> u32 {
     2 * max_workers as u32 + 2
 }
@@ -67,13 +67,13 @@ impl Window {
         }
     }
 
-    /// No more than so many are to be in flight; of several bounds the least holds.
+    /// No more than `bound` are to be in flight; of several bounds the least holds.
     pub(super) fn set_bound(&self, bound: u32) {
         debug_assert!(bound != UNBOUNDED, "nothing could be in flight");
         self.bound.store(self.bound().unwrap_or(bound).min(bound), Ordering::Relaxed);
     }
 
-    /// What holds here holds for what waits to be consumed, and the other way round.
+    /// The bound of either side holds for both: for what is in flight here, and for what waits to be consumed.
     pub(super) fn share_bound<T>(&self, outlet: &Outlet<T>) {
         outlet.bound().into_iter().for_each(|bound| self.set_bound(bound));
         self.bound().into_iter().for_each(|bound| outlet.set_bound(bound));
@@ -88,7 +88,7 @@ impl Window {
         self.slice_len.load(Ordering::Relaxed)
     }
 
-    /// The next slice, while so many items wait to be consumed. It may be empty.
+    /// The next slice, while `waiting` items wait to be consumed. It may be empty.
     pub(super) fn next_slice(&self, waiting: impl FnOnce() -> u32) -> Slice {
         let len = self.slice_len();
         match self.bound() {
@@ -102,7 +102,7 @@ impl Window {
         }
     }
 
-    /// So many children in flight are too many.
+    /// How many children in flight are too many.
     fn full(&self, max_workers: usize) -> u32 {
         self.bound().unwrap_or_else(|| in_flight_max(max_workers))
     }
@@ -112,19 +112,19 @@ impl Window {
         (slices_max(max_workers) * self.slice_len()).min(self.full(max_workers))
     }
 
-    /// How many items that wait for a consumer are plenty, and of how many left the body is to hear.
+    /// How many items that wait for a consumer are plenty, and how few left the body is to hear of.
     pub(super) fn plenty_waiting(&self, max_workers: usize) -> (usize, usize) {
         let plenty = self.plenty(max_workers);
         let in_flight = self.bound().map_or(0, |_| self.in_flight.len());
         (plenty.saturating_sub(in_flight).max(1) as usize, self.low(plenty) as usize)
     }
 
-    /// Where so much was too much, so much is little: half of it; three quarters, where the bound is what was asked for.
+    /// If `full` was too much, this is little: half of it, or three quarters if there is a bound, which was asked for.
     fn low(&self, full: u32) -> u32 {
         if self.bound().is_some() { full - full.div_ceil(4) } else { full / 2 }
     }
 
-    /// The pump closes a batch of so many children.
+    /// The pump closes a batch of this many children.
     pub(super) fn batch_closed(&self, children: u32) {
         self.in_flight.add(children);
     }
@@ -140,19 +140,19 @@ impl Window {
         }
     }
 
-    /// Parks the pump unless there is plenty of room. If this gives true, the pump is not the caller's any more.
+    /// Parks the pump unless there is plenty of room. If this returns true, the pump is no longer the caller's.
     pub(super) fn park_if_full(&self, max_workers: usize) -> bool {
         let full = self.plenty(max_workers);
         self.in_flight.park_if_full(full, self.low(full))
     }
 
-    /// A batch of so many children has settled after this time; whether the pump is ready because of that, and the caller's.
+    /// A batch of this many children has settled after `took`; returns whether the pump is ready by that, and the caller's.
     pub(super) fn batch_settled(&self, children: u32, took: Duration) -> bool {
         self.adapt(took);
         self.in_flight.settled(children)
     }
 
-    /// Suits the length of the next slices to the time this batch took.
+    /// Adapts the length of the next slices to the time this batch took.
     fn adapt(&self, took: Duration) {
         let len = self.slice_len();
         if took < SETTLED_SOON {

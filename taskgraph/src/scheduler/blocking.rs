@@ -1,9 +1,9 @@
-//! Threads that block: a task's place is another worker's meanwhile, and there is a thread for that.
+//! Threads that block: another worker has a task's place meanwhile, and there is a thread for it.
 //!
-//! rayon pools have as many threads as there may be workers. Where one blocks there is one too few, and since pools cannot grow
-//! the workers move to another one, before anybody takes the place: who did so on the old one might wait for this very thread.
-//! A pool costs all of its threads, which stay as long as the one that blocks. So the new one has some to spare, if it is
-//! large: it may lose as many before the workers move again. A thread of an older pool was made up for when that became old.
+//! rayon pools have as many threads as there may be workers. When one blocks there is one too few, and since pools cannot grow
+//! the workers move to another pool, before anybody takes the place: whoever took it on the old one might wait for this very
+//! thread. A pool costs all of its threads, which stay as long as the one that blocks. So the new one, if it is large, has some
+//! to spare: it may lose as many before the workers move again. A thread of an older pool was made up for when that became old.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::error::Error;
 use crate::sync::{MutexGuard, lock};
 use crate::unwind;
 
-/// How many workers there may be, and what of their threads.
+/// How many workers there may be, and the state of their threads.
 pub(super) struct Size {
     pub(super) max_workers: usize,
-    /// How many pieces of tasks block, of each pool where any do. There may be a worker more for each of these.
+    /// How many pieces of tasks block, by pool, where any do. There may be one more worker for each such pool.
     blocked_pieces: BTreeMap<u64, usize>,
     /// The pool that new workers start on, how many threads it has to spare, and how many it has lost: those block in tasks.
     pool: u64,
@@ -25,10 +25,10 @@ pub(super) struct Size {
     lost: usize,
 }
 
-/// More pools of which pieces block are not made up for.
+/// If pieces block on more pools than this, the others are not made up for.
 const LENT_MAX: usize = crate::MAX_WORKERS_LIMIT - 1;
 
-/// A pool that is started because a thread blocks has one to spare for each so many.
+/// A pool that is started because a thread blocks has one thread to spare for every `SPARE_PART` workers.
 const SPARE_PART: usize = 8;
 
 impl Size {
@@ -49,9 +49,9 @@ pub(crate) struct Blocking(Option<Who>);
 enum Who {
     /// A task, on its worker's thread.
     Task(Current),
-    /// A piece of some task, which has no place of its own. Its task has one, and waits for this, or soon will; but rayon does
-    /// not say which that is. So there may be a worker more meanwhile: one, however many pieces of a pool block, for one worker
-    /// gets on with anything.
+    /// A piece of some task, which has no place of its own. Its task has one, and waits for this, or soon will; but
+    /// rayon does not say which task that is. So there may be one more worker meanwhile: one, however many pieces of a
+    /// pool block, since one worker gets on with anything.
     Piece(Arc<Scheduler>),
 }
 
@@ -119,7 +119,7 @@ impl Scheduler {
                 return Err(error);
             }
             Err(error) => {
-                // Whoever listens to the log is a user, and may want something of the runtime.
+                // A subscriber of the log is user code, and may want something from the runtime.
                 drop(size);
                 let _ = unwind::catch(|| tracing::warn!("a task blocks, and no worker can take its place: {error}"));
             }
@@ -143,7 +143,7 @@ impl Scheduler {
         let pieces = size.blocked_pieces.entry(worker::pool()).or_default();
         *pieces += 1;
         let is_first = *pieces == 1;
-        // Of an older pool no more threads are needed, only the place that the first one brings.
+        // An older pool needs no more threads, only the place that its first piece brings.
         let moved = if is_first || worker::pool() == size.pool { self.move_workers(&mut size) } else { Ok(()) };
         if worker::pool() == size.pool {
             size.lost += 1;
@@ -172,12 +172,12 @@ impl Scheduler {
         }
     }
 
-    /// To another pool, since a thread of this one blocks.
+    /// Moves the workers to another pool, since a thread of this one blocks.
     fn move_workers(&self, size: &mut Size) -> Result<(), Error> {
         self.renew_pool(size, size.max_workers, size.max_workers / SPARE_PART)
     }
 
-    /// Starts a pool, to which the workers move, of whom so many are asked for then, with some threads to spare.
+    /// Starts a pool for `max_workers` workers, who move there, with some threads to spare.
     pub(super) fn renew_pool(&self, size: &mut Size, max_workers: usize, spare: usize) -> Result<(), Error> {
         let max = max_workers + size.lent();
         let renewed = self.pool.renew(max_workers + spare, || {

@@ -4,14 +4,14 @@
 //!
 //! | field | counts |
 //! |---|---|
-//! | `max` | how many workers may run: what users set, and one for each pool of which pieces block |
+//! | `max` | how many workers may run: what users set, and one for each pool on which pieces block |
 //! | `running` | permits that are out: each worker that takes steps, or looks for one to take, has one |
 //! | `searching` | those of them that look for work, or have been called and will |
 //! | `returning` | tasks that blocked, gave their place back, and want it again: they come before new workers |
-//! | `epoch` | changes of the pool: a worker that sees another one than its own moves over |
+//! | `epoch` | changes of the pool: a worker that sees an epoch other than its own moves over |
 //! | `urgent` | not a count: whether nodes wait that come before everything else that is ready |
 //! | `outside` | not a count: whether nodes from outside wait while every worker is at work |
-//! | `ping` | not a count: it changes now and then, and a worker that sees that notes it: it is not in one body for long |
+//! | `ping` | not a count: it changes now and then; a worker that sees this notes it, so it is not in one body for long |
 //! | `paused` | not a count: whether no step is to start |
 //!
 //! A permit is given while `running + returning < max`, so there are never more than `max` steps at once; after `max`
@@ -23,12 +23,12 @@ use crate::sync::{Condvar, Mutex, lock, wait};
 
 pub(crate) struct Gate {
     word: AtomicU64,
-    /// For tasks that want their place again.
+    /// For tasks that want their place back.
     lock: Mutex<()>,
     place_free: Condvar,
 }
 
-/// The word, apart.
+/// The word, to be taken apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct State(u64);
 
@@ -38,7 +38,7 @@ const RUNNING: u32 = 0;
 const SEARCHING: u32 = COUNT_BITS;
 const RETURNING: u32 = 2 * COUNT_BITS;
 const MAX: u32 = 3 * COUNT_BITS;
-/// It may wrap: a worker that misses exactly so many changes in one step stays in its pool for longer, that is all.
+/// It may wrap: a worker that misses exactly this many changes in one step stays in its pool for longer, that is all.
 const EPOCH: u32 = 4 * COUNT_BITS;
 const EPOCHS: u64 = (1 << 10) - 1;
 const URGENT: u64 = 1 << 63;
@@ -93,7 +93,7 @@ impl State {
         self.0 & OUTSIDE != 0
     }
 
-    /// Whether no step is to start, but of what is stopped.
+    /// Whether no step is to start, except of what is stopped.
     #[inline(always)]
     pub(crate) fn is_paused(self) -> bool {
         self.0 & PAUSED != 0
@@ -104,7 +104,7 @@ impl State {
         self.running() + self.returning() < self.max()
     }
 
-    /// Whether there is a place for a worker, and nobody who will look for work anyway.
+    /// Whether there is a place for a worker, and nobody will look for work anyway.
     #[inline(always)]
     pub(crate) fn wants_worker(self) -> bool {
         self.searching() == 0 && self.has_place()
@@ -115,7 +115,7 @@ impl State {
         self.epoch() == epoch && self.running() + self.returning() <= self.max()
     }
 
-    /// What the word is while every worker of this epoch is at work, whoever searches.
+    /// What the word is while every worker of this epoch is at work, however many search.
     pub(crate) fn full(self, epoch: u16) -> State {
         State(
             self.0 & PINGS << PING
@@ -125,7 +125,7 @@ impl State {
         )
     }
 
-    /// The same, but for what the word never is.
+    /// The same, made into what the word never is.
     pub(crate) fn never(self) -> State {
         State(self.0 | COUNT << SEARCHING)
     }
@@ -139,7 +139,7 @@ impl State {
         (self.0 >> PING & PINGS) as u8
     }
 
-    /// The same, but for the ping, which is that of `other`.
+    /// The same, with the ping of `other`.
     pub(crate) fn with_ping_of(self, other: State) -> State {
         State(self.0 & !(PINGS << PING) | other.0 & PINGS << PING)
     }
@@ -180,18 +180,18 @@ impl Gate {
         self.call_returning();
     }
 
-    /// Says whether nodes wait that come before everything else.
+    /// Sets whether nodes wait that come before everything else.
     pub(crate) fn set_urgent(&self, is_urgent: bool) {
         self.update(|state| Some(if is_urgent { state | URGENT } else { state & !URGENT }));
     }
 
-    /// Says whether nodes from outside wait while every worker is at work.
+    /// Sets whether nodes from outside wait while every worker is at work.
     pub(crate) fn set_outside(&self, has_outside: bool) {
         self.update(|state| Some(State(state).with_outside(has_outside).0));
     }
 
-    /// Lets all workers that end a step from now on note that they have; gives the ping that they note. If possible it is none
-    /// of those that they have `heard`, so that whoever hears of no other ping for long is not taken to have heard of this one.
+    /// Has all workers that end a step from now on note that they have; returns the ping that they note. If possible it is
+    /// one that no worker has `heard` last: a worker that stays in one body must not seem to have heard this ping.
     pub(crate) fn change_ping(&self, heard: impl Fn(u8) -> bool) -> u8 {
         let next = |state: u64| {
             let ping = State(state).ping();
@@ -202,10 +202,10 @@ impl Gate {
         before.map_or(0, |before| next(before.0))
     }
 
-    /// Says whether no step is to start.
+    /// Sets whether no step is to start.
     pub(crate) fn set_paused(&self, is_paused: bool) {
         self.update(|state| Some(if is_paused { state | PAUSED } else { state & !PAUSED }));
-        // Tasks that want their place again wait for another thing now.
+        // Tasks that want their place back wait for something else now.
         let _guard = lock(&self.lock);
         self.place_free.notify_all();
     }
@@ -230,8 +230,8 @@ impl Gate {
         self.release(one(RUNNING));
     }
 
-    /// The end of [`block`](Self::block): waits for a place, and for the end of a pause. `has_left` hears of a place that
-    /// this does not wait for any more.
+    /// The end of [`block`](Self::block): waits for a place, and for the end of a pause. `has_left` is called when this
+    /// does not wait for a place any more.
     pub(crate) fn unblock(&self, has_left: impl Fn()) {
         loop {
             self.wait_for_resume();
@@ -255,7 +255,7 @@ impl Gate {
         }
     }
 
-    /// Waits for a place for a task that is announced; gives up if a pause comes before it.
+    /// Waits for a place for a task that is announced; gives up if a pause comes first.
     fn try_return(&self) -> bool {
         let mut guard = lock(&self.lock);
         let take = |state: u64| {
@@ -286,17 +286,17 @@ impl Gate {
         }
     }
 
-    /// Changes the word unless `change` declines; gives what it was before.
+    /// Changes the word unless `change` declines; returns what it was before.
     ///
-    /// SeqCst: who leaves, or searches no more, looks at the queues after this, who filled a queue looks at the word after that
-    /// (see [`scheduler`](super)); and a returning task and who frees its place look at each other's change.
+    /// SeqCst: whoever leaves, or stops searching, looks at the queues after this; whoever filled a queue looks at the word
+    /// after that (see [`scheduler`](super)); and a returning task and whoever frees its place look at each other's change.
     fn update(&self, change: impl Fn(u64) -> Option<u64>) -> Option<State> {
         self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, change).ok().map(State)
     }
 }
 
 impl<'g> Permit<'g> {
-    /// The worker has found work. Whether it was the last that searched: then it should call another if there is more.
+    /// The worker has found work. Returns whether it was the last that searched: then it should call another if there is more.
     pub(crate) fn found_work(&mut self) -> bool {
         debug_assert!(self.searching, "work is found by searching");
         self.searching = false;
@@ -315,7 +315,7 @@ impl<'g> Permit<'g> {
         self.searching
     }
 
-    /// Gives the permit back if the worker may not stay: only so many leave as have to.
+    /// Gives the permit back if the worker may not stay: only as many leave as have to.
     pub(crate) fn stay(self, epoch: u16) -> Option<Self> {
         let leave = |state: u64| (!State(state).may_stay(epoch)).then_some(state - self.held());
         if self.gate.update(leave).is_none() {

@@ -1,15 +1,15 @@
-//! Whether a thread of a pool is idle when it is given a job, or waits inside of another one.
+//! Whether a thread of a pool is idle when it is given a job, or waits inside another one.
 //!
-//! A thread that waits for rayon, in a `join` or a `par_iter`, looks for other jobs meanwhile, and runs them on top of what
-//! waits. rayon does not say so. But the stack does: that of an idle thread is always as deep, and there is more on one that
-//! waits.
+//! A thread that waits for rayon, in a `join` or a `par_iter`, looks for other jobs meanwhile, and runs them on top of
+//! what waits. rayon does not say so, but the stack does: that of an idle thread always has the same depth, and that of
+//! one that waits is deeper.
 
 use std::cell::Cell;
 use std::hint;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Less than the least that was found on top of an idle thread, 112 bytes in a release build. Idle ones do not differ.
+/// Less than the least that was found on top of an idle thread's stack, 112 bytes in a release build. Idle ones do not differ.
 const DIFFERENCE_MAX: usize = 32;
 
 thread_local! {
@@ -17,10 +17,10 @@ thread_local! {
     static BASE: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// How deep the stack of an idle thread is: the least that was ever found. The first job of a process comes to one.
+/// How deep the stack of an idle thread is: the least that was ever found. The first job of a process comes to an idle one.
 static IDLE_DEPTH: AtomicUsize = AtomicUsize::new(usize::MAX);
 
-/// This is the first that the thread does.
+/// Called before anything else on the thread.
 pub(super) fn begin() {
     BASE.set(end_of_stack());
 }
@@ -37,7 +37,7 @@ pub(super) fn is_interrupted() -> bool {
     DIFFERENCE_MAX < depth - idle
 }
 
-/// Where the stack ends; nothing where variables live elsewhere, each time in another place, as memory checkers have it.
+/// Where the stack ends; `None` if variables live elsewhere, each time in another place, as under memory checkers.
 fn end_of_stack() -> Option<usize> {
     #[inline(never)]
     fn place_of_variable() -> usize {

@@ -1,9 +1,9 @@
-//! What a worker has started by its priority, and is not through with: that goes on before it takes what is no more urgent.
+//! What a worker has started by its priority and is not through with: it goes on with that before anything no more urgent.
 //!
 //! A computation of which only the first step has run is not through. What it leaves in the worker's deque lies above what
-//! was there when it was started; when nothing does any more, and no node of it is at hand, or when its result is there, the
-//! worker is. (Others may be at work for it still, and it may wait for the outside. Then what is left of it comes as any other
-//! node. So it does after a pause, or where the worker moves to another pool.)
+//! was there when it was started. The worker is through with it when nothing lies there any more, and no node of it is at
+//! hand, or when its result is there. (Others may still be at work for it, and it may wait for the outside. Then what is
+//! left of it comes like any other node; so it does after a pause, or when the worker moves to another pool.)
 
 use std::cell::RefCell;
 
@@ -15,7 +15,7 @@ pub(super) struct Levels(RefCell<Vec<Level>>);
 struct Level {
     /// What has a higher one comes first.
     priority: i32,
-    /// The computation; none for what only waits its turn among others.
+    /// The computation; `None` for ordinary work.
     of: Option<NodeId>,
     /// Where the deque ended below it.
     bottom: usize,
@@ -35,7 +35,7 @@ impl Levels {
         self.0.borrow_mut().push(Level { priority, of: Some(of), bottom });
     }
 
-    /// Something is taken up that belongs to none of them, above what is in the deque.
+    /// Something that belongs to none of them is taken up, above what is in the deque.
     pub(super) fn begin_ordinary(&self, bottom: usize) {
         self.0.borrow_mut().push(Level { priority: 0, of: None, bottom });
     }
@@ -45,7 +45,7 @@ impl Levels {
         self.0.borrow_mut().retain(|level| level.of != Some(of));
     }
 
-    /// The deque ends here, and no node is at hand. Those of which nothing is left are through.
+    /// The deque ends here, and no node is at hand. Ends those of which nothing is left.
     pub(super) fn end(&self, bottom: usize) {
         // The numbers may wrap around.
         let is_left = |level: &Level| 0 < (bottom.wrapping_sub(level.bottom) as isize);
@@ -58,7 +58,7 @@ impl Levels {
         self.0.borrow_mut().clear();
     }
 
-    /// Of what is at work.
+    /// The priority of what is at work.
     pub(super) fn priority(&self) -> i32 {
         self.0.borrow().last().map_or(0, |level| level.priority)
     }

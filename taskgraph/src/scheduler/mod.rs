@@ -5,21 +5,21 @@
 //!
 //! # Why no work is overlooked
 //!
-//! Somebody calls a worker whenever there is work, a place for a worker, and nobody who searches:
+//! Somebody calls a worker whenever there is work and a place for a worker, and nobody searches:
 //!
 //! 1. Whoever queues a node looks at the gate after that. If no place is free, every worker there may be is awake, and
 //!    looks at all queues before it goes.
-//! 2. A worker that goes first gives its permit back, then looks at all queues once more, and comes back if there is
+//! 2. Before it leaves, a worker gives its permit back, then looks at all queues once more, and comes back if there is
 //!    anything.
-//! 3. While a worker searches nobody is called, for it will find the node. The last that finds something calls the
+//! 3. While a worker searches nobody is called, since it will find the node. The last that finds something calls the
 //!    next one if there is more.
 //!
-//! Between 1 and 2, and between 1 and 3, stands the classic race: the one writes a queue and reads the gate, the other writes
-//! the gate and reads the queues; each could miss the other. So both sides have a fence. There is one exception: a worker that
-//! queues a node after a step while no place is free has only the [light half](crate::barrier::light) of a barrier, for a fence would
-//! cost every node; then the one that goes idle has the [patient half](crate::barrier::patient). Were that too short, the node would
-//! still not be lost: the worker that queued it takes it after its next step. (What is queued within a step has the fence: that step
-//! may never end if nobody takes it.)
+//! Between 1 and 2, and between 1 and 3, there is the classic race: one side writes a queue and reads the gate, the other
+//! writes the gate and reads the queues, and each could miss the other. So both have a fence. There is one exception: a
+//! worker that queues a node after a step while no place is free has only the [light half](crate::barrier::light) of a
+//! barrier, since every node would pay for a fence; the worker that goes idle then has the [patient
+//! half](crate::barrier::patient). Even if that were too short, the node would not be lost: the worker that queued it takes
+//! it after its next step. (What is queued within a step has the fence: that step may never end if nobody takes it.)
 
 mod blocking;
 mod gate;
@@ -58,24 +58,24 @@ pub(crate) struct Scheduler {
     watch: Watch,
     pool: Pool,
     /// The permit of a worker that is called but has not started, with the epoch of the pool whose job it is. One at
-    /// most, for it counts as searching.
+    /// most, since it counts as searching.
     called: Mutex<Option<(SentPermit, u16)>>,
     /// How many there may be. Held while the pool changes, so that pool and gate agree on it.
     size: Mutex<Size>,
     later: CallDue,
-    /// Tasks that block.
+    /// How many tasks block.
     blocked: AtomicUsize,
 }
 
-/// After so long a worker is called again whose call came to a thread that could not take it.
+/// After this time a worker is called again if its call came to a thread that could not take it.
 const CALL_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
-/// Where so many tasks block, generators make no more children than are plenty: each may be one more thread. Not where a
-/// few do: they may wait for a run of which the children wait for each other.
+/// If this many tasks block, generators make no more children than are plenty: each may be one more thread. Not if only
+/// a few do: they may wait for a run whose children wait for each other.
 const MANY_BLOCKED: usize = 32;
 
 impl Scheduler {
-    /// It is told of a stall that has lasted for `stall_after`.
+    /// It reports a stall that has lasted for `stall_after`.
     pub(crate) fn new(max_workers: usize, stall_after: Duration) -> Result<Arc<Self>, Error> {
         let home = worker::Home::default();
         let threads_home = Arc::clone(&home);
@@ -102,7 +102,7 @@ impl Scheduler {
         lock(&self.size).max_workers
     }
 
-    /// Workers that take steps now.
+    /// How many workers take steps now.
     pub(crate) fn running(&self) -> usize {
         let state = self.gate.state();
         state.running() - state.searching()
@@ -141,7 +141,7 @@ impl Scheduler {
         self.call_for_queued();
     }
 
-    /// Has a worker come for what was queued; or lets those that are there know, if it comes from outside.
+    /// Calls a worker for what was queued, if one is wanted. If none is, and nodes from outside wait, the gate says so.
     fn call_for_queued(self: &Arc<Self>) {
         // SeqCst, pairs with the gate's: see "Why no work is overlooked".
         fence(Ordering::SeqCst);
@@ -163,7 +163,7 @@ impl Scheduler {
         }
     }
 
-    /// Has a worker come, if there is a place and nobody searches anyway.
+    /// Calls a worker, if there is a place and nobody searches anyway.
     #[cold]
     fn call_worker(self: &Arc<Self>) {
         // Pool and gate agree meanwhile, so there is a thread for every permit that goes to the pool.
@@ -184,7 +184,7 @@ impl Scheduler {
         });
     }
 
-    /// Calls again in a while: the job had come to a thread inside a task, and would again if it were sent at once.
+    /// Calls again in a while: the job came to a thread inside a task, and would again if it were sent at once.
     fn call_worker_later(self: &Arc<Self>) {
         if !self.later.announce() {
             return;
@@ -211,14 +211,14 @@ impl Scheduler {
     }
 }
 
-/// Whether somebody will look whether a worker is to be called.
+/// Whether somebody will check whether a worker is to be called.
 #[derive(Default)]
 struct CallDue(AtomicBool);
 
 impl CallDue {
-    /// A worker is to be called later; whether the caller has to see to that, or somebody does already.
+    /// A worker is to be called later; returns whether the caller has to see to that, since nobody else does yet.
     fn announce(&self) -> bool {
-        // Release, pairs with the Acquire in `begin`: whoever looks for work after that finds what was queued before this.
+        // AcqRel, pairs with that in `begin`: whoever looks for work after that finds what was queued before this.
         !self.0.swap(true, Ordering::AcqRel)
     }
 

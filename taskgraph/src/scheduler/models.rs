@@ -14,7 +14,7 @@ use super::pause::Aside;
 use super::ranks::Ranks;
 use crate::barrier;
 
-/// Counts who is inside, and that there are never too many.
+/// Counts who is inside, and checks that there are never too many.
 struct Inside(AtomicUsize);
 
 impl Inside {
@@ -145,7 +145,7 @@ fn what_is_injected_while_others_are_taken_is_not_overlooked() {
     });
 }
 
-/// The last that searches finds a node while another one is queued: one of both sees to that.
+/// The last that searches finds a node while another one is queued: one of the two sees to that.
 #[test]
 fn a_push_and_a_worker_that_has_found_work_do_not_miss_each_other() {
     loom::model(|| {
@@ -175,7 +175,7 @@ fn a_push_and_a_worker_that_has_found_work_do_not_miss_each_other() {
     });
 }
 
-/// One queues what is urgent while another one takes it: the gate says so exactly while there is some.
+/// One thread queues what is urgent while another takes it: the gate says so exactly while there is something urgent.
 #[test]
 fn the_gate_says_that_something_is_urgent_while_something_is() {
     loom::model(|| {
@@ -204,7 +204,7 @@ fn the_gate_says_that_something_is_urgent_while_something_is() {
     });
 }
 
-/// A worker goes idle while something is queued by its priority: one of both notices the other.
+/// A worker goes idle while something is queued by its priority: one side notices the other.
 #[test]
 fn a_ranked_node_and_a_worker_that_goes_idle_do_not_miss_each_other() {
     for priority in [1, -1] {

@@ -33,7 +33,7 @@ impl Nap {
         }
     }
 
-    /// Whether there are runs that have not settled; `start` has the watch start, and tells whether it could.
+    /// Sets whether there are runs that have not settled; `start` starts the watch, and returns whether it could.
     pub(super) fn set_has_runs(&self, has_runs: bool, start: impl FnOnce() -> bool) {
         // SeqCst, here and below: either the watch sees the run, or we see it asleep.
         self.has_runs.store(has_runs, Ordering::SeqCst);

@@ -1,12 +1,12 @@
-//! A pause: no step of a run that goes on starts.
+//! A pause: no step starts, except of what is stopped.
 //!
-//! Workers still come when they are called. They give up what is stopped, so that a run that is cancelled or has failed ends
-//! although everything is paused; what is not they put aside, where nobody looks before the pause is over. When anything
-//! stops meanwhile, what lies aside is looked through once more.
+//! Workers still come when they are called. They give up what is stopped, so that a run that is cancelled or has failed
+//! ends although everything is paused; what is not stopped they put aside, where nobody looks before the pause is over.
+//! When anything stops meanwhile, what lies aside is looked through once more.
 //!
-//! The gate is told under the lock of what lies aside, and under the same lock a worker looks whether there is still a pause,
-//! and whether the node is stopped: so nothing lies aside after a pause, and nothing that had stopped before somebody looked
-//! through it.
+//! The gate changes under the lock of what lies aside, and under the same lock a worker checks whether there is still a
+//! pause, and whether the node is stopped: so nothing lies aside after a pause, and nothing that had stopped before
+//! somebody looked through it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -21,13 +21,13 @@ use crate::sync::{Mutex, lock};
 
 pub(super) struct Aside<N> {
     lying: Mutex<Lying<N>>,
-    /// Whether something may have stopped since somebody looked through them.
+    /// Whether something may have stopped since somebody looked through the nodes.
     has_changed: AtomicBool,
 }
 
 struct Lying<N> {
     nodes: VecDeque<N>,
-    /// Whether whoever pauses has seen to it that we hear of what stops.
+    /// Whether whoever pauses has arranged that we hear of what stops.
     is_told: bool,
 }
 
@@ -37,7 +37,7 @@ impl<N> Aside<N> {
         Self { lying, has_changed: AtomicBool::new(false) }
     }
 
-    /// A pause begins; before the first one `tell` has us told of what stops.
+    /// Begins a pause; before the first one `tell` arranges that we hear of what stops.
     pub(super) fn begin(&self, gate: &Gate, tell: impl FnOnce()) {
         let mut lying = lock(&self.lying);
         if !mem::replace(&mut lying.is_told, true) {
@@ -46,7 +46,7 @@ impl<N> Aside<N> {
         gate.set_paused(true);
     }
 
-    /// It is over, and all of these may go on.
+    /// Ends the pause; all nodes returned may go on.
     pub(super) fn end(&self, gate: &Gate) -> VecDeque<N> {
         let mut lying = lock(&self.lying);
         gate.set_paused(false);
@@ -80,7 +80,7 @@ impl<N> Aside<N> {
     /// All of it, if something has stopped.
     pub(super) fn take_changed(&self) -> Option<VecDeque<N>> {
         let mut lying = lock(&self.lying);
-        // Under the lock: who puts something here after this knows of what had stopped.
+        // Under the lock: whoever puts something here after this knows of what had stopped.
         self.has_changed.swap(false, Ordering::Acquire).then(|| mem::take(&mut lying.nodes))
     }
 }
@@ -90,7 +90,7 @@ impl Scheduler {
         self.gate.state().is_paused()
     }
 
-    /// From now on no step starts, but of what is stopped; those that are running end.
+    /// From now on no step starts, except of what is stopped; those that are running end.
     pub(crate) fn pause(self: &Arc<Self>) {
         self.aside.begin(&self.gate, || {
             let scheduler: Arc<dyn Home> = Arc::clone(self) as _;
@@ -112,7 +112,7 @@ impl Scheduler {
         }
     }
 
-    /// Queues what lies aside once more if something has stopped; whether it has.
+    /// Queues what lies aside again if something has stopped; returns whether it has.
     #[cold]
     pub(super) fn bring_back(&self) -> bool {
         let changed = if self.aside.has_changed() { self.aside.take_changed() } else { None };

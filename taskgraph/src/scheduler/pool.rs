@@ -3,9 +3,9 @@
 //! A worker loop is one rayon job. When it finds nothing it ends, and its thread is rayon's: free for a task's
 //! `par_iter`, or asleep.
 //!
-//! rayon pools cannot be resized. A resize builds a pool of exactly as many threads as there may be workers, or some more
-//! where threads [block](super::blocking); the old one runs the jobs it has, and its threads end with the last of them.
-//! Whoever drops the pool waits for all threads.
+//! rayon pools cannot be resized. A resize builds a pool of exactly as many threads as there may be workers, or some
+//! more if threads [block](super::blocking); the old one runs the jobs it has, and its threads end with the last of
+//! them. Whoever drops the pool waits for all threads.
 //!
 //! rayon is named here and nowhere else.
 
@@ -23,7 +23,7 @@ pub(crate) struct Pool {
     on_start: OnStart,
 }
 
-/// With the number of the pool.
+/// Gets the number of the pool.
 type OnStart = Arc<dyn Fn(u64) + Send + Sync>;
 
 struct Threads {
@@ -41,8 +41,8 @@ impl Pool {
         Ok(Self { threads: Mutex::new(Threads { current: Some(pool), handles, number: 0 }), on_start })
     }
 
-    /// Lets new workers start on a new pool of so many threads; `renewed` runs before the first of them can. Gives the number
-    /// of that pool; none if the runtime ends.
+    /// Lets new workers start on a new pool of this many threads; `renewed` runs before the first of them can. Returns
+    /// the number of that pool; `None` if the runtime ends.
     pub(crate) fn renew(&self, threads: usize, renewed: impl FnOnce()) -> Result<Option<u64>, Error> {
         let number = {
             let mut inner = lock(&self.threads);
@@ -65,7 +65,7 @@ impl Pool {
 
     /// Runs a job on one of the threads, if there is one to run; drops it if the pool has ended.
     ///
-    /// `job` is asked while the pool cannot change.
+    /// `job` is called while the pool cannot change.
     pub(crate) fn host<J: FnOnce() + Send + 'static>(&self, job: impl FnOnce() -> Option<J>) {
         if let Some(pool) = &lock(&self.threads).current
             && let Some(job) = job()
@@ -74,7 +74,7 @@ impl Pool {
         }
     }
 
-    /// Starts a thread that is no worker's, and ends with the others; whether it could.
+    /// Starts a thread that is no worker's, and ends with the others; returns whether it could.
     pub(crate) fn start_thread(&self, name: &str, body: impl FnOnce() + Send + 'static) -> bool {
         let mut inner = lock(&self.threads);
         if inner.current.is_none() {
@@ -82,7 +82,7 @@ impl Pool {
         }
         inner.handles.retain(|handle| !handle.is_finished());
         let started = thread::Builder::new().name(name.to_owned()).spawn(body).map(|handle| inner.handles.push(handle));
-        // Whoever listens to the log is a user, and may want something of the runtime.
+        // A subscriber of the log is user code, and may want something from the runtime.
         drop(inner);
         if let Err(error) = &started {
             tracing::error!("cannot start the thread {name}: {error}");

@@ -4,8 +4,8 @@
 //! live small, a thief gets the largest part of the graph that is left. A deque is claimed by one worker at a time; what
 //! a worker leaves in its deque when it goes is for the others to steal, or for whoever claims the deque next.
 //!
-//! The injectors are `crossbeam-deque`'s, which is named here and nowhere else. The deques are the graph's own ([`Deque`]), for
-//! nodes change their owner there.
+//! The injectors are `crossbeam-deque`'s, which is named here and nowhere else. The deques are the graph's own
+//! ([`Deque`]), since nodes change their owner there.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -32,13 +32,13 @@ pub(crate) struct Queues {
     changes: AtomicUsize,
 }
 
-/// So many deques are kept, whether anybody needs them or not; and as many as there may be workers.
+/// This many deques are kept, whether anybody needs them or not; and as many as there may be workers.
 const KEPT: usize = 16;
 
 struct Deques {
-    /// With their indices, of which the last is the least.
+    /// With their indices, the largest first.
     unclaimed: Vec<(usize, Deque)>,
-    /// One for each.
+    /// One for each deque.
     seats: Vec<Arc<Seat>>,
     stealers: Arc<[Stealer]>,
 }
@@ -102,7 +102,7 @@ impl Queues {
         self.ranks.push(node, priority, gate);
     }
 
-    /// A deque for a new worker; the first that is left, or another one if all are claimed.
+    /// A deque for a new worker: the first one left, or another one if all are claimed.
     pub(crate) fn claim(&self) -> Claim<'_> {
         let mut deques = lock(&self.deques);
         let (worker_idx, own) = deques.unclaimed.pop().unwrap_or_else(|| {
@@ -119,8 +119,8 @@ impl Queues {
         Claim { queues: self, worker_idx, own, seat, stealers, seen, insists_on: Cell::new(worker_idx + 1) }
     }
 
-    /// A worker leaves its deque. Those at the end that are empty go once that halves their number: many there may be while
-    /// many tasks block, and whoever looks for work looks at all.
+    /// A worker leaves its deque. Empty ones at the end go once that halves the number of all: there may be many while
+    /// many tasks block, and whoever looks for work looks at all of them.
     fn leave(&self, worker_idx: usize, own: Deque, max_workers: usize) {
         let mut deques = lock(&self.deques);
         let at = deques.unclaimed.partition_point(|(idx, _)| worker_idx < *idx);
@@ -129,7 +129,7 @@ impl Queues {
         if len <= kept {
             return;
         }
-        // Those that are left, as far as they are the last ones of all.
+        // Those that are unclaimed, as far as they are the last of all.
         let left = (0..len).rev().zip(&deques.unclaimed);
         let ends = left.take_while(|(last, (idx, _))| last == idx && deques.stealers[*idx].is_empty()).count();
         let needed = kept.max(len - ends);
@@ -146,12 +146,12 @@ impl Queues {
         self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Where those sit who have a deque, or have had one.
+    /// The seats of those who have a deque, or have had one.
     pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
         lock(&self.deques).seats.clone()
     }
 
-    /// How many nodes are queued, more or less.
+    /// Roughly how many nodes are queued.
     pub(crate) fn len(&self) -> usize {
         let in_deques: usize = lock(&self.deques).stealers.iter().map(Stealer::len).sum();
         self.outside.len() + self.deferred.len() + self.spare.len() + self.ranks.len() + in_deques
@@ -209,8 +209,8 @@ impl Claim<'_> {
         take(&self.queues.deferred).or_else(|| self.take_outside())
     }
 
-    /// Something from outside or deferred, the oldest node of another worker, or what is for those who would go idle. What another one
-    /// keeps for itself only if this worker [insists](Stealer::insist).
+    /// Something from outside or deferred, the oldest node of another worker, or what is for those who would go idle. What
+    /// another worker keeps for itself is only taken if this one [insists](Stealer::insist).
     pub(crate) fn steal(&self, insists: bool) -> Option<Queued> {
         if let Some(node) = self.take_outside().or_else(|| take(&self.queues.deferred)) {
             return Some(node);
@@ -225,7 +225,7 @@ impl Claim<'_> {
         let (before, from) = stealers.split_at(self.worker_idx);
         let mut others = from[1..].iter().chain(before);
         let insist = || {
-            // One after the other: each takes its time.
+            // One after the other, since each takes its time.
             let idx = self.insists_on.replace(self.insists_on.get().wrapping_add(1)) % stealers.len();
             stealers[idx..].iter().chain(&stealers[..idx]).find(|stealer| !stealer.is_empty())?.insist()
         };
@@ -238,7 +238,7 @@ impl Claim<'_> {
         take(&self.queues.spare)
     }
 
-    /// Whether one waits of a priority above this.
+    /// Whether one waits with a priority above `least`.
     pub(crate) fn has_urgent(&self, least: i32) -> bool {
         self.queues.ranks.has_urgent(least)
     }
@@ -261,7 +261,7 @@ impl Claim<'_> {
         self.own.calm_down(patience);
     }
 
-    /// Leaves the deque to the next worker, of whom there may be so many.
+    /// Leaves the deque to the next worker; there may be `max_workers`.
     pub(crate) fn release(self, max_workers: usize) {
         self.seat.leave();
         self.own.leave();
@@ -271,7 +271,7 @@ impl Claim<'_> {
 
 /// The oldest node there.
 fn take(injector: &Injector<Queued>) -> Option<Queued> {
-    // Much cheaper than to try.
+    // Much cheaper than trying.
     if injector.is_empty() {
         return None;
     }

@@ -11,7 +11,7 @@ use crate::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
 pub(crate) struct Ranks<N> {
-    /// Of each priority those that wait, the oldest first.
+    /// Those that wait, by their priority, the oldest first.
     waiting: Mutex<BTreeMap<i32, VecDeque<N>>>,
     /// How many there are, and the highest priority of those. Written under the lock.
     len: AtomicUsize,
@@ -23,7 +23,7 @@ impl<N> Ranks<N> {
         Self { waiting: Mutex::new(BTreeMap::new()), len: AtomicUsize::new(0), highest: AtomicI32::new(i32::MIN) }
     }
 
-    /// Whoever pushes looks after that whether a worker is wanted.
+    /// Whoever pushes checks after that whether a worker is wanted.
     pub(crate) fn push(&self, node: N, priority: i32, gate: &Gate) {
         let mut waiting = lock(&self.waiting);
         let is_first_urgent = 0 < priority && !self.has_urgent(0);
@@ -44,7 +44,7 @@ impl<N> Ranks<N> {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Whether there is one of a priority above this; without the lock, as far as this thread has heard.
+    /// Whether there is one with a priority above `least`; without the lock, as far as this thread has heard.
     pub(crate) fn has_urgent(&self, least: i32) -> bool {
         least < self.highest.load(Ordering::Relaxed)
     }

@@ -1,11 +1,11 @@
-//! The watch: tells when every worker there may be has been in one body for long.
+//! The watch: reports when every worker there may be has been in one body for long.
 //!
-//! It costs workers next to nothing: each notes in its [seat](crate::graph::Seat) which body it is about to run. Now and then
-//! the watch changes a few bits of the [gate](super::gate), its *ping*. A worker that sees another ping than before, after
-//! its step, notes that it has heard. So who has not heard the last ping has been in one body since then.
+//! It costs workers next to nothing: each notes in its [seat](crate::graph::Seat) which body it is about to run. Now
+//! and then the watch changes a few bits of the [gate](super::gate), its *ping*. A worker that sees a new ping after
+//! its step notes that it has heard it. So whoever has not heard the last ping has been in one body since then.
 //!
-//! The watch is a thread that starts with the first run. It wakes up a few times in the time after which it tells, and not
-//! at all [while no run lives](super::nap).
+//! The watch is a thread that starts with the first run. It wakes up a few times in each `stall_after`, and not at all
+//! [while no run lives](super::nap).
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::unwind;
 /// How often it looks in the time after which it tells: a stall is told that much later at most, and once more.
 const LOOKS: u32 = 4;
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
-/// A line names so many bodies.
+/// A line names at most this many bodies.
 const NAMED_MAX: usize = 16;
 
 pub(super) struct Watch {
     stall_after: Duration,
     nap: Nap,
-    /// By seat: since when at least its worker has been in the same body, if it is.
+    /// By seat: since when, at least, its worker has been in the same body, if it is in one.
     in_body_since: Mutex<Vec<Option<Instant>>>,
 }
 
@@ -43,7 +43,7 @@ impl Watch {
 }
 
 impl Scheduler {
-    /// Whether there are runs that have not settled. Told in order.
+    /// Sets whether there are runs that have not settled. Called in order.
     pub(crate) fn set_has_runs(self: &Arc<Self>, has_runs: bool) {
         self.watch.nap.set_has_runs(has_runs, || {
             let scheduler = Arc::clone(self);
@@ -80,7 +80,7 @@ impl Scheduler {
 /// What the watch remembers from one look to the next.
 struct Rounds {
     last_ping: Option<(u8, Instant)>,
-    /// A stall that has lasted for so long is told.
+    /// A stall that has lasted for this long is reported.
     tell_after: Duration,
 }
 
@@ -111,7 +111,7 @@ impl Rounds {
             self.tell_after = watch.stall_after;
         } else if self.tell_after <= lasted {
             self.tell_after = self.tell_after.saturating_mul(2);
-            // Whoever listens to the log is a user, too.
+            // A subscriber of the log is user code, too.
             let _ = unwind::catch(|| tell(&bodies, lasted, scheduler.queues.len()));
         }
     }

@@ -17,32 +17,32 @@ use crate::barrier;
 use crate::graph::{self, Cx, Host, NodeId, Queued, Ready, Seat};
 use crate::sync::atomic::{Ordering, fence};
 
-/// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what calling a
-/// worker costs; more, where it insists on what others keep.
+/// How often an idle worker looks around before it gives its thread back: about 50 microseconds, a few times what
+/// calling a worker costs; more if it insists on what others keep.
 const SEARCH_ROUNDS: u32 = 64;
 /// How many of those while others search, too.
 const ROUNDS_TOGETHER: u32 = 8;
 /// The rounds before those, of which nobody hears: about five microseconds.
 const UNHEARD_ROUNDS: u32 = 16;
-/// From which on it insists on what others keep for themselves: mostly they show it before long.
+/// From which round on it insists on what others keep for themselves: mostly they show it before long.
 const INSISTS_FROM: u32 = 8;
 /// How often it pauses between two looks at the others' deques, at most.
 const PAUSES_MAX: u32 = 32;
 
-/// For so many turns of deferred nodes, for each worker there may be, a deque stays open once a thief has insisted. The next
-/// one interrupts all workers, so this should be rare, and rarer the more of them there are.
+/// For this many turns of deferred nodes, for each worker there may be, a deque stays open once a thief has insisted. The
+/// next thief that insists interrupts all workers, so this should be rare, and the rarer the more of them there are.
 const CALM_AFTER: u32 = 4;
 
 thread_local! {
     /// The scheduler whose worker this thread is, while it is one.
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
-    /// The scheduler whose pool this thread is part of; set in it once that is complete.
+    /// The scheduler whose pool this thread is part of; filled in once that is complete.
     static HOME: RefCell<Option<Home>> = const { RefCell::new(None) };
     /// The number of that pool.
     static POOL: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The scheduler whose worker a thread is, and where that notes what it does.
+/// The scheduler whose worker a thread is, and the seat where the worker notes what it does.
 #[derive(Clone)]
 pub(super) struct Current {
     pub(super) scheduler: Arc<Scheduler>,
@@ -58,12 +58,12 @@ struct Worker<'s> {
     gate: &'s Gate,
     queues: Claim<'s>,
     epoch: u16,
-    /// The gate's state while there is nothing in it for us to see. None is that while there are levels.
+    /// The gate's state while there is nothing in it for us to see. No state is that while there are levels.
     full: Cell<State>,
     levels: Levels,
-    /// Whether a spare node has the next turn of what others wait for.
+    /// Whether a spare node has the next turn.
     spare_turn: Cell<bool>,
-    /// Whether the step is that of a spare node which has it.
+    /// Whether the step is that of a spare node which has its turn.
     in_turn: Cell<bool>,
     turns: Turns,
 }
@@ -116,18 +116,18 @@ pub(super) fn current() -> Option<Current> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// This thread is part of a pool of that scheduler, by its number.
+/// Notes that this thread is part of the scheduler's pool of that number.
 pub(super) fn set_home(home: Home, pool: u64) {
     HOME.set(Some(home));
     POOL.set(pool);
 }
 
-/// The number of the pool of which this thread is part.
+/// The number of the pool that this thread is part of.
 pub(super) fn pool() -> u64 {
     POOL.get()
 }
 
-/// The scheduler of whose pool this thread is part.
+/// The scheduler whose pool this thread is part of.
 pub(super) fn home() -> Option<Arc<Scheduler>> {
     HOME.try_with(|home| home.borrow().as_ref()?.get()?.upgrade()).ok().flatten()
 }
@@ -195,7 +195,7 @@ impl<'s> Worker<'s> {
     }
 
     /// There is something to see at the gate: whether this worker may stay and nothing is paused, somebody wants to be
-    /// called, or something is urgent. Gives what to go on with; nothing if it is not to go on.
+    /// called, or something is urgent. Returns what to go on with; `None` if the worker is not to go on.
     #[cold]
     fn heed(&self, state: State, queued_more: bool, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
         self.hear(state);
@@ -261,7 +261,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// A node that was found, unless it has to wait for the end of a pause.
+    /// The found node, unless it has to wait for the end of a pause.
     #[inline]
     fn admit(&self, found: Found) -> Option<Found> {
         let state = self.gate.state();
@@ -269,8 +269,8 @@ impl<'s> Worker<'s> {
         if state.is_paused() { self.scheduler.put_aside(found) } else { Some(found) }
     }
 
-    /// Goes on with a node that was found. One that was queued by its priority only starts what it holds, which comes
-    /// with it.
+    /// Goes on with a node that was found. One that was queued by its priority only starts what it holds, so that is
+    /// started here as well.
     fn begin(&self, found: Found, cx: &mut Cx<'_>) -> Option<Ready> {
         if 0 < found.priority {
             self.levels.begin(found.priority, found.node.id(), self.queues.bottom());
@@ -285,8 +285,8 @@ impl<'s> Worker<'s> {
         first
     }
 
-    /// Goes on with the first of what comes before everything else; what was at hand waits in our queue. Unless that has been
-    /// started by a priority which is no lower.
+    /// Goes on with the first of what comes before everything else; what was at hand waits in our queue. Unless that
+    /// was started by a priority that is no lower.
     #[cold]
     fn hurry(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
         let least = self.levels.priority();
@@ -294,7 +294,7 @@ impl<'s> Worker<'s> {
             return next;
         }
         self.put_back(next, cx);
-        // What only makes other nodes ready may make more urgent ones ready.
+        // Nodes that only make others ready may make more urgent ones ready.
         while self.levels.bottom() != Some(self.queues.bottom())
             && let Some(queued) = self.queues.pop()
         {
@@ -311,7 +311,7 @@ impl<'s> Worker<'s> {
         if self.gate.state().has_place() {
             self.scheduler.call_for_queued();
         }
-        // Of those that are given up nothing is left to go on with.
+        // Of what is given up nothing is left to go on with.
         while self.gate.state().may_stay(self.epoch) {
             if let Some(started) = self.begin(self.queues.take_urgent(least, self.gate)?, cx) {
                 return Some(started);
@@ -355,7 +355,7 @@ impl<'s> Worker<'s> {
         Some(cx.take(queued))
     }
 
-    /// Queues what the last step made ready; whether that was anything.
+    /// Queues what the last step made ready; returns whether that was anything.
     #[inline(always)]
     fn queue_ready(&self, cx: &mut Cx<'_>) -> bool {
         let any = cx.has_ready();
@@ -373,8 +373,8 @@ impl<'s> Worker<'s> {
     #[inline]
     fn find(&self, permit: &mut Permit<'s>) -> Option<Found> {
         if !permit.is_searching() {
-            // A look around costs the others little while nobody hears of it; and nobody need while all workers there may be
-            // are at work, so that none could be called.
+            // A look around costs the others little while nobody hears of it; and nobody need hear of it while all
+            // workers there may be are at work, so that none could be called.
             for round in 0..UNHEARD_ROUNDS {
                 if let Some(found) = self.look(round) {
                     return Some(found);
@@ -411,7 +411,7 @@ impl<'s> Worker<'s> {
                 return Some(found);
             }
             let state = self.gate.state();
-            // One who looks for work is enough: if there is more than it can do, it calls the others.
+            // One that looks for work is enough: if there is more than it can do, it calls the others.
             let is_surplus = 1 < state.searching() && ROUNDS_TOGETHER <= round;
             if is_surplus || !state.may_stay(self.epoch) {
                 return None;
@@ -469,7 +469,7 @@ impl Host for Worker<'_> {
 
     fn queue_now(&self, cx: &mut Cx<'_>) {
         if self.queue_ready(cx) {
-            // The newest this worker may take next.
+            // This worker may take the newest next.
             self.queues.show(1);
             // SeqCst, pairs with the gate's: the body that is under way may wait for what it has queued.
             fence(Ordering::SeqCst);

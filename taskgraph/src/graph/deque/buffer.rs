@@ -8,7 +8,7 @@ use crate::sync::atomic::AtomicPtr;
 /// Nodes by their index, in a circle.
 pub(super) struct Buffer {
     places: Box<[AtomicPtr<Node>]>,
-    /// The one before, which has become too small, or null: a thief may still read it. It goes with this one.
+    /// The previous one, which has become too small, or null: a thief may still read it. It is dropped with this one.
     outgrown: *mut Buffer,
 }
 

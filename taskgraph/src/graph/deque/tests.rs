@@ -199,10 +199,10 @@ fn an_owner_whose_stores_wait_and_a_thief_never_take_the_same_node() {
         let stealer = deque.stealer();
         thread::scope(|scope| {
             scope.spawn(|| {
-                // Not for ever: a deque of which a node is taken twice panics.
+                // Not for ever: a deque panics if a node is taken twice.
                 let start = Instant::now();
                 while !is_over.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(20) {
-                    // Without waiting whether the owner does something: it does.
+                    // Without waiting to see whether the owner does something: it does.
                     if let Some(i) = stealer.steal().or_else(|| stealer.steal_alone(true)).map(number) {
                         stolen[i].store(true, Ordering::Relaxed);
                     }

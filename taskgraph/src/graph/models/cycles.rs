@@ -30,7 +30,7 @@ fn a_cycle_is_found_by_whoever_closes_it() {
     );
 }
 
-/// The same, by two who are started at once, of whom one knows the other from the beginning.
+/// The same, by two that are started at once, one of which knows the other from the beginning.
 #[test]
 fn two_that_start_at_once_and_want_each_other_do_not_miss_that() {
     check(
@@ -56,7 +56,7 @@ fn what_is_built_bottom_up_waits_without_a_lock() {
         let below = DC::new(|| 1, ()).shared();
         let [left, right] = [below.clone(), below].map(|below| below.dc().map(|x| x + 1).shared());
         let outcome = start(DC::new(|a: u32, b: u32| a + b, (left, right)), &ready);
-        // Whoever wants it waits for ever, and loom says so.
+        // Whoever wants the lock waits for ever, and loom reports it.
         let asking = cycle::lock_asking();
         work_on_two_threads(&ready);
         drop(asking);
@@ -64,8 +64,8 @@ fn what_is_built_bottom_up_waits_without_a_lock() {
     });
 }
 
-/// The first to want something moves it behind its own computation, while that is moved: others have compared with its place
-/// before.
+/// The first to want something moves it behind its own computation, while that is moved: others have compared with the
+/// place of what it wants before.
 #[test]
 fn what_has_not_started_moves_back_only() {
     loom::model(|| {
@@ -91,5 +91,5 @@ fn what_has_not_started_moves_back_only() {
 
 struct Held(NonNull<Head>);
 
-// SAFETY: what is shared of it are atomics.
+// SAFETY: only its atomics are shared.
 unsafe impl Send for Held {}

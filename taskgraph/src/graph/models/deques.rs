@@ -1,5 +1,5 @@
-//! What loom checks of the deque: that each node is taken once, whole, whoever takes it, and that buffers go when nobody
-//! reads them.
+//! What loom checks of the deque: that each node is taken once, whole, whoever takes it, and that buffers are freed
+//! when nobody reads them.
 
 use std::ptr::NonNull;
 
@@ -69,8 +69,8 @@ impl Nodes {
     }
 }
 
-/// All ways in which a thread is interrupted up to three times; all there are would take minutes. With a deque that is open,
-/// with one of which some nodes are public, and with thieves that insist on the others, whether or not the system helps.
+/// Checks all ways in which a thread is interrupted up to three times (all there are would take minutes): with an open
+/// deque, with one that has some public nodes, and with thieves that insist on the others, whether or not the system helps.
 fn model(code: impl Fn(Deque) + Copy + Send + Sync + 'static) {
     let check = |is_open: bool| {
         let mut builder = loom::model::Builder::new();
@@ -89,7 +89,7 @@ fn model(code: impl Fn(Deque) + Copy + Send + Sync + 'static) {
     in_model::with_heavy(true, || check(false));
 }
 
-/// A thief that comes at any time: to what was pushed before it came and after that, and to what lay below what was popped.
+/// A thief comes at any time: to what was pushed before and after it came, and to what lay below what was popped.
 #[test]
 fn a_node_is_taken_by_its_owner_or_by_a_thief() {
     model(|deque| {
@@ -106,7 +106,7 @@ fn a_node_is_taken_by_its_owner_or_by_a_thief() {
     });
 }
 
-/// A thief that reads a buffer while the next one takes its place.
+/// A thief reads a buffer while the next one takes its place.
 #[test]
 fn a_deque_grows_while_it_is_stolen_from() {
     model(|deque| {
@@ -140,8 +140,8 @@ fn the_last_nodes_have_many_friends() {
     });
 }
 
-/// What the owner took without a fence, and what it has put in the same place, is nobody else's but the one who finds it
-/// public.
+/// What the owner took without a fence is nobody else's, and what it then put in the same place is only for whoever
+/// finds it public.
 #[test]
 fn a_place_is_used_again_before_it_becomes_public() {
     model(|deque| {
@@ -157,7 +157,7 @@ fn a_place_is_used_again_before_it_becomes_public() {
     });
 }
 
-/// An owner goes, and the next one comes, while a thief is at it.
+/// An owner leaves, and the next one comes, while a thief is at it.
 #[test]
 fn a_deque_changes_its_owner() {
     model(|deque| {

@@ -23,7 +23,7 @@ fn result(run: &Outcome) -> Result<u32, Error> {
     run.result.lock().unwrap().take().expect("the run has settled")
 }
 
-/// Both wait for a computation that goes on for ever, and are cancelled while it does.
+/// Both runs wait for a computation that goes on for ever, and are cancelled while it does.
 #[test]
 fn what_two_cancelled_runs_need_is_given_up() {
     fn again() -> DC<u32> {
@@ -69,7 +69,7 @@ fn what_another_run_needs_goes_on() {
     });
 }
 
-/// A body sleeps for ever inside of a shared computation, which an attempt waits for that fails; then the last handle goes.
+/// A body sleeps for ever inside a shared computation; the attempt that waits for it fails, then the last handle is dropped.
 #[test]
 fn a_body_is_woken_when_nobody_can_need_it_any_more() {
     model(|| {
@@ -87,7 +87,7 @@ fn a_body_is_woken_when_nobody_can_need_it_any_more() {
     });
 }
 
-/// Two tasks of what a body awaits, one further inside than the other, look whether they are wanted while the body leaves.
+/// Two tasks of what a body awaits, one further inside than the other, check whether they are wanted while the body leaves.
 #[test]
 fn who_looks_outwards_and_who_leaves_meanwhile_do_not_wait_for_each_other() {
     fn looking() -> DC<u32> {

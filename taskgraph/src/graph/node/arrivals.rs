@@ -1,7 +1,7 @@
 //! How a node waits: its inputs arrive one by one, with a value or as a failure, and the last one owns it.
 //!
-//! The count of those that are out says nothing of whether they succeed. A failed one sets a bit beside it, and puts itself
-//! into a list, so that whoever gives the node up knows which of its slots are empty.
+//! The count of the inputs still out says nothing about their success. An input that fails sets a bit beside the count,
+//! and puts itself into a list, so that whoever gives the node up knows which of its slots are empty.
 
 use std::ptr::{self, NonNull};
 
@@ -32,29 +32,29 @@ pub(in crate::graph) enum Arrival {
 }
 
 impl Node {
-    /// A node that was ready waits again, for this many inputs. Only while it is ours.
+    /// Makes a node that was ready wait again, for this many inputs. Only while it is ours.
     #[inline(always)]
     pub(in crate::graph) fn wait_for(&self, inputs: u32) {
         self.missing.store(inputs, Ordering::Relaxed);
         self.wait_again();
     }
 
-    /// A node that was queued before any of its inputs could arrive waits for them. Only while it is ours.
+    /// Makes a node that was queued before any of its inputs could arrive wait for them. Only while it is ours.
     #[inline(always)]
     pub(in crate::graph) fn wait_again(&self) {
-        // Where its queue left the scope, its failed inputs will be.
+        // From here on the link is for failed inputs. It still had the scope that its queue needed.
         self.link.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
-    /// As [`wait_for`](Self::wait_for), for a node that waits for shared results: its scope can be asked for.
+    /// As [`wait_for`](Self::wait_for), for a node that waits for shared results: others can ask for its scope.
     #[inline(always)]
     pub(in crate::graph) fn wait_in(&self, scope: ScopePtr, inputs: u32) {
         self.missing.store(inputs, Ordering::Relaxed);
-        // Relaxed: who asks has found the node among those who wait, where it puts itself after this.
+        // Relaxed: whoever asks has found the node in a list of waiters, which it enters after this.
         self.link.store(scope.as_ptr().cast::<()>().map_addr(|addr| addr | IS_SCOPE), Ordering::Relaxed);
     }
 
-    /// The scope of a node that [waits in](Self::wait_in) one, behind its failed inputs.
+    /// The scope that a node [waits in](Self::wait_in), which is kept behind its failed inputs.
     #[inline(always)]
     pub(in crate::graph) fn waits_in(&self) -> ScopePtr {
         // Acquire, pairs with the Release of a failed input.
@@ -67,17 +67,17 @@ impl Node {
         NonNull::new(last.map_addr(|addr| addr & !IS_SCOPE).cast()).expect("a scope has an address")
     }
 
-    /// One more input than said so far. Only while another input is still out.
+    /// Adds an input. Only while another one is still out.
     pub(in crate::graph) fn expect_input(&self) {
         // Relaxed: the input that is still out keeps the count above zero until everything it did is visible.
         self.missing.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether all other inputs have arrived, and with values. Then these need not be counted: nobody else counts any more.
+    /// Whether all other inputs have arrived, with values. Then these need not be counted: nobody else counts any more.
     ///
     /// # Safety
     ///
-    /// So many inputs of the node are the caller's, and have not arrived.
+    /// This many inputs of the node are the caller's, and have not arrived.
     #[inline(always)]
     pub(in crate::graph) unsafe fn misses_only(this: NonNull<Self>, inputs: u32) -> bool {
         // Acquire, pairs with the Release of the other inputs: whoever makes the node ready sees what they wrote.
@@ -85,7 +85,7 @@ impl Node {
         unsafe { (*this.as_ptr()).missing.load(Ordering::Acquire) == inputs }
     }
 
-    /// Inputs have arrived with their values, or are not inputs any more, which is the same.
+    /// This many inputs have arrived with their values, or are no longer inputs, which is the same.
     ///
     /// The node may be gone when this returns, so it is not held by reference.
     ///
@@ -126,8 +126,8 @@ impl Node {
         }
     }
 
-    /// Whether this worker has brought another shared result before the last, as far as is known, so that its cache has
-    /// something of the node. Only for the owner.
+    /// Whether this worker, as far as is known, brought another shared result before the last one, so that its cache
+    /// has part of the node. Only for the owner.
     #[inline(always)]
     pub(in crate::graph) fn is_near(&self, bearer: u32) -> bool {
         self.users.load(Ordering::Relaxed) == bearer
@@ -154,22 +154,22 @@ impl Node {
         }
     }
 
-    /// How many inputs will arrive once the node has asked for those that are shared; none if it has, or need not.
+    /// How many inputs will arrive once the node has asked for the shared ones; `None` if it has asked, or need not.
     #[inline(always)]
     pub(in crate::graph) fn inputs_to_ask(&self) -> Option<u32> {
         let missing = self.missing.load(Ordering::Relaxed);
         (missing & TO_ASK != 0).then_some(missing & !TO_ASK)
     }
 
-    /// A node that need not ask any more waits for this many inputs, to be given up then. Only while it is ours.
+    /// Makes a node that need not ask any more wait for this many inputs, to be given up then. Only while it is ours.
     pub(in crate::graph) fn wait_to_fail(&self, inputs: u32) {
         self.wait_for(inputs | FAILED);
     }
 
-    /// Whether a node that was made without inputs has [waited](Self::wait_for) for one since, which is in.
+    /// Whether a node that was made without inputs has [waited](Self::wait_for) for one since, and that one is in.
     #[inline(always)]
     pub(in crate::graph) fn has_waited(&self) -> bool {
-        // An only input leaves what it has found, and a failed one leaves its mark.
+        // A single input leaves the count as it found it, and a failed one leaves its mark.
         self.missing.load(Ordering::Relaxed) != 0
     }
 
@@ -210,7 +210,7 @@ impl Node {
         FailedInputs(slots)
     }
 
-    /// Puts the failed inputs of a part of this node's inputs among its own.
+    /// Adds the failed inputs of a part of this node's inputs to its own.
     pub(in crate::graph) fn adopt_failed(&self, failed: FailedInputs) {
         for slot in failed.0 {
             self.add_failed(slot);
