@@ -1,8 +1,8 @@
-// Fences for the checker of threads, which does not know what they order. `.ci/checked` puts this around its runtime.
+// Fences for the thread checker, which does not know what they order. `.ci/checked` wraps this around its runtime.
 //
-// An acquire fence orders what comes after it behind the releases from which the atomic accesses before it have read. The
-// only such pair outside of the schedulers is that of a count that reaches zero: a decrement, and a fence if it was the
-// last, as in every `Arc`. So the address of the last decrement is enough, and orders no more than there is.
+// An acquire fence orders what comes after it behind the releases from which the atomic accesses before it have read. The only
+// such pair outside the schedulers is a count that reaches zero: a decrement, and a fence if it was the last, as in every
+// `Arc`. So the address of the last decrement is enough, and orders no more than the fence does.
 
 typedef unsigned long word;
 

@@ -9,8 +9,8 @@ use std::process::Command;
 
 /// Programs of `examples` that are measured.
 ///
-/// They are compiled as a part of this package and not used as a dependency, because a rival has to call the very
-/// functions their tasks call, and those are nobody else's business.
+/// They are compiled as part of this package instead of as a dependency, because a rival has to call the very functions
+/// that their tasks call, and those are private.
 const PROGRAMS: [&str; 2] = ["codestats", "uts"];
 
 fn main() {
@@ -19,7 +19,7 @@ fn main() {
         let path = format!("../examples/src/{program}.rs");
         println!("cargo::rerun-if-changed={path}");
         let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        // An included file cannot have documentation of the module it is included in.
+        // An included file cannot document the module it is included in.
         let items: String =
             source.lines().filter(|line| !line.starts_with("//!")).map(|l| l.to_owned() + "\n").collect();
         fs::write(Path::new(&out_dir).join(format!("{program}.rs")), items).expect("OUT_DIR can be written to");

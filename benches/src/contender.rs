@@ -1,4 +1,4 @@
-//! Who is compared: a contender does a work in one way, on any number of workers.
+//! What is compared: a contender does a work in one way, on any number of workers.
 
 use std::cell::LazyCell;
 use std::path::Path;
@@ -12,17 +12,17 @@ use crate::session::{Child, InProcess, Program, Result, Session};
 pub(crate) enum Kind {
     /// taskgraph.
     Ours,
-    /// What one would use instead. The best of them is what all are compared with.
+    /// What one would use instead. All are compared with the best of them.
     Rival,
     /// Not a system of tasks for this work: calls, loops, splitting without tasks, scheduling by hand. It shows what
     /// remains to be gained.
     Floor,
 }
 
-/// What is counted of a contender, and how its answers are known to be right.
+/// What is measured of a contender, and how its answers are checked.
 pub(crate) enum Measure {
-    /// The time it takes, divided by the tasks. The answer must be this one, which is found out when it is needed: that
-    /// takes memory, and must not count where memory is measured.
+    /// The time it takes, divided by the tasks. The answer must be this one, which is computed only when it is needed:
+    /// that takes memory, which must not count where memory is measured.
     PerTask { answer: LazyCell<u64, Box<dyn FnOnce() -> u64>> },
     /// The shortest task with which the workers are half efficient. The loop does the same without tasks, and gives the
     /// right answer for any length.
@@ -35,9 +35,9 @@ pub(crate) struct Contender {
     pub name: String,
     pub kind: Kind,
     pub measure: Measure,
-    /// In one time of the work.
+    /// In one repetition of the work.
     pub n_tasks: u64,
-    /// If it only has one thread: there is no speed-up to measure.
+    /// It has only one thread: there is no speed-up to measure.
     pub is_sequential: bool,
     /// Starts its threads.
     pub open: Open,
@@ -46,14 +46,14 @@ pub(crate) struct Contender {
 /// A work: all its contenders do the same, if not as much of it.
 pub(crate) struct Work {
     pub name: &'static str,
-    /// What is done, as a sentence for the reader of the table.
+    /// What is done, as a sentence for readers of the table.
     pub what: String,
-    /// Of what there are so many nanoseconds.
+    /// What the nanoseconds are for.
     pub unit: &'static str,
     pub contenders: Vec<Contender>,
 }
 
-/// How much of a work there is to do, and what is right about it.
+/// How much of a work there is to do, and how it is checked.
 pub(crate) struct Amount {
     pub n_tasks: u64,
     pub measure: Measure,
@@ -66,7 +66,7 @@ impl Amount {
 }
 
 impl Contender {
-    /// One in this process. `open` gets the number of workers, starts them, and gives a closure that does the work
+    /// One in this process. `open` gets the number of workers, starts them, and returns a closure that does the work
     /// once.
     pub(crate) fn new<F>(name: &str, kind: Kind, amount: Amount, open: impl Fn(usize) -> F + 'static) -> Self
     where
@@ -102,7 +102,7 @@ impl Contender {
 /// The way that schedules by counters of its own on tasks that know nothing of each other.
 pub(crate) const BY_HAND: &str = "counters by hand";
 
-/// The way without tasks: what tells the languages' compilers apart from their systems of tasks.
+/// The way without tasks: it tells the languages' compilers apart from their systems of tasks.
 pub(crate) const PLAIN: &str = "plain calls";
 
 /// What a program in another language is told to do.
@@ -125,7 +125,7 @@ pub(crate) enum Foreign {
 impl Foreign {
     const ALL: [Self; 6] = [Self::Cpp, Self::Tbb, Self::OpenMp, Self::Taskflow, Self::Dask, Self::Joblib];
 
-    /// The names of those that are not installed, or were not when this was built.
+    /// The names of those that are not installed, or were not at build time.
     pub(crate) fn left_out() -> Vec<&'static str> {
         Self::ALL.into_iter().filter(|rival| rival.program().is_none()).map(Self::name).collect()
     }
@@ -154,7 +154,7 @@ impl Foreign {
     }
 }
 
-/// Built by `cpp/build.sh`, or not.
+/// Built by `cpp/build.sh`, if it was.
 fn cpp(name: &str) -> Option<Program> {
     let path = Path::new(env!("CPP_DIR")).join(name);
     path.exists().then_some(Program { path, args: vec![] })

@@ -1,14 +1,14 @@
-//! On what was measured: without it, numbers say nothing.
+//! The machine that measured: without it, numbers say nothing.
 
 use std::fs;
 use std::process::Command;
 
 use crate::contender::Foreign;
 
-/// More waiting threads than this, averaged over a minute, and others are at work.
+/// With more runnable threads than this, averaged over a minute, other programs are at work.
 const QUIET_LOAD_MAX: f64 = 0.3;
 
-/// The rivals whose versions are told, as the lock file has them.
+/// The rivals whose versions are listed, as in the lock file.
 const PACKAGES: [&str; 5] = ["rayon", "tokio", "chili", "dagx", "dagrs"];
 const LOCK_FILE: &str = include_str!("../Cargo.lock");
 
@@ -29,7 +29,7 @@ pub(crate) fn describe(n_rounds: usize) -> String {
     lines.into_iter().filter_map(|(what, is)| Some(format!("* {what}: {}\n", is?))).collect()
 }
 
-/// Says on the standard error when others are at work.
+/// Warns on standard error if other programs are at work.
 pub(crate) fn warn_if_busy() {
     if let Some(load) = load().filter(|&load| load > QUIET_LOAD_MAX) {
         eprintln!("warning: others are at work (load {load:.2}), so the numbers will be wrong");
@@ -56,7 +56,7 @@ fn system() -> Option<String> {
     Some(format!("{name}, Linux {}", kernel.trim()))
 }
 
-/// A table without a rival says nothing against it.
+/// A table says nothing about a rival that is left out.
 fn left_out() -> Option<String> {
     let names = Foreign::left_out();
     (!names.is_empty()).then(|| names.join(", "))

@@ -1,8 +1,8 @@
 //! How one sample is taken, and in which order.
 //!
 //! A round takes one sample of every contender on every number of workers, each in a session of its own: threads are
-//! started, the work is done once for warming up, then often enough for the clock, and the threads end. Every round
-//! has another order, so that none always comes after the same other one, whose heap it inherits.
+//! started, the work is done once to warm up, then often enough for the clock, and the threads end. Every round has a
+//! different order, so that no contender always follows the same other one, whose heap it inherits.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::contender::{Contender, Measure, Work};
 use crate::rivals::mix;
 use crate::session::{Ran, Result, Session};
 
-/// A sample is of as many runs as take about this long, and of one at least.
+/// A sample is as many runs as take about this long, and at least one.
 const SAMPLE_MIN: Duration = Duration::from_millis(100);
 /// As `SAMPLE_MIN`, for each length that is tried.
 const TRY_MIN: Duration = Duration::from_millis(15);
-/// What makes a task too short: that less than this share of the workers' time goes into the work.
+/// A task is too short if less than this share of the workers' time goes into the work.
 const EFFICIENCY: f64 = 0.5;
-/// A longer task than this, about a tenth of a millisecond, is not looked for: the answer is infinity then.
+/// Tasks longer than this, about a tenth of a millisecond, are not tried: the answer is infinity then.
 const LENGTH_MAX: u64 = 1 << 16;
-/// The search ends when the lengths around the one that is looked for differ by this share of it.
+/// The search ends when the lengths around the one sought differ by one part in this many.
 const LENGTH_PRECISION: u64 = 16;
 
-/// What was measured of one contender: nanoseconds per task, for each number of workers one for each round.
+/// The samples of one contender: nanoseconds per task, for each number of workers one for each round.
 pub(crate) struct Samples(pub Vec<Vec<f64>>);
 
 /// Takes the samples of all contenders of a work, in their order.
@@ -85,7 +85,7 @@ fn checked(session: &mut dyn Session, times: u64, length: u64, answer: u64) -> R
     }
 }
 
-/// Nanoseconds for one time, after one for warming up.
+/// Nanoseconds for one run, after one to warm up.
 fn often_enough(at_least: Duration, mut run: impl FnMut(u64) -> Result<Duration>) -> Result<f64> {
     run(1)?;
     let mut times = 1;
@@ -94,16 +94,16 @@ fn often_enough(at_least: Duration, mut run: impl FnMut(u64) -> Result<Duration>
         if elapsed >= at_least / 2 {
             return Ok(elapsed.as_nanos() as f64 / times as f64);
         }
-        // What is short at first is guessed badly, so that not more than ten times as many are tried.
+        // A short time is a bad estimate, so at most ten times as many are tried next.
         let missing = at_least.as_nanos() / elapsed.as_nanos().max(1) + 1;
         times *= missing.clamp(2, 10) as u64;
     }
 }
 
-/// What was seen of tasks of one length.
+/// The result for tasks of one length.
 #[derive(Clone, Copy, Debug)]
 struct Attempt {
-    /// How long a task is: what it takes in a loop without tasks.
+    /// How long a task is: the time it takes in a loop without tasks.
     ns: f64,
     efficiency: f64,
 }
@@ -122,7 +122,7 @@ fn attempt(
     Ok(Attempt { ns: alone / n_tasks as f64, efficiency: alone / (together * workers as f64) })
 }
 
-/// The length at which tasks just become efficient: doubles until they are, then halves the gap.
+/// The length at which tasks just become efficient: doubles it until they are, then halves the gap.
 fn shortest(mut attempt: impl FnMut(u64) -> Result<Attempt>) -> Result<f64> {
     let (mut short, mut below) = (0, attempt(0)?);
     if below.efficiency >= EFFICIENCY {

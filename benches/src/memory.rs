@@ -12,7 +12,7 @@ use crate::contender::{Contender, Work};
 use crate::measure;
 use crate::session::Result;
 
-/// What stands for a contender that does nothing.
+/// Stands for a contender that does nothing.
 pub(crate) const NOTHING: &str = "nothing";
 
 /// In this process: does the work once; KiB.
@@ -20,7 +20,7 @@ pub(crate) fn serve(contender: Option<&Contender>, workers: usize) -> Result<u64
     let Some(contender) = contender else { return peak(process::id()) };
     let mut session = (contender.open)(workers)?;
     let answers = session.run(1, 0)?.answers;
-    // Before the right answer is found out, which takes memory, too.
+    // Before the right answer is computed, which takes memory, too.
     let peak = peak(session.process_id())?;
     if answers == measure::answer(contender) { Ok(peak) } else { Err("the answer is wrong".into()) }
 }

@@ -37,7 +37,7 @@ pub(crate) struct Options {
     pub memory: Option<Memory>,
 }
 
-/// What `--memory` is asked for.
+/// The arguments of `--memory`.
 pub(crate) struct Memory {
     pub work: String,
     pub contender: String,
@@ -103,7 +103,7 @@ impl Options {
         let is_partial =
             !self.works.is_empty() || !self.contenders.is_empty() || !self.with_memory || self.setup.is_quick;
         if self.write_readme && is_partial {
-            // The tables stand under one description of the machine and the commit.
+            // All tables are under one description of the machine and the commit.
             return Err("--write-readme writes all: without --works, --contenders, --no-memory and --quick".into());
         }
         Ok(())

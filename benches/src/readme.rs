@@ -6,7 +6,7 @@ use crate::session::Result;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
-/// Each section is a name and what is to stand there.
+/// Each section is a name and its content.
 pub(crate) fn write(sections: &[(&str, String)]) -> Result<()> {
     let mut text = fs::read_to_string(PATH)?;
     for (name, content) in sections {

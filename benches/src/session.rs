@@ -1,6 +1,7 @@
-//! What is measured, as the harness sees it: something that does a work some times, and says how long that took.
+//! A contender at work, as the harness sees it: something that does a work a number of times, and says how long that
+//! took.
 //!
-//! [`InProcess`] is a closure in this process, [`Child`] a program that does the same and is told what to do line by
+//! [`InProcess`] is a closure in this process, [`Child`] a program that does the same and gets its requests line by
 //! line. A session holds the threads of its contender, and ends them when it is dropped; so there is never more than
 //! one contender's threads in the process.
 
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 pub(crate) trait Session {
-    /// Does the work `times` times, with tasks of `length`, which only the work `metg` has a use for.
+    /// Does the work `times` times, with tasks of `length`, which only the work `metg` uses.
     fn run(&mut self, times: u64, length: u64) -> Result<Ran>;
 
     /// The process it runs in.
@@ -23,12 +24,12 @@ pub(crate) trait Session {
     }
 }
 
-/// What a run tells.
+/// The result of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ran {
-    /// Of all the times together.
+    /// Of all repetitions together.
     pub elapsed: Duration,
-    /// The sum of all the answers, so that a wrong one among them shows.
+    /// The sum of all answers, so that a wrong one shows.
     pub answers: u64,
 }
 
@@ -46,7 +47,7 @@ impl<F: FnMut(u64) -> u64> Session for InProcess<F> {
     }
 }
 
-/// A program, and what it is called with before the work, the contender, the workers, and the size.
+/// A program, and its arguments before the work, the contender, the workers, and the size.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub path: PathBuf,
@@ -98,7 +99,7 @@ impl Session for Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // The end of its input ends it.
+        // It ends at the end of its input.
         self.requests = None;
         if let Err(error) = self.process.wait() {
             eprintln!("a child cannot be waited for: {error}");

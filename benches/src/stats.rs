@@ -1,6 +1,6 @@
-//! Medians and ranges of few numbers.
+//! Medians and ranges of a few numbers.
 
-/// The middle one and the outermost of some samples.
+/// The median of some samples, and their range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
     pub median: f64,
@@ -20,7 +20,7 @@ impl Summary {
     }
 }
 
-/// The median of what the samples of one are, round by round, of those of another: what slows a round down slows both.
+/// The median of the ratios of samples, round by round: what slows a round down slows both.
 pub(crate) fn ratio(of: &[f64], to: &[f64]) -> Option<f64> {
     Summary::of(of.iter().zip(to).map(|(of, to)| of / to)).map(|ratios| ratios.median)
 }

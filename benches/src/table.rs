@@ -6,11 +6,11 @@ use crate::contender::{Contender, Kind, Work};
 use crate::measure::Samples;
 use crate::stats::{Summary, ratio};
 
-/// All that is known of a work.
+/// All measurements of a work.
 pub(crate) struct Measured<'a> {
     pub work: &'a Work,
     pub workers: &'a [usize],
-    /// In the order of the contenders, as the peaks, which are in KiB.
+    /// In the order of the contenders, like the peaks, which are in KiB.
     pub samples: Vec<Samples>,
     pub peaks: Vec<Option<u64>>,
     /// That of a process in which nothing was done.
@@ -92,7 +92,7 @@ impl Measured<'_> {
         ratio(self.samples(contender_idx, 0), self.samples(contender_idx, last))
     }
 
-    /// For each number of workers, with the one who is best on so many.
+    /// For each number of workers, to the best rival on that many.
     fn ratios(&self, contender_idx: usize) -> String {
         let ratio_at = |at| {
             let best = self.best_rival(at)?;
@@ -120,7 +120,7 @@ fn cell(summary: Option<Summary>) -> String {
     })
 }
 
-/// Three figures, as far as there are any.
+/// Three figures, or as many as a larger number has.
 fn number(ns: f64) -> String {
     match ns {
         f64::INFINITY => "∞".to_owned(),

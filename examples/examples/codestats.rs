@@ -6,7 +6,7 @@
 //!
 //! Without a path it counts this workspace. Each directory is a generator that yields a computation for everything in
 //! it, and each file is a task, so the graph grows with the tree; see `src/codestats.rs`. What cannot be read is listed
-//! at the end, and the rest is counted all the same.
+//! at the end; the rest is counted nevertheless.
 
 #![forbid(unsafe_code)]
 
@@ -23,7 +23,7 @@ use taskgraph_examples::codestats::{self, Counts, Report};
 use taskgraph_examples::{cores, interrupt};
 
 const USAGE: &str = "usage: codestats [--workers N] [PATH...]";
-/// Longer lists are cut; nobody reads a thousand names of pictures.
+/// Longer lists are cut off; nobody reads a thousand names of pictures.
 const LISTED_MAX: usize = 20;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {

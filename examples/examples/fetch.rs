@@ -4,8 +4,8 @@
 //! cargo run --release --example fetch [-- PAGES]
 //! ```
 //!
-//! Each answer takes 20 ms, so one after the other they would take 20 s. Two workers are enough for all of them, for
-//! what waits needs none; and a limit on the task keeps the server from being asked for more than 64 at once.
+//! Each answer takes 20 ms, so one after the other they would take 20 s. Two workers are enough for all of them, since
+//! a request that waits needs none; a limit on the task keeps the server from getting more than 64 at once.
 
 #![forbid(unsafe_code)]
 

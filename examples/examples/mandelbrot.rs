@@ -4,8 +4,8 @@
 //! cargo run --release --example mandelbrot [-- [--workers N] [--size WIDTHxHEIGHT] [OUT.png]]
 //! ```
 //!
-//! Without a path the picture goes into the directory for temporary files. A tile that is costly to paint is replaced by
-//! four smaller ones while the run goes on, so the workers share what is hard, wherever it lies; see
+//! Without a path the picture goes into the directory for temporary files. A tile that is costly to paint is replaced
+//! by four smaller ones while the run goes on, so the workers share the hard parts, wherever they lie; see
 //! `src/mandelbrot.rs`.
 
 #![forbid(unsafe_code)]

@@ -1,11 +1,11 @@
-//! A long run of small tasks, to see the number of workers change under it.
+//! A long run of small tasks, whose number of workers can be changed.
 //!
 //! ```text
 //! cargo run --release --example rescale [-- SECONDS]
 //! telnet 127.0.0.1 8888                                  in another terminal
 //! ```
 //!
-//! Then write `get_max_workers`, or `set_max_workers 1`, and see what happens to the tasks per second. Nothing is
+//! Then type `get_max_workers`, or `set_max_workers 1`, and see what happens to the tasks per second. Nothing is
 //! stopped, lost or run again: a surplus worker ends with its current task, a new one starts at once.
 
 #![forbid(unsafe_code)]

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! The tree is made while it is searched, and nobody knows how large a subtree is until it has been searched. A task
-//! returns the tasks that take its place, so the graph grows as the tree does: no depth is chosen below which things
-//! run one after the other, and no stack grows. See `src/uts.rs`; the graph is the two functions `search` and `sum`.
+//! returns the tasks that take its place, so the graph grows as the tree does: there is no cut-off depth below which
+//! nodes are searched sequentially, and no stack grows. See `src/uts.rs`; the graph is the two functions `search` and
+//! `sum`.
 
 #![forbid(unsafe_code)]
 

@@ -1,15 +1,15 @@
-//! Counts what is in directory trees: files, lines, blank lines, words and bytes, by language.
+//! Counts files, lines, blank lines, words and bytes in directory trees, by language.
 //!
-//! A directory is a generator: it yields a computation for each file and each directory in it, which start at once. So
-//! the graph grows as the tree is discovered, and nobody lists the whole tree first.
+//! A directory is a generator: it yields a computation for each file and directory in it, which starts at once. So the
+//! graph grows as the tree is discovered, and nobody lists the whole tree first.
 //!
-//! What they yield are [`Report`]s, and what they are collected into is a `Report` again: any collection will do for a
-//! generator, and this one adds up what it is given. A file or a directory that cannot be read fails as a task does,
-//! with `?`; whoever yields it makes an [`attempt`](DC::attempt) and reports the failure, so that it ends nothing else.
+//! Directories yield [`Report`]s, which are collected into a `Report` again: a generator can use any collection, and
+//! this one adds up what it gets. A file or directory that cannot be read fails its task, with `?`; whoever yields that
+//! makes an [`attempt`](DC::attempt) and reports the failure, so that it ends nothing else.
 //!
 //! Bytes, lines and words are those of `find -type f -exec wc -l -w -c {} +`: a line ends with a line feed, and a word
-//! is what stands between white space of ASCII (GNU `wc` leaves out words without a printable character). Symbolic
-//! links are not followed, so there are no loops; pipes, sockets and devices are not opened, so nothing blocks.
+//! is what stands between ASCII white space (GNU `wc` leaves out words without a printable character). Symbolic links
+//! are not followed, so there are no loops; pipes, sockets and devices are not opened, so nothing blocks.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -23,7 +23,7 @@ use taskgraph::{DC, delayed};
 
 /// How much of a file is in memory at a time.
 const BUFFER_LEN: usize = 64 * 1024;
-/// The language of a file whose name says none.
+/// The language of a file whose name does not tell it.
 const OTHER: &str = "other";
 
 /// What was found below some paths.
@@ -64,13 +64,13 @@ pub fn survey(paths: Vec<PathBuf>) -> Report {
     }
 }
 
-/// Whatever is at a path; if it cannot be read, the report says so.
+/// Reports what is at a path; if it cannot be read, the report says so.
 fn visit(path: PathBuf) -> DC<Report> {
     let found = entry(path.clone());
     found.attempt().map(|found| found.unwrap_or_else(|error| Report::unreadable(path, error)))
 }
 
-/// The computation that fits what is at a path takes this one's place.
+/// Is replaced by the computation that fits what is at the path.
 #[delayed]
 fn entry(path: PathBuf) -> io::Result<DC<Report>> {
     let kind = fs::symlink_metadata(&path)?.file_type();
@@ -110,7 +110,7 @@ fn read(mut file: impl Read) -> io::Result<(Counts, bool)> {
     let mut text = Text::default();
     let mut is_utf8 = true;
     let mut buffer = vec![0; BUFFER_LEN];
-    // The buffer begins with what was cut of a character by the end of the last piece.
+    // The buffer begins with the part of a character that the end of the last piece cut off.
     let mut cut = 0;
     loop {
         let len = match file.read(&mut buffer[cut..]) {
@@ -212,7 +212,7 @@ impl FromIterator<Self> for Report {
     }
 }
 
-/// This tells a generator that what it collects into a report are reports.
+/// Tells a generator that the items of a report are reports.
 impl IntoIterator for Report {
     type Item = Self;
     type IntoIter = iter::Once<Self>;
@@ -298,7 +298,7 @@ const LANGUAGES: &[(&str, &[&str])] = &[
 mod tests {
     use super::*;
 
-    /// Gives what it holds in pieces of one length, as a pipe may.
+    /// Gives its content in pieces of one length, as a pipe may.
     struct Pieces<'a>(std::slice::Chunks<'a, u8>);
 
     impl Read for Pieces<'_> {

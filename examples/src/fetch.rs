@@ -28,7 +28,7 @@ pub fn fetch_all(server: SocketAddr, pages: u32) -> Vec<usize> {
     }
 }
 
-/// Fetches one page. Of these no more than 64 run at once, so that the server is not overrun.
+/// Fetches one page. At most 64 of these run at once, so that the server is not overrun.
 #[delayed(limit = 64)]
 pub async fn fetch(server: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(server).await?;
@@ -79,7 +79,7 @@ impl Server {
         self.addr
     }
 
-    /// The most requests that it was busy with at once.
+    /// The most requests that it handled at once.
     pub fn requests_max(&self) -> usize {
         self.requests.max.load(Ordering::Relaxed)
     }
@@ -117,7 +117,7 @@ fn serve(
                 let now = requests.now.fetch_add(1, Ordering::Relaxed) + 1;
                 requests.max.fetch_max(now, Ordering::Relaxed);
                 time::sleep(thinks_for).await;
-                // What a client does not wait for it does not get.
+                // A client that does not wait gets no answer.
                 let _ = answer(stream).await;
                 requests.now.fetch_sub(1, Ordering::Relaxed);
             });

@@ -1,18 +1,18 @@
-//! Ctrl-C: the first one cancels the run, which ends in good order; the second one ends the program.
+//! Ctrl-C: the first one cancels the run, which ends in an orderly way; the second one ends the program.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use taskgraph::{DC, Handle, Runtime};
 
-/// What a shell takes for "ended by Ctrl-C": 128 and the number of SIGINT.
+/// How a shell reports "ended by Ctrl-C": 128 plus the number of SIGINT.
 const INTERRUPTED: i32 = 130;
 
 /// [`taskgraph::run`], until it is through or somebody presses Ctrl-C.
 ///
 /// # Errors
 ///
-/// As for that, and if it is not the first in its program.
+/// As for that, and if this is not the first call in the program.
 pub fn run<T: Send + 'static>(computation: DC<T>, max_workers: usize) -> Result<T, Box<dyn std::error::Error>> {
     let runtime = Runtime::builder().max_workers(max_workers).build()?;
     Ok(interruptible(runtime.spawn(computation))?.join()?)

@@ -1,8 +1,8 @@
-//! A picture of the Mandelbrot set, in tiles as small as they are costly.
+//! A picture of the Mandelbrot set, in tiles that are smaller where it is costlier.
 //!
-//! A point outside of the set takes a few iterations to tell, one close to it thousands, and a picture has both, side
-//! by side. So nobody can cut it into equal parts beforehand. Here a tile looks at a few of its points; if they are
-//! cheap it is painted at once, and otherwise four tiles take its place and the graph grows:
+//! A point outside the set takes a few iterations, one close to it thousands, and a picture has both, side by side. So
+//! nobody can cut it into equal parts beforehand. Here a tile tries a few of its points; if they are cheap it is
+//! painted at once, and otherwise four tiles take its place and the graph grows:
 //!
 //! ```text
 //! +-------+-------+
@@ -18,20 +18,20 @@ use taskgraph::{DC, delayed};
 
 /// Points that do not escape within so many iterations are taken to be in the set.
 const ITERATIONS_MAX: u32 = 2000;
-/// A tile that costs more iterations than this is cut: about a millisecond of work.
+/// About a millisecond of work: a tile that costs more iterations is cut into four.
 const TILE_ITERATIONS_MAX: u64 = 400_000;
 /// In each direction, how many points of a tile are tried to guess its cost.
 const PROBES: u32 = 8;
 /// In each direction, how many points make a pixel. More than one smooths the edges.
 const POINTS_PER_PIXEL: u32 = 2;
-/// Beyond this the square of the distance from the origin only grows. Larger than the 4 that would do, so that the
-/// colours have no steps.
+/// Beyond this the square of the distance from the origin only grows. 4 would do; this is larger, so that the colours
+/// have no steps.
 const ESCAPED: f64 = 65536.0;
 
 /// Red, green, blue.
 pub type Rgb = [u8; 3];
 
-/// What part of the plane a picture shows.
+/// The part of the plane that a picture shows.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     /// The point in the middle: its real and its imaginary part.
@@ -53,14 +53,14 @@ pub struct Area {
     height: u32,
 }
 
-/// A painted rectangle, the whole picture at last.
+/// A painted rectangle, in the end the whole picture.
 #[derive(Debug)]
 pub struct Tile {
     /// Where it lies in the picture.
     pub area: Area,
     /// Its rows, one after the other.
     pub pixels: Vec<Rgb>,
-    /// From how many pieces it was put together.
+    /// How many pieces it was put together from.
     pub n_pieces: u32,
 }
 
@@ -94,7 +94,7 @@ fn join(area: Area, quarters: [Tile; 4]) -> Tile {
 }
 
 impl Area {
-    /// Two beside two. Of a side that is one pixel long, one half is empty.
+    /// Two beside two. If a side is one pixel long, one half is empty.
     fn quarters(self) -> [Self; 4] {
         let Self { x, y, width, height } = self;
         let (left, top) = (width / 2, height / 2);
@@ -130,7 +130,7 @@ impl View {
         sum.map(|light| to_srgb(light / f64::from(POINTS_PER_PIXEL * POINTS_PER_PIXEL)))
     }
 
-    /// What the iterations of an area add up to, judged by some points that are spread over it.
+    /// The total iterations of an area, estimated from some points spread over it.
     fn guess_iterations(&self, area: Area) -> u64 {
         let mut iterations = 0;
         for (i, j) in grid(PROBES) {
@@ -151,21 +151,21 @@ impl View {
     }
 }
 
-/// A single pixel is never cut, or there would be no end of it.
+/// A single pixel is never cut, or it would never end.
 const _: () = assert!((POINTS_PER_PIXEL * POINTS_PER_PIXEL * ITERATIONS_MAX) as u64 <= TILE_ITERATIONS_MAX);
 
 fn grid(side: u32) -> impl Iterator<Item = (u32, u32)> {
     (0..side).flat_map(move |j| (0..side).map(move |i| (i, j)))
 }
 
-/// Where the middle of part `i` of `n` lies in a line from 0 to 1.
+/// Where the middle of part `i` of `n` lies on a line from 0 to 1.
 fn middle(i: u32, n: u32) -> f64 {
     (f64::from(i) + 0.5) / f64::from(n)
 }
 
 /// What becomes of a point under `z -> z² + c`.
 enum Fate {
-    /// It stays for as long as anybody looked.
+    /// It stays, for all iterations that were made.
     Stays,
     /// It was this far from the origin, squared, after so many iterations.
     Escapes { iterations: u32, distance_squared: f64 },
@@ -218,12 +218,12 @@ fn gradient(turns: f64) -> [f64; 3] {
     let at = turns.rem_euclid(1.0) * GRADIENT.len() as f64;
     let (i, part) = (at as usize % GRADIENT.len(), at.fract());
     let (from, to) = (GRADIENT[i].map(from_srgb), GRADIENT[(i + 1) % GRADIENT.len()].map(from_srgb));
-    // Slow at the marks, so that they have no edges.
+    // Slow at the marks, so that there are no edges.
     let part = part * part * (3.0 - 2.0 * part);
     [0, 1, 2].map(|i| from[i] + (to[i] - from[i]) * part)
 }
 
-/// Light from its code in a picture: a gamma of 2 is close enough to that of sRGB.
+/// Light from its code in a picture: a gamma of 2 is close enough to sRGB.
 fn from_srgb(code: u8) -> f64 {
     (f64::from(code) / 255.0).powi(2)
 }

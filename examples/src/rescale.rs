@@ -1,4 +1,4 @@
-//! A run without end, to be rescaled while it goes on.
+//! An endless run, to be rescaled while it goes on.
 
 use std::hint;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use taskgraph::delayed;
 
 /// Where the tasks begin: at numbers so large that the next millions of them cost the same.
 const FIRST: u64 = 1_000_000_000;
-/// How many numbers a task looks at: some 50 µs of work, long beside the cost of a task, and so short that a change of
+/// How many numbers a task tests: some 50 µs of work, long beside the overhead of a task, and so short that a change of
 /// the number of workers shows at once.
 const NUMBERS_PER_TASK: u64 = 16;
 
@@ -26,12 +26,12 @@ pub fn tasks(until: Instant, settled: Arc<AtomicU64>) -> Vec<()> {
     }
 }
 
-/// Work for a processor: looks for primes, the slow way.
+/// Work for a processor: counts primes, the slow way.
 #[delayed]
 fn task(first: u64, settled: &AtomicU64) {
     let n_primes = (first..first + NUMBERS_PER_TASK).filter(|&number| is_prime(number)).count();
     hint::black_box(n_primes);
-    // Relaxed: it is a count, and nothing else is read on the strength of it.
+    // Relaxed: it is a count, and nothing else depends on it.
     settled.fetch_add(1, Ordering::Relaxed);
 }
 

@@ -1,8 +1,9 @@
 //! The Unbalanced Tree Search: counts the nodes of a tree that nobody has ever stored.
 //!
-//! A node is a SHA-1 hash. It says how many children the node has, and child `i` is the hash of the node's own hash and
-//! `i`, so the same tree grows wherever and in whatever order it is searched. How large a subtree is shows only when it
-//! has been searched: most are one leaf, some hold half of the tree. That makes it a benchmark of load balancing.
+//! A node is a SHA-1 hash. It determines how many children the node has, and child `i` is the hash of the node's own
+//! hash and `i`, so the same tree grows wherever and in whatever order it is searched. The size of a subtree shows only
+//! when it has been searched: most are one leaf, some hold half of the tree. That makes it a benchmark of load
+//! balancing.
 //!
 //! S. Olivier, J. Huan, J. Liu, J. Prins, J. Dinan, P. Sadayappan, C.-W. Tseng: *UTS: An Unbalanced Tree Search
 //! Benchmark*, LCPC 2006. These are its geometric trees of fixed shape, with its generator `brg_sha1`.
@@ -15,7 +16,7 @@ const CHILDREN_MAX: u32 = 100;
 /// A geometric tree of fixed shape: every node above the last level has children by the same distribution.
 #[derive(Clone, Copy, Debug)]
 pub struct Tree {
-    /// The parameter `-r`: what the root is the hash of.
+    /// The parameter `-r`: the root is the hash of this.
     pub seed: u32,
     /// The parameter `-d`: nodes at this depth have no children.
     pub depth_max: u32,
@@ -29,14 +30,14 @@ pub const T1: Tree = Tree { seed: 19, depth_max: 10, branching: 4.0 };
 /// What the authors of the benchmark counted in [`T1`].
 pub const T1_COUNTS: Counts = Counts { nodes: 4_130_071, leaves: 3_305_118, depth: 10 };
 
-/// A node, which is all that is needed to make its subtree.
+/// A node: all that is needed to make its subtree.
 #[derive(Clone, Copy, Debug)]
 pub struct Node {
     hash: [u32; 5],
     depth: u32,
 }
 
-/// What there is in a subtree.
+/// The counts of a subtree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// All nodes, the leaves among them.
@@ -97,15 +98,15 @@ impl Node {
         Node { hash: sha1([a, b, c, d, e, i]), depth: self.depth + 1 }
     }
 
-    /// A number from 0 up to, not including, 1: the last 31 bits of the hash.
+    /// A number from 0 up to but not including 1: the last 31 bits of the hash.
     fn uniform(&self) -> f64 {
         let bits = self.hash[4] & 0x7fff_ffff;
         f64::from(bits) / f64::from(1u32 << 31)
     }
 }
 
-/// SHA-1 (FIPS 180-4) of a few words, big end first. With its padding the message fits into one block; to use that
-/// saves a quarter of the time that the tree takes with hashing in general.
+/// SHA-1 (FIPS 180-4) of a few words, big end first. The message and its padding fit into one block; using that saves a
+/// quarter of the time that the tree takes with a general hash function.
 fn sha1<const N: usize>(message: [u32; N]) -> [u32; 5] {
     const { assert!(N < 14, "the message fits") };
     let mut words = [0; 16];

@@ -1,6 +1,6 @@
 //! What answers may look like.
 
-/// Short, so that the fuzzer comes to say it.
+/// Short, so that the fuzzer finds it.
 pub(crate) const TOKEN: &str = "ab";
 
 const IAC: u8 = 255;
@@ -11,10 +11,10 @@ const DO: u8 = 253;
 const TIMING_MARK: u8 = 6;
 const PROMPT: &str = "taskgraph> ";
 
-/// A word of 40 characters, each of four bytes, among the names of all commands; that is the longest line there is.
+/// The longest line there is: a word of 40 characters of four bytes each, and the names of all commands.
 const LINE_BYTES_MAX: usize = 300;
 
-/// What was refused so far.
+/// The options refused so far.
 pub(crate) struct Answers {
     refused: Vec<[u8; 2]>,
 }
@@ -24,7 +24,7 @@ impl Answers {
         Self { refused: Vec::new() }
     }
 
-    /// Checks answers that end where an answer does.
+    /// Checks whole answers.
     pub(crate) fn check(&mut self, out: &[u8]) {
         let mut text = Vec::new();
         let mut bytes = out.iter().copied();
@@ -33,7 +33,7 @@ impl Answers {
                 text.push(byte);
                 continue;
             }
-            // Nothing is asked for or offered, only refused: once, but for the option that is a question.
+            // Options are never asked for or offered, only refused: once, except for the option that is a question.
             let (verb, option) = (bytes.next().expect("a whole command"), bytes.next().expect("a whole command"));
             assert!(matches!(verb, WONT | DONT), "a negotiation is started by {verb} {option}");
             let is_question = option == TIMING_MARK;
@@ -53,7 +53,7 @@ impl Answers {
         assert!(last.replace(PROMPT, "").is_empty(), "an answer ends in the middle of a line: {last:?}");
     }
 
-    /// Only what the client brought up was refused.
+    /// Checks that only options that the client brought up were refused.
     pub(crate) fn end(&self, stream: &[u8]) {
         for &[verb, option] in &self.refused {
             let asked = if verb == WONT { DO } else { WILL };
@@ -62,7 +62,7 @@ impl Answers {
     }
 }
 
-/// The lines of some answers, without what is not text.
+/// The lines of some answers, without the bytes that are not text.
 #[allow(dead_code, reason = "one of the targets does not read them")]
 pub(crate) fn lines(out: &[u8]) -> impl Iterator<Item = String> {
     // A refusal has three bytes, and 255 is in no text.

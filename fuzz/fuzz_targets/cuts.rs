@@ -1,7 +1,8 @@
-//! However the network cuts a stream, and however little of the answers it takes at a time, they are the same.
+//! The answers are the same however the network cuts a stream, and however little of them it takes at a time.
 //!
 //! The first four bytes of the input say whether there is a token, how much the network holds, and how long the pieces
-//! are, by turns; the others are the stream. What it is answered byte by byte, without a network, is what must come.
+//! are, by turns; the others are the stream. The expected answers are those to the stream byte by byte, without a
+//! network.
 
 #![no_main]
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! One client says anything; what it may not do, whatever it says, is asserted after each byte.
+//! One client sends anything; after each byte, it is asserted that the client has not done what it must not.
 //!
 //! The first byte of the input says whether there is a token; the others are the stream.
 
@@ -13,13 +13,13 @@ use taskgraph::fuzzing::{Client, MAX_WORKERS, Then};
 
 use crate::answers::{Answers, TOKEN, lines};
 
-/// A line that is being received, twice for a buffer that doubles, and the little that is not it.
+/// A line that is being received, twice for a buffer that doubles, and a little more.
 const KEPT_BYTES_MAX: usize = 2 * 4096 + 512;
 
 /// The longest answer is that of `help`.
 const ANSWER_BYTES_MAX: usize = 2048;
 
-/// What those may hear who have yet to say the token.
+/// The answers that may be sent before the token was said.
 const FOR_ALL: [&str; 9] = [
     "[taskgraph is here]",
     "not authorized, say first: auth token: str",
@@ -67,7 +67,7 @@ fuzz_target!(|data: &[u8]| {
     answers.end(stream);
 });
 
-/// The limit changes by what the client is told, never leaves its range, and is otherwise what it was.
+/// Checks that the limit changes only as the client is told, and never leaves its range.
 fn check_limit(client: &Client, before: usize, out: &[u8]) {
     let now = client.max_workers();
     assert!((1..=MAX_WORKERS_LIMIT).contains(&now), "max_workers is {now}");

@@ -1,4 +1,4 @@
-//! Async bodies and what they wait for, for the tests of those.
+//! Async bodies and what they wait for, for the tests of async tasks.
 
 use std::fmt::Debug;
 use std::future::{self, Future};
@@ -10,7 +10,7 @@ use taskgraph::{DC, delayed};
 use crate::run;
 use crate::wait::{self, give_way};
 
-/// Checks something at one worker and at more; it has to come to an end.
+/// Checks something with one worker and with more; it has to come to an end.
 #[track_caller]
 pub fn at_any_width(check: impl Fn(usize) + Clone + Send + 'static) {
     for max_workers in [1, 2, 4] {
@@ -19,7 +19,7 @@ pub fn at_any_width(check: impl Fn(usize) + Clone + Send + 'static) {
     }
 }
 
-/// Checks the result of a computation, at any width.
+/// Checks the result of a computation, with one worker and with more.
 #[track_caller]
 pub fn check<T: Clone + Debug + PartialEq + Send + 'static>(
     computation: impl Fn() -> DC<T> + Clone + Send + 'static,
@@ -31,7 +31,7 @@ pub fn check<T: Clone + Debug + PartialEq + Send + 'static>(
     });
 }
 
-/// Something that happens once, and that futures wait for; it can be woken in ways in which no decent one is.
+/// Something that happens once, and that futures wait for; its wakers can be used as no decent event would.
 #[derive(Clone, Default)]
 pub struct Event(Arc<Mutex<(bool, Vec<Waker>)>>);
 
@@ -63,7 +63,7 @@ impl Event {
         self.0.lock().unwrap().1[0].clone()
     }
 
-    /// It happens; gives the wakers.
+    /// Makes it happen; returns the wakers.
     pub fn happen(&self) -> Vec<Waker> {
         let mut inner = self.0.lock().unwrap();
         inner.0 = true;
@@ -83,7 +83,7 @@ pub async fn later(value: u64) -> u64 {
     through(value).await.expect("it cannot fail")
 }
 
-/// The value, after others had their turn.
+/// The value, after others have had their turn.
 #[delayed]
 pub async fn through<T: Send + 'static>(value: T) -> T {
     give_way().await;

@@ -1,4 +1,4 @@
-//! Values that are counted: how many were made, how many are dropped, how many lived at once.
+//! Counted values: how many were made, how many are dropped, how many lived at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,17 +15,17 @@ struct Counts {
     live_max: AtomicI64,
 }
 
-/// A value that tells its census of its making, its cloning and its end.
+/// A value that its census counts when it is made, cloned and dropped.
 pub struct Counted {
     census: Census,
-    /// Not a copy of whatever lay there before.
+    /// Tells a value from whatever lay there before.
     seal: u64,
 }
 
 const ALIVE: u64 = 0xa11e_a11e_a11e_a11e;
 
 impl Census {
-    /// Of nothing yet.
+    /// A census of nothing so far.
     pub fn new() -> Self {
         Self::default()
     }
@@ -66,7 +66,7 @@ impl Census {
 }
 
 impl Counted {
-    /// Whether the value is what was made, and not garbage.
+    /// Panics unless this is a value that was made, and not garbage.
     #[track_caller]
     pub fn check(&self) {
         assert_eq!(self.seal, ALIVE, "a value was used that is not there");

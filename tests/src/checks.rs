@@ -1,4 +1,4 @@
-//! What a run gives, compared with what it should give.
+//! Compares the result of a run with the expected one.
 
 use std::fmt::Debug;
 use std::panic::Location;
@@ -7,7 +7,7 @@ use taskgraph::{DC, Error};
 
 use crate::run;
 
-/// Panics unless the computation gives `expected`; with two workers.
+/// Panics unless the computation gives `expected` on two workers.
 #[track_caller]
 pub fn check<T: Send + Debug + PartialEq + 'static>(computation: DC<T>, expected: T) {
     match run(computation, 2) {
@@ -16,7 +16,7 @@ pub fn check<T: Send + Debug + PartialEq + 'static>(computation: DC<T>, expected
     }
 }
 
-/// Panics unless the computation fails, with `expected` at the end of the message, behind the name of the task and its
+/// Panics unless the computation fails, with `expected` at the end of the message, after the name of the task and its
 /// place.
 #[track_caller]
 pub fn check_fails<T: Send + Debug + 'static>(computation: DC<T>, max_workers: usize, expected: &str) -> Error {
@@ -26,8 +26,8 @@ pub fn check_fails<T: Send + Debug + 'static>(computation: DC<T>, max_workers: u
     error
 }
 
-/// Panics unless the failed task is `name`, made in this line of the caller's file, and all who needed it are of that
-/// file.
+/// Panics unless the failed task is `name`, made in this line of the caller's file, and all tasks that needed it are
+/// from that file.
 #[track_caller]
 pub fn check_blamed(error: &Error, name: &str, line: u32) {
     let file = Location::caller().file();

@@ -1,4 +1,4 @@
-//! All ways in which a graph ends.
+//! All the ways in which a graph ends.
 
 use std::panic;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use taskgraph::{DC, Error};
 use crate::wait::Stages;
 use crate::{failing, runtime};
 
-/// How a graph ends of which one leaf is given.
+/// How a graph with a given leaf ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// With its result.
@@ -19,14 +19,14 @@ pub enum End {
     Panic,
     /// The run is cancelled while the leaf runs.
     Cancelled,
-    /// It is dropped, and has never run.
+    /// It is dropped without having run.
     Unrun,
 }
 
 /// All of them.
 pub const ENDS: [End; 5] = [End::Success, End::Error, End::Panic, End::Cancelled, End::Unrun];
 
-/// Ends the graph that `build` makes around a leaf; the result, if it was run.
+/// Ends the graph that `build` makes around a leaf; returns the result, if it was run.
 #[track_caller]
 pub fn end<T: Send + 'static, V: Send + 'static>(
     end: End,

@@ -1,11 +1,11 @@
-//! How many are inside of something at once.
+//! How many are inside something at once.
 
 use std::hint;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Counts who is inside, and the most who were at once.
+/// Counts how many are inside, and the most that were at once.
 #[derive(Default)]
 pub struct Inside {
     now: AtomicUsize,
@@ -13,13 +13,13 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// Whoever calls is inside as long as `code` runs.
+    /// The caller is inside as long as `code` runs.
     pub fn during<R>(self: &Arc<Self>, code: impl FnOnce() -> R) -> R {
         let _inside = self.enter();
         code()
     }
 
-    /// Whoever calls is inside until what this gives is dropped.
+    /// The caller is inside until the returned value is dropped.
     pub fn enter(self: &Arc<Self>) -> impl Drop + use<> {
         struct Leave(Arc<Inside>);
         impl Drop for Leave {
@@ -32,18 +32,18 @@ impl Inside {
         Leave(Arc::clone(self))
     }
 
-    /// How many are.
+    /// How many are inside.
     pub fn now(&self) -> usize {
         self.now.load(Ordering::SeqCst)
     }
 
-    /// The most who were.
+    /// The most that were inside at once.
     pub fn max(&self) -> usize {
         self.max.load(Ordering::SeqCst)
     }
 }
 
-/// Keeps the processor busy for so long.
+/// Keeps the processor busy for this long.
 pub fn spin(time: Duration) {
     let start = Instant::now();
     while start.elapsed() < time {

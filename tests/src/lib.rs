@@ -1,4 +1,4 @@
-//! Tests of taskgraph through its public surface: see the `tests` folder beside this file. Here is what they share.
+//! Tests of taskgraph through its public API: see the `tests` folder beside this one. This library is what they share.
 
 pub mod bodies;
 pub mod census;
@@ -19,10 +19,10 @@ use taskgraph::{DC, Error, Runtime, Shared};
 
 use crate::wait::Stages;
 
-/// One worker, and several, for what is the same with both.
+/// One worker and several, for tests that are the same with both.
 pub const WORKERS: [usize; 2] = [1, 4];
 
-/// A runtime of so many workers, without a control port.
+/// A runtime with this many workers, without a control port.
 #[track_caller]
 pub fn runtime(max_workers: usize) -> Runtime {
     Runtime::builder().max_workers(max_workers).no_control().build().expect("the system has threads left")
@@ -70,7 +70,7 @@ pub fn blocks_in(other: &Arc<Runtime>, stages: &Arc<Stages>, until: u32) -> DC<(
 /// A computation that needs `shared`, and a way to wait until it has asked for that.
 pub fn asking<T: Clone + Send + Sync + 'static>(shared: Shared<T>) -> (DC<T>, impl FnOnce()) {
     let (asked, has_asked) = channel();
-    // What is no shared result a task starts when it has asked for those that are.
+    // A task starts its other inputs when it has asked for the shared results.
     let then = DC::new(move || asked.send(()).expect("somebody waits"), ());
     (DC::new(|x: T, ()| x, (shared, then)), move || has_asked.recv().expect("the computation is run"))
 }

@@ -1,4 +1,4 @@
-//! What a piece of code tells through `tracing`.
+//! What a piece of code logs through `tracing`.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// The lines told while `code` ran, on this thread: `LEVEL message field=value ..`.
+/// The lines logged while `code` ran, on this thread: `LEVEL message field=value ..`.
 pub fn told_by(code: impl FnOnce()) -> Vec<String> {
     let log = Log::default();
     let lines = Arc::clone(&log.lines);
@@ -15,7 +15,7 @@ pub fn told_by(code: impl FnOnce()) -> Vec<String> {
     std::mem::take(&mut *lines.lock().unwrap())
 }
 
-/// The lines told from now on by any thread of this process. Once in a process.
+/// The lines logged from now on by any thread of this process. Once in a process.
 pub fn told_by_all() -> Arc<Mutex<Vec<String>>> {
     let log = Log::default();
     let lines = Arc::clone(&log.lines);

@@ -1,10 +1,10 @@
-//! What a test needs of the machine. Where that is missing the test says so and passes, except where `CI` is set.
+//! What a test needs of the machine. If that is missing, the test says so and passes, unless `CI` is set.
 
 use std::env;
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 
-/// The compiler of which texts and counts are recorded.
+/// The compiler with which texts and counts were recorded.
 const COMPILER: &str = "rustc 1.95.";
 
 /// Whether `program` is there. If not, the test is over.
@@ -13,7 +13,7 @@ const COMPILER: &str = "rustc 1.95.";
 ///
 /// If it is not there and `CI` is set, or if it does not start.
 pub fn is_installed(program: &str) -> bool {
-    // None of them does anything with this but print something and end.
+    // With this argument, each of them just prints something and ends.
     let started =
         Command::new(program).arg("--help").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     match started {
@@ -31,8 +31,8 @@ pub fn is_installed(program: &str) -> bool {
     }
 }
 
-/// Whether what is recorded can be compared with what this compiler does. If not, the test is over. Where `CI` is set
-/// it has to be, so that a new compiler is noticed.
+/// Whether records can be compared with what this compiler does. If not, the test is over. If `CI` is set they must be
+/// comparable, so that a new compiler is noticed.
 pub fn is_recorded_compiler() -> bool {
     let version = Command::new("rustc").arg("--version").output().expect("cargo needs rustc, too").stdout;
     let version = String::from_utf8_lossy(&version);

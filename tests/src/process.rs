@@ -1,4 +1,4 @@
-//! This process as the system sees it, for tests that measure it. They run in a process of their own.
+//! This process as the system sees it, for tests that measure it. These run in a process of their own.
 
 use std::process::Command;
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub fn alone(test: &str, body: impl FnOnce()) {
     }
 }
 
-/// The most memory this process has held so far. Nothing under a checker, which keeps what is freed and has more of its own
-/// than we have.
+/// The most memory that this process has held so far. Zero under a checker, which keeps freed memory and has more of its own
+/// than we do.
 pub fn resident_bytes_max() -> u64 {
     if size::IS_CHECKED { 0 } else { status("VmHWM") << 10 }
 }
@@ -48,7 +48,7 @@ pub fn threads() -> u64 {
 
 /// Open file descriptors of this process.
 pub fn descriptors() -> usize {
-    // The listing has one itself.
+    // The listing itself has one open.
     fs::read_dir("/proc/self/fd").expect("the system is Linux").count() - 1
 }
 

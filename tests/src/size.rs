@@ -1,4 +1,4 @@
-//! How much the long tests do: all of it where it is quick, less in a debug build, least under a checker of memory or
+//! How much the long tests do: all in a release build, less in a debug build, least under a checker of memory or
 //! threads, which makes everything some ten times slower.
 
 /// Whether one of those checks this build: see `.ci/checked`.

@@ -1,15 +1,15 @@
-//! Small tasks, and functions to make them of, for tests that are about something else.
+//! Small tasks, and functions for making them, for tests of something else.
 
 use std::panic;
 
 use taskgraph::{DC, delayed};
 
-/// Both together, by a plain function: for `DC::new`.
+/// The sum, by a plain function: for `DC::new`.
 pub fn plus(a: u64, b: u64) -> u64 {
     a + b
 }
 
-/// A task of its own, not a value that is there.
+/// A task that gives the value, instead of the plain value.
 #[track_caller]
 pub fn task<T: Send + 'static>(value: T) -> DC<T> {
     DC::new(|value: T| value, (value,))
@@ -43,7 +43,7 @@ pub fn panicking<T: Send + 'static>(message: &'static str) -> DC<T> {
 ///
 /// # Panics
 ///
-/// That is what it is for.
+/// Always.
 pub fn quiet_panic<T>(message: &'static str) -> T {
     panic::resume_unwind(Box::new(message))
 }

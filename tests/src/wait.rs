@@ -1,4 +1,4 @@
-//! Waiting: for other threads, in a known order, and never for ever.
+//! Waiting for other threads, in a known order, and never for ever.
 
 use std::future::{self, Future};
 use std::mem;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use crate::size;
 
-/// What hangs is told after this long: far more than anything here takes on a busy machine.
+/// A hang is reported after this long: far more than anything here takes on a busy machine.
 const HANGS_AFTER: Duration = Duration::from_secs(size::of(60, 60, 600));
 
-/// Runs `code`, and fails if that does not end.
+/// Runs `code`, and fails if it does not end.
 ///
 /// # Panics
 ///
@@ -50,7 +50,7 @@ pub fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// Stages that threads pass in order: one signals that it has come so far, others wait for that.
+/// Stages that threads pass in order: one signals that it has reached a stage, others wait for that.
 #[derive(Default)]
 pub struct Stages {
     reached: Mutex<u32>,
@@ -70,7 +70,7 @@ impl Stages {
         self.moved.notify_all();
     }
 
-    /// One more has come.
+    /// One more stage is reached.
     pub fn arrive(&self) {
         *self.reached.lock().unwrap() += 1;
         self.moved.notify_all();
@@ -99,7 +99,7 @@ impl Stages {
     }
 }
 
-/// Waits for a future, by the smallest executor there is.
+/// Waits for a future, with the smallest executor there is.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {

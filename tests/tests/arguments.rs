@@ -1,4 +1,4 @@
-//! Arguments: values or computations, which the body owns or borrows.
+//! Arguments: values or computations, owned or borrowed by the body.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::path::{Path, PathBuf};

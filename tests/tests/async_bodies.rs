@@ -1,4 +1,4 @@
-//! Tasks with async bodies: what they are to the rest of a graph.
+//! Tasks with async bodies, as the rest of a graph sees them.
 
 use std::cell::Cell;
 use std::future::{self, Future, IntoFuture};
@@ -183,7 +183,8 @@ fn nests_with_generators_and_other_bodies() {
         let first = yield_!(outer(depth - 1));
         yield_!(first);
     }
-    // Each is six of the one below: two in the middle's second, one in the plain one's each.
+    // Each level is six times the one below: four times in `middle`, whose second item is twice, and two times in
+    // `plain`.
     check(|| outer(4), 6 * 6 * 6 * 6);
 }
 
@@ -248,7 +249,7 @@ fn may_be_woken_from_any_thread_late_and_twice() {
         let kept = thread::spawn(move || {
             wait::until(|| first.waits() != 0);
             let waker = first.first_waker();
-            // For nothing: each may give one more poll, and one more waker.
+            // For no reason: each may cause one more poll, and one more waker.
             (0..100).for_each(|_| waker.wake_by_ref());
             let wakers = first.happen();
             wakers.iter().for_each(Waker::wake_by_ref);
@@ -350,7 +351,7 @@ fn of_a_generator_stays_where_it_is_until_it_is_dropped() {
     check_pinned(|moved, started| yields(moved, started).map(drop));
 }
 
-/// A future that never ends, and tells if it is dropped elsewhere than it was polled.
+/// A future that never ends, and notes if it is dropped elsewhere than it was polled.
 struct Pinned {
     at: Cell<usize>,
     moved: Arc<AtomicBool>,

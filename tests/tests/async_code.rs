@@ -1,4 +1,4 @@
-//! Runs that async code awaits.
+//! Runs awaited by async code.
 
 use std::future::{self, Future};
 use std::pin::Pin;
@@ -18,7 +18,7 @@ mod async_code {
     use super::*;
     use tokio::runtime::Builder;
 
-    /// In both kinds of tokio's runtimes, and in an executor of somebody else's.
+    /// In both kinds of tokio runtimes, and in another executor.
     #[track_caller]
     fn everywhere<F: Future<Output = ()> + Send + 'static>(code: impl Fn(usize) -> F + Clone + Send + 'static) {
         at_any_width(move |max_workers| {
@@ -100,7 +100,7 @@ mod async_code {
                     Either::Left(_) => panic!("it waits for ever"),
                     Either::Right(((), run)) => drop(run),
                 }
-                // It ends behind our back, since nobody waits for it here.
+                // It ends in the background, since nobody waits for it here.
                 wait::until(|| census.live() == 0);
             }
             runtime.spawn(later(1)).detach();
@@ -148,12 +148,12 @@ mod async_code {
     fn leaves_no_thread_behind() {
         process::alone("async_code::leaves_no_thread_behind", || {
             wait::ends(|| {
-                // One that waits, the one that runs the test, and this.
+                // The one that waits, the one that runs the test, and this one.
                 let before = process::threads();
                 for max_workers in [1, 2, 4] {
                     let runtime = runtime(max_workers);
                     runtime.run(add(1, 2)).unwrap();
-                    // And who watches for stalls, from the first run on.
+                    // And the watch for stalls, from the first run on.
                     let workers = max_workers as u64 + 1;
                     assert_eq!(process::threads(), before + workers, "nobody has polled anything");
                     runtime.run(naps()).unwrap();

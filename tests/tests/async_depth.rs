@@ -1,4 +1,4 @@
-//! Awaits however deep and however many, in constant stack and memory.
+//! Any depth and number of awaits, in constant stack and memory.
 
 use std::future::{self, IntoFuture};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 mod constant_stack_and_memory {
     use super::*;
 
-    /// Each level is a task of its own, and waits for the next.
+    /// Each level is a task that waits for the next one.
     #[delayed]
     async fn deep(n: u64, census: Census, bottom: Bottom) -> Result<u64, Error> {
         let held = census.counted();

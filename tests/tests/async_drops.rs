@@ -26,7 +26,7 @@ mod a_future_that_is_dropped {
         0
     }
 
-    /// The winner is there when all losers have started.
+    /// The winner is ready when all losers have started.
     #[delayed]
     async fn races(losers: Vec<Lost>, started: Vec<Event>) -> u64 {
         let losers = losers.into_iter().map(|lost| lost.0.into_future());
@@ -50,7 +50,7 @@ mod a_future_that_is_dropped {
             let started: Vec<_> = (0..10).map(|_| Event::default()).collect();
             let losers = started.iter().map(|started| Lost(lose(forever(started.clone(), census.counted()))));
             let race = races(losers.collect::<Vec<_>>(), started.clone());
-            // The task that has dropped them is through when nothing of them is left.
+            // The task that dropped them settles when nothing of them is left.
             let counted = census.clone();
             let after = race.map(move |won| (won, counted.live()));
             assert_eq!(run(after, max_workers).unwrap(), (1, 0));
@@ -111,13 +111,13 @@ mod a_future_that_is_dropped {
 
     #[test]
     fn with_its_result_drops_that_once() {
-        // The result is there when the future goes, or comes later, or never.
+        // The result is there when the future is dropped, or comes later, or never.
         #[delayed]
         async fn drops(census: Census, give_ways: usize) -> u64 {
             let made = census.clone();
             let mut value = DC::new(move || made.counted(), ()).into_future();
             let polled = future::poll_fn(|context| Poll::Ready(Pin::new(&mut value).poll(context).is_ready())).await;
-            // Another worker may have been quick.
+            // Another worker may have been faster.
             for _ in 0..if polled { 0 } else { give_ways } {
                 give_way().await;
             }
@@ -134,7 +134,7 @@ mod a_future_that_is_dropped {
         census.assert_balanced(0);
     }
 
-    /// Whoever has the future then.
+    /// Whoever holds the future then.
     #[test]
     fn ends_with_the_body_that_started_it() {
         type Sent = taskgraph::Awaited<Counted>;
@@ -229,7 +229,7 @@ mod a_shared_computation {
                 event.happen().into_iter().for_each(Waker::wake);
                 let result = kept.join();
                 let needed = result.as_ref().is_ok_and(|x| *x == sum);
-                // The second may come too late, when nobody needed it any more.
+                // The second may come too late, when nobody needs the computation any more.
                 let given_up = first_is_cancelled && result.as_ref().is_err_and(Error::is_cancelled);
                 assert!(needed || given_up, "{result:?}");
                 drop(cancelled.join());

@@ -14,7 +14,7 @@ use taskgraph_tests::wait::{self, Stages, give_way};
 use taskgraph_tests::{run, runtime};
 use tokio::sync::oneshot;
 
-/// Says that it has started, and never ends.
+/// Signals that it has started, and never ends.
 #[delayed]
 async fn forever(started: Arc<Stages>, held: Counted) -> u64 {
     started.arrive();
@@ -23,7 +23,7 @@ async fn forever(started: Arc<Stages>, held: Counted) -> u64 {
     0
 }
 
-/// Yields something, says that it has started, and never ends.
+/// Yields something, signals that it has started, and never ends.
 #[delayed]
 async fn yields_forever(started: Arc<Stages>, census: Census) -> Vec<u64> {
     let held = census.counted();
@@ -33,7 +33,7 @@ async fn yields_forever(started: Arc<Stages>, census: Census) -> Vec<u64> {
     held.check();
 }
 
-/// Fails as soon as so many have started.
+/// Fails as soon as this many have started.
 fn fails_after(started: &Arc<Stages>, count: u32) -> DC<u64> {
     let started = Arc::clone(started);
     #[delayed]
@@ -49,7 +49,7 @@ fn fails_after(started: &Arc<Stages>, count: u32) -> DC<u64> {
     fails(receive)
 }
 
-/// A body that awaits, in its turn, what never ends.
+/// A body that itself awaits something that never ends.
 #[delayed]
 async fn awaits_forever(started: Arc<Stages>, census: Census) -> u64 {
     let held = census.counted();
@@ -58,7 +58,7 @@ async fn awaits_forever(started: Arc<Stages>, census: Census) -> u64 {
     result.unwrap_or(0)
 }
 
-/// Every way to wait for ever, for five who start.
+/// Every way to wait for ever; five bodies signal that they have started.
 fn waiting(started: &Arc<Stages>, census: &Census) -> DC<u64> {
     let one = || forever(Arc::clone(started), census.counted());
     let list = yields_forever(Arc::clone(started), census.clone()).map(|list| list.len() as u64);
@@ -126,7 +126,7 @@ fn ends_an_attempt_whose_shared_bodies_wait_for_ever() {
     });
 }
 
-/// As long as somebody keeps a handle the computation may be wanted again; when he drops it, it is not.
+/// As long as somebody keeps a handle, the computation may be wanted again; once the handle is dropped, it is not.
 #[test]
 fn ends_an_attempt_when_the_last_handle_on_its_shared_body_goes() {
     at_any_width(|max_workers| {
@@ -136,7 +136,7 @@ fn ends_an_attempt_when_the_last_handle_on_its_shared_body_goes() {
         let runtime = runtime(max_workers);
         let attempt = runtime.spawn(add(shared.clone(), fails_after(&started, 1)).attempt());
         drop(shared);
-        // The attempt has failed, and everything but the sleeper is through.
+        // The attempt has failed, and everything but the sleeper has settled.
         let other = runtime.spawn(kept.dc().attempt());
         other.cancel();
         assert!(other.join().unwrap_err().is_cancelled());
@@ -311,7 +311,7 @@ fn names_the_tasks_that_awaited_what_failed() {
             names
         };
         assert_eq!(told(sync(middle())), "sync < middle < sync");
-        // The generator's body and its child both need it, and it fails with whichever hears of it first.
+        // The generator's body and its child both need it, and the generator fails with the one that hears of it first.
         let names = told(yields().map(|_| 0));
         assert!(
             ["sync < middle < yields < map", "sync < middle < shared < yields < map"].contains(&&*names),
@@ -334,7 +334,7 @@ fn of_a_computation_that_no_task_awaits_says_what_to_do() {
         let text = error.to_string();
         assert!(text.contains("\"lost\"") && text.contains("run_async") && text.contains("`async` task"), "{text}");
         census.assert_balanced(1);
-        // A task of tokio's is none of ours, even if one of ours has started it.
+        // A tokio task is not one of ours, even if one of ours has started it.
         #[delayed]
         async fn spawns() -> bool {
             tokio::spawn(async { later(1).await.is_err() }).await.unwrap()

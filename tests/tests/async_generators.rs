@@ -136,7 +136,7 @@ fn keeps_a_window_however_often_it_waits() {
         let census = Census::new();
         let sum: u64 = run(yields(census.clone(), 20_000), max_workers).unwrap().iter().sum();
         assert_eq!(sum, 20_000);
-        // Those that sleep are many, but not all.
+        // Many are asleep, but not all.
         assert!(census.live_max() < 17_000, "{} children were in flight", census.live_max());
     });
 }

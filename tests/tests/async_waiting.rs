@@ -1,4 +1,4 @@
-//! Async bodies that wait: for timers, for I/O, for whatever wakes them.
+//! Async bodies that wait for timers, for I/O, for whatever wakes them.
 
 use std::future::{self, Future};
 use std::pin::pin;
@@ -21,7 +21,7 @@ fn holds_no_worker() {
         barrier.wait().await;
         1
     }
-    // None goes on before all of them wait.
+    // None goes on before all of them are waiting.
     at_any_width(|max_workers| {
         let barrier = Arc::new(Barrier::new(BODIES));
         let met = run(all((0..BODIES).map(|_| meet(Arc::clone(&barrier)))), max_workers).unwrap();
@@ -63,7 +63,7 @@ fn holds_no_worker_while_it_sleeps() {
     });
 }
 
-/// More than are plenty: only a worker without anything to do goes on with the generator, and this one never is.
+/// The children are more than plenty, so only an idle worker goes on with the generator, and this one is never idle.
 #[test]
 fn has_its_generator_go_on_where_the_workers_are_never_idle() {
     fn endless(until: Arc<AtomicBool>) -> DC<u64> {
@@ -211,7 +211,7 @@ async fn sleeps(event: Event, polls: Arc<AtomicUsize>) -> u64 {
     7
 }
 
-/// In a shared computation, which any run may need: those that do not are none of its business.
+/// In a shared computation, which any run may need: runs that do not need it do not disturb it.
 #[test]
 fn is_left_alone_by_what_others_do() {
     at_any_width(|max_workers| {
@@ -233,7 +233,7 @@ fn is_left_alone_by_what_others_do() {
     }
 }
 
-/// Where many sleep in shared computations, many that stop do not wake all of them each time.
+/// If many sleep in shared computations, many stops do not wake all of them each time.
 #[test]
 fn where_many_sleep_many_may_stop() {
     const SLEEPERS: usize = 20_000;
@@ -254,7 +254,7 @@ fn where_many_sleep_many_may_stop() {
         let calls = 3 + started.elapsed().as_millis() as usize / 60;
         assert!(polled <= calls * SLEEPERS, "{polled} polls of {SLEEPERS} sleepers for {STOPS} stops");
 
-        // They hear, all the same, when nobody needs them any more.
+        // They still hear when nobody needs them any more.
         drop(shared);
         first.cancel();
         second.cancel();

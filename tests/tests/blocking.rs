@@ -74,7 +74,7 @@ fn never_more_than_max_workers_run_while_tasks_block() {
 
 #[test]
 fn tasks_that_block_and_runs_from_outside_do_not_stop_each_other() {
-    // A run from outside calls a worker just when a task is about to block the only thread there is.
+    // A run from outside calls a worker just when a task is about to block the only thread.
     wait::ends(|| {
         let runtime = Arc::new(runtime(1));
         let over = Arc::new(AtomicBool::new(false));
@@ -148,7 +148,7 @@ fn many_that_block_need_few_threads_each() {
         let before = process::threads();
         let run = runtime.spawn(all((0..BLOCKED).map(|_| blocks_in(&other, &stages, BLOCKED + 1))));
         stages.wait_for(BLOCKED);
-        // Others still have all places: as many as there are workers meet.
+        // Others still have all places: as many tasks as there are workers meet.
         let meeting = Arc::new(Barrier::new(WORKERS as usize));
         let meet = |_| {
             let meeting = Arc::clone(&meeting);
@@ -188,7 +188,7 @@ fn the_thread_that_drives_timers_is_not_blocked() {
         let next = move || of_own.stream([naps()]).next().expect("there is one");
         let error = own.run(on_the_driver(next)).unwrap_err();
         assert!(error.to_string().contains("`tokio::task::spawn_blocking`"), "{error}");
-        // What it does not wait for is no concern of anybody's.
+        // Allowed: a run of another runtime, and a run that nobody waits for here.
         assert_eq!(own.run(on_the_driver(move || other.run(naps()))).unwrap(), 7);
         let of_own = Arc::clone(&own);
         let handed_on = on_the_driver(move || {

@@ -1,4 +1,4 @@
-//! Cancelling: who may, who is told, and what becomes of what was queued, runs, or waits.
+//! Cancelling: who may do it, who hears of it, and what becomes of what is queued, runs, or waits.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -146,7 +146,7 @@ fn running_bodies_find_out() {
     });
 }
 
-/// A sibling fails, inside of an attempt or not; a body in what has failed finds out, and one outside does not.
+/// A sibling fails, inside an attempt or not; a body inside what has failed finds out, and one outside does not.
 #[test]
 fn bodies_find_out_that_what_they_are_part_of_has_failed() {
     wait::ends(|| {
@@ -178,7 +178,7 @@ fn an_async_body_can_look_too() {
         let handle = runtime.spawn(looks(Arc::clone(&stages)));
         stages.wait_for(1);
         handle.cancel();
-        // It is ended where it waits, unless it looks first.
+        // It ends where it waits, unless it looks first.
         assert!(handle.join().unwrap_err().is_cancelled());
     });
 }
@@ -212,7 +212,7 @@ fn a_million_that_wait_for_a_worker_are_dropped_at_once() {
             let start = Instant::now();
             assert!(queued.join().map(drop).unwrap_err().is_cancelled());
             let took = start.elapsed();
-            // Well under a second; a debug build has a tenth of them and is ten times as slow.
+            // Well under a second; a debug build has a tenth as many and is ten times as slow.
             assert!(took < Duration::from_secs(1), "{took:?}");
             assert_eq!(ran.load(Ordering::Relaxed), 0);
             census.assert_balanced(len);

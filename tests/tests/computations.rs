@@ -1,4 +1,4 @@
-//! A delayed computation: what it is made of, what it gives, and what it is called.
+//! A delayed computation: what it is made of, what it gives, and how it is named.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ mod a_delayed_computation {
         check(DC::<u64>::new(grow, (20,)), 7);
         check(DC::<u64>::new(grow_if, (20,)), 7);
         assert!(run(DC::<u64>::new(grow_if, (200,)), 1).is_err());
-        // The `Result` itself, if that is what is asked for.
+        // The `Result` itself, if it is asked for.
         check(DC::<Result<u64, std::num::ParseIntError>>::new(parse, ("12",)), Ok(12));
         assert!(run(DC::<Result<u64, std::num::ParseIntError>>::new(parse, ("x",)), 1).unwrap().is_err());
     }
@@ -80,7 +80,7 @@ mod a_delayed_computation {
     fn goes_on_with_map_and_then() {
         check(DC::value(3).map(|x| x * 2).map(|x| format!("{x}")), "6".to_owned());
         check(DC::value(3).then(|x| DC::value(x + 1).map(|x| x * 10)), 40);
-        // What `map` returns is the value, whatever it is.
+        // The value is what the closure of `map` returns, whatever it is.
         assert!(run(DC::value(1).map(|_| Err::<(), _>("kept")), 1).unwrap().is_err());
     }
 

@@ -110,8 +110,8 @@ const PENDING: u64 = 1_000_000;
 /// What a node may cost beyond its arguments.
 const NODE_BYTES_MAX: usize = 96;
 
-/// Builds nodes with arguments of so many bytes and measures them before they run; of the handles on them so many
-/// bytes are kept.
+/// Builds nodes with arguments of this many bytes and measures them before they run; `handle_bytes` of the handles on
+/// them are kept.
 #[track_caller]
 fn check_pending(
     what: &str,
@@ -175,7 +175,7 @@ fn a_pending_shared_result_costs_little_beyond_its_computation() {
             handles = (0..PENDING).map(|i| DC::value(i).shared()).collect();
             DC::value(7)
         };
-        // What it takes is a computation: the handle on it, which here is the value itself.
+        // Its argument is a computation: the handle on that, which here is the value itself.
         check_pending("a shared result", HANDLE_BYTES, size_of::<Shared<u64>>(), shared, 7);
         assert_eq!(run(total(handles.iter().map(Shared::dc).collect()), 1).unwrap(), (0..PENDING).sum::<u64>());
     });
@@ -184,8 +184,8 @@ fn a_pending_shared_result_costs_little_beyond_its_computation() {
 #[test]
 fn a_pending_call_of_shared_results_costs_little_beyond_their_places() {
     process::alone("a_pending_call_of_shared_results_costs_little_beyond_their_places", || {
-        // The place of a shared argument counts as an argument: it is a handle on the result and what it takes to
-        // wait for it, which is who else waits, and the node.
+        // The place of a shared argument counts as an argument: a handle on the result, and two words for waiting, the
+        // next waiter and the node.
         const PLACE_BYTES: usize = 3 * size_of::<usize>();
         let (a, b) = (DC::value(2).shared(), DC::new(|| 3, ()).shared());
         let calls = || total((0..PENDING).map(|_| lent(a.clone(), b.clone())).collect());
@@ -195,7 +195,7 @@ fn a_pending_call_of_shared_results_costs_little_beyond_their_places() {
 
 #[test]
 fn heavy_yields_are_few_in_flight() {
-    // Each holds its argument until it has run, and takes a while.
+    // Each holds its argument until it has run, which takes a while.
     #[delayed]
     fn heavy(argument: Counted) -> u8 {
         let start = std::time::Instant::now();
@@ -215,7 +215,7 @@ fn heavy_yields_are_few_in_flight() {
     assert!(census.live_max() <= 300, "{} computations were in flight", census.live_max());
 }
 
-/// Many more than children may be in flight.
+/// Many more than may be in flight.
 const ROWS: u64 = 20_000;
 const COLUMNS: u64 = 16;
 
@@ -275,7 +275,7 @@ fn runs_give_their_memory_back() {
         assert!(after[4] <= after[1] + 8, "{after:?} MiB stay");
     });
 }
-/// Neither the results nor what makes them are ever all there.
+/// Neither the results nor the computations are ever all there.
 #[test]
 fn a_stream_of_ten_million_takes_constant_memory() {
     #[delayed]

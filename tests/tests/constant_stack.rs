@@ -99,7 +99,7 @@ fn a_deep_chain_of_attempts_ends_in_any_way() {
 
 #[test]
 fn attempts_whose_siblings_have_failed_end_at_once() {
-    // The siblings wait until the innermost task runs, then all of them fail, and only then it ends: that ends all
+    // The siblings wait until the innermost task runs, then all of them fail, and only then does it end. That ends all
     // attempts, one after the other.
     const ATTEMPTS: u64 = 20_000;
     on_a_small_stack(|| {
@@ -126,7 +126,7 @@ fn attempts_whose_siblings_have_failed_end_at_once() {
                 );
                 DC::new(|_: Result<u64, Error>, ()| 1, (chain.attempt(), sibling))
             });
-            // In an attempt as a whole, too, or the failure of the outermost sibling would stop the others.
+            // The whole is in an attempt, too, or the failure of the outermost sibling would stop the others.
             let error = run(chain.attempt(), 2).unwrap().unwrap_err();
             assert!(error.to_string().ends_with("failed: sibling"), "{error}");
         }
@@ -135,7 +135,7 @@ fn attempts_whose_siblings_have_failed_end_at_once() {
 
 #[test]
 fn deep_lists_end_in_any_way() {
-    // Longer than what starts all at once, so that each is handed out in parts.
+    // Longer than a list that starts all at once, so that each is handed out in parts.
     check_deep(
         |leaf| {
             (0..DEEP / 10).fold(leaf, |chain, _| {
@@ -206,7 +206,7 @@ fn deep_generators_end_in_any_way() {
 fn boxed(depth: u64, leaf: Leaf) -> DC<u64> {
     match depth {
         0 => leaf.0,
-        // What runs next is hidden in an argument, not part of the graph.
+        // The next computation is hidden in an argument, not part of the graph.
         _ => boxed(depth - 1, leaf),
     }
 }
@@ -256,7 +256,7 @@ fn states(len: u64) -> Vec<State> {
 fn results_that_own_each_other_are_dropped_one_by_one() {
     on_a_small_stack(|| {
         for max_workers in [1, 4] {
-            // The last handle on all of them is in the last result: it goes here, and on a worker.
+            // The last handle on all of them is in the last result: it is dropped here, and on a worker.
             let mut states = run(states(DEEP), max_workers).unwrap();
             assert_eq!((states.len() as u64, states[7].0), (DEEP, 7));
             let last = states.pop().and_then(|last| last.1).unwrap();

@@ -1,4 +1,4 @@
-//! The control port as its clients see it, by the byte, through the public surface of a real runtime.
+//! The control port as its clients see it, byte by byte, through the public API of a real runtime.
 
 use std::env;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -48,7 +48,7 @@ fn ask(stream: &mut TcpStream, line: &str) -> String {
     read_line(stream)
 }
 
-/// Everything that comes back on a connection of its own that sends `input` and half-closes.
+/// Everything that comes back on a new connection that sends `input` and half-closes.
 fn converse(addr: SocketAddr, input: &[u8]) -> Vec<u8> {
     let mut stream = connect(addr);
     stream.write_all(input).unwrap();
@@ -56,7 +56,7 @@ fn converse(addr: SocketAddr, input: &[u8]) -> Vec<u8> {
     read_to_end(stream)
 }
 
-/// On a fresh runtime with 4 workers `input` is answered by exactly `expected`, in one piece and byte by byte.
+/// On a fresh runtime with 4 workers, `input` is answered by exactly `expected`, sent in one piece and byte by byte.
 fn check(input: &[u8], expected: &[u8]) {
     let expected = expected.escape_ascii().to_string();
     let (_runtime, addr) = runtime();
@@ -321,7 +321,7 @@ fn the_65th_connection_is_told_so_and_closed() {
     assert_eq!(read_to_end(one_more), b"too many connections, at most 64 can be open\r\n");
     streams.iter_mut().for_each(|stream| assert_eq!(ask(stream, "get_max_workers"), "4\r\n"));
 
-    // Its place is free a moment after a client has gone.
+    // A client's place is free a moment after it has gone.
     streams.pop();
     let deadline = Instant::now() + PATIENCE;
     while converse(addr, b"get_max_workers\n") != b"4\r\n" {
@@ -334,7 +334,7 @@ fn a_client_that_never_reads_holds_up_nobody() {
     let (runtime, addr) = runtime();
     let mut stuck = connect(addr);
     let flood = thread::spawn(move || {
-        // Until the port gives up on us, which reading would have prevented.
+        // Until the port gives up on us, which reading would prevent.
         while stuck.write_all(&b"help\n".repeat(1000)).is_ok() {}
     });
     let steps: Vec<DC<u64>> = (0..1000).map(|n| DC::new(|n: u64| n, (n,))).collect();
@@ -392,10 +392,10 @@ fn a_token_is_not_shown() {
     assert!(!String::from_utf8(answer).unwrap().contains("sesame"));
 }
 
-/// Names what the child process is to do; its standard input says when to end.
+/// Names what the child process must do; its standard input says when to end.
 const CHILD: &str = "TASKGRAPH_TESTS_CHILD";
 
-/// Not a test, but what the following tests start: a program with an environment of its own.
+/// Not a test: the following tests start it as a program with an environment of its own.
 #[test]
 #[ignore = "run by other tests"]
 fn child() {
@@ -416,7 +416,7 @@ fn child() {
     }
 }
 
-/// A child process that is killed when dropped, and what it says.
+/// A child process that is killed when dropped, and its output.
 struct Program(Child, BufReader<std::process::ChildStdout>);
 
 impl Program {

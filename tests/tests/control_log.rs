@@ -1,4 +1,4 @@
-//! What the control port tells the log.
+//! What the control port logs.
 
 use std::fmt;
 use std::io::{Read, Write};

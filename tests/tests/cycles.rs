@@ -1,4 +1,4 @@
-//! Shared computations that would wait for themselves: they fail, whatever the way and whoever is last.
+//! Shared computations that would wait for themselves: they fail, whatever the way and whoever comes last.
 
 use std::sync::{Arc, Barrier, OnceLock};
 
@@ -13,7 +13,7 @@ use taskgraph_tests::{run, runtime, wait};
 struct Ring(Arc<Vec<OnceLock<Shared<u64>>>>, Census);
 
 impl Ring {
-    /// So many of them, each of which needs the next one: in that way, which is drawn from what there are.
+    /// This many computations, each of which needs the next one, in the ways of `WAYS` from `first_way` on.
     fn new(len: usize, first_way: usize, census: &Census) -> Self {
         let ring = Self(Arc::new((0..len).map(|_| OnceLock::new()).collect()), census.clone());
         for i in 0..len {
@@ -28,9 +28,9 @@ impl Ring {
     }
 }
 
-/// Handles hold their graphs, and those the ring: whoever makes such a thing has to take it apart.
+/// Handles hold their graphs, and those hold the ring: whoever makes a ring has to take it apart.
 fn take_apart(ring: Ring) {
-    // Nothing of it is held by a computation that has run.
+    // A computation that has run holds nothing of it.
     assert_eq!(Arc::strong_count(&ring.0), 1, "something is left");
 }
 
@@ -95,7 +95,7 @@ const WAYS: [Way; 10] = [
     with_options,
     |ring, next| DC::value(()).then(move |()| ring.get(next).dc().map(|x| x).named("named")),
     |ring, next| DC::value(1).then(move |x| x + ring.get(next).dc()),
-    // What is caught inside of the cycle is handed on.
+    // A failure that is caught inside the cycle is handed on.
     |ring, next| {
         let caught = DC::value(()).then(move |()| ring.get(next).dc().map(|x| x).attempt());
         DC::<u64>::new(|result: Result<u64, Error>| result, (caught,))
@@ -173,7 +173,7 @@ fn the_path_is_told_in_order() {
     assert!(told.matches(file!()).count() >= 3, "{told}");
 }
 
-/// Two who ask for each other at the same moment: the one or the other sees it.
+/// Two that ask for each other at the same moment: one or the other sees it.
 #[test]
 fn both_ends_may_close_it_at_once() {
     #[delayed]
@@ -235,7 +235,7 @@ fn a_cycle_through_a_timeout_ends() {
     });
 }
 
-/// A recursion that remembers, the deeper the more who wait.
+/// A recursion that remembers its results: the deeper it is, the more wait.
 #[test]
 fn what_is_deep_is_no_cycle() {
     type Memory = Arc<Vec<OnceLock<Shared<u64>>>>;

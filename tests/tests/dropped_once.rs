@@ -51,7 +51,7 @@ fn growing(source: Leaf<DC<Counted>>, depth: u32) -> DC<Counted> {
     if depth == 0 { source.0 } else { growing(source, depth - 1) }
 }
 
-/// Takes a shared result, lends another, and waits for a third.
+/// Takes a shared result, borrows another, and waits for a third.
 #[delayed]
 fn mixed(owned: Counted, lent: &Counted, fresh: Counted, there: u64) -> Counted {
     [&owned, lent, &fresh].into_iter().for_each(Counted::check);
@@ -163,11 +163,11 @@ fn however_and_wherever_a_run_ends() {
     });
 }
 
-/// What a value is made of whose size matters.
+/// The content of a value whose size matters.
 trait Payload: Copy + PartialEq + Send + Sync + 'static {
-    /// That of one of many values.
+    /// The content of value `i`.
     fn number(i: u8) -> Self;
-    /// How many values were made of it, and how many of those are dropped.
+    /// How many values were made of it, and how many of them are dropped.
     fn counts() -> &'static [AtomicI64; 2];
 }
 
@@ -201,7 +201,7 @@ payloads! {
     [Wide; 2] = |i| [Wide([u64::from(i), 1]), Wide([2, !u64::from(i)])],
 }
 
-/// A value of the size and the alignment of its payload, which is counted.
+/// A counted value with the size and the alignment of its payload.
 struct OfSize<P: Payload>(P);
 
 impl<P: Payload> OfSize<P> {
@@ -226,7 +226,7 @@ impl<P: Payload> Drop for OfSize<P> {
 /// Computations of values in every state, in which number `len / 2` is `leaf`.
 fn of_every_state<P: Payload>(len: usize, leaf: DC<OfSize<P>>) -> Vec<DC<OfSize<P>>> {
     let mut leaf = Some(leaf);
-    // With more room than there are computations: the results may have it.
+    // With more room than there are computations: the results may use it.
     let mut list = Vec::with_capacity(len + 3);
     list.extend((0..len).map(|i| match i % 3 {
         _ if i == len / 2 => leaf.take().expect("it is one of them"),

@@ -1,7 +1,7 @@
-//! A service that lives: ten million tasks through one runtime, in a thousand runs of everything there is.
+//! A long-lived service: ten million tasks through one runtime, in a thousand runs of everything there is.
 //!
-//! Each run is steered over the port, some are cancelled, and many fail in part. Memory, threads and file descriptors are
-//! the same at the end as they were when it had warmed up.
+//! Each run is steered over the port, some are cancelled, and many fail in part. Memory, threads and file descriptors are the
+//! same at the end as after warming up.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,17 +15,17 @@ use taskgraph_tests::wait::{self, give_way};
 use taskgraph_tests::{process, size};
 
 const RUNS: u64 = size::of(1_000, 100, 10);
-/// After so many runs everything has been allocated that is kept.
+/// After this many runs, everything that is kept has been allocated.
 const WARM_AFTER: u64 = RUNS / 10;
 const TASKS_A_RUN: u64 = 10_000;
-/// Each of the [parts](parts) of a run has as many.
+/// The number of tasks in each of the [parts](parts) of a run.
 const TASKS_A_PART: u64 = TASKS_A_RUN / 8;
-/// Where it starts, and where it is measured.
+/// At the start, and when it is measured.
 const WORKERS: usize = 2;
-/// Besides the workers: that of the control port, the one that drives timers, and the one that watches for stalls.
+/// Besides the workers: the thread of the control port, the one that drives timers, and the one that watches for stalls.
 const OTHER_THREADS: u64 = 3;
-/// Less than one byte for each of the tasks, and 10 KiB for each of the runs. What the allocator keeps in the arenas of
-/// threads that come and go differs by as much.
+/// Less than one byte a task, and 10 KiB a run. What the allocator keeps in the arenas of threads that come and go varies by as
+/// much.
 const GROWTH_MAX: u64 = 8 << 20;
 
 /// Counts the bodies that have run.
@@ -44,7 +44,7 @@ fn one(steps: Steps) -> u64 {
     1
 }
 
-/// So many calls that return calls.
+/// A tree of this many calls, which return calls.
 #[delayed]
 fn tree(steps: Steps, tasks: u64) -> DC<u64> {
     steps.count();
@@ -86,7 +86,7 @@ fn panics(steps: Steps) -> u64 {
     quiet_panic("it gives up")
 }
 
-/// Every tenth waits for a timer.
+/// Every tenth call waits for a timer.
 #[delayed]
 async fn waits(steps: Steps, i: u64) -> u64 {
     if i.is_multiple_of(10) {
@@ -124,12 +124,12 @@ fn listed(task: impl Fn(u64) -> DC<u64>) -> DC<u64> {
     sum(all((0..TASKS_A_PART).map(task).collect::<Vec<_>>()))
 }
 
-/// Whether it has failed, as a number.
+/// 1 if it has failed.
 fn failed(task: DC<u64>) -> DC<u64> {
     task.attempt().map(|result: Result<u64, Error>| u64::from(result.is_err()))
 }
 
-/// One run; its result is how many tasks went as they should.
+/// One run; its result is how many tasks went as expected.
 fn parts(steps: &Steps) -> DC<u64> {
     let steps = || steps.clone();
     let shared = numbers(steps()).shared();
@@ -147,7 +147,7 @@ fn parts(steps: &Steps) -> DC<u64> {
     sum(all(parts))
 }
 
-/// Somebody comes by on the port.
+/// Sends a command to the port.
 fn set_max_workers(port: SocketAddr, max_workers: usize) {
     let mut stream = TcpStream::connect(port).unwrap();
     stream.write_all(format!("set_max_workers {max_workers}\r\n").as_bytes()).unwrap();
@@ -162,7 +162,7 @@ struct Needs {
     descriptors: usize,
 }
 
-/// What the process needs between two runs. Threads and connections that have ended take a moment to be gone.
+/// The process's resources between two runs. Threads and connections that have ended take a moment to go.
 fn needs(threads: u64, descriptors_max: Option<usize>) -> Needs {
     wait::until(|| process::threads() == threads);
     wait::until(|| descriptors_max.is_none_or(|max| process::descriptors() <= max));
@@ -214,7 +214,7 @@ fn ten_million_tasks_in_a_thousand_runs_leave_nothing_behind() {
     });
 }
 
-/// A run in the midst of its work, and a stream that nobody reads on.
+/// Cancels a run in the midst of its work, and a stream that is not read to its end.
 fn cancel_one(runtime: &Runtime) {
     let begun = Arc::new(wait::Stages::new());
     let run = runtime.spawn(endless(Arc::clone(&begun)));

@@ -1,5 +1,5 @@
 //! Every error text there is, as a page to be read: `cargo test -p taskgraph-tests --test error_texts -- --nocapture`.
-//! Whoever reads one should know which task it was, where that was called, why, and what to do.
+//! A reader should know which task it was, where that was called, why it failed, and what to do.
 
 use std::env;
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{failing, log, run, runtime};
 
-/// Where the kinds of errors are.
+/// The source with the kinds of errors.
 const SOURCE: &str = include_str!("../../taskgraph/src/error.rs");
 
 const TOKEN_IS_NO_WORD: &str = "the token of the control port, `Builder::control_token` or TASKGRAPH_CONTROL_TOKEN in the \
@@ -46,7 +46,7 @@ fn every_error_and_warning_says_which_task_and_where_and_why_and_what_to_do() {
     assert!(page.wrong.is_empty(), "{}", page.wrong.join("\n\n"));
 }
 
-/// Prints what was told, and compares it with what is to be.
+/// Prints each text, and compares it with the expected one.
 #[derive(Default)]
 struct Page {
     shown: Vec<&'static str>,
@@ -66,7 +66,7 @@ impl Page {
         self.shown.push(kind);
     }
 
-    /// Each variant of this enum of the source was shown.
+    /// Checks that each variant of this enum of the source was shown.
     fn covers(&self, name: &str) {
         let (_, after) = SOURCE.split_once(&format!("enum {name} {{\n")).expect("there is such an enum");
         let (body, _) = after.split_once("\n}\n").expect("it ends");
@@ -171,7 +171,7 @@ fn times(page: &mut Page) {
     async fn slow() {
         wait_for_ever().await.unwrap();
     }
-    // With time that is virtual.
+    // In virtual time.
     let at = here(line!() + 1);
     let late = run_seeded(slow(), 1).unwrap_err();
     let expected = format!("task `slow` \"the slow one\" {at} timed out after 30s (its timeout is 30s)");
@@ -257,13 +257,13 @@ fn cancelled(page: &mut Page) {
     let told = wait::ends(move || handle.join().unwrap_err());
     page.show("Client", told, format!("the run was cancelled by {client}, on the control port"));
 
-    // Who asks for what was shared with a run that was left is told what has become of that.
+    // Whoever asks for a result shared with a run whose handle was dropped is told so.
     let started = Arc::new(Stages::new());
     let shared = signals_for_ever(Arc::clone(&started)).shared();
     let left = runtime.spawn(shared.dc());
     started.wait_for(1);
     drop(left);
-    // Who asks before that run is through keeps the computation going.
+    // Whoever asks before that run has ended keeps the computation going.
     wait::until(|| say(&runtime, "runs\n").1 == ["there is no run"]);
     let told = runtime.run(shared.dc()).unwrap_err();
     page.show("DroppedHandle", told, "the run was cancelled: its handle was dropped");
@@ -304,7 +304,7 @@ fn with_port() -> Runtime {
     Runtime::builder().max_workers(2).control("127.0.0.1:0".parse().unwrap()).build().unwrap()
 }
 
-/// Says something to the port: from where, and what it answers.
+/// Sends something to the port: from where, and the answer.
 fn say(runtime: &Runtime, text: &str) -> (SocketAddr, Vec<String>) {
     let mut stream = TcpStream::connect(runtime.control_addr().unwrap()).unwrap();
     stream.write_all(text.as_bytes()).unwrap();
@@ -350,10 +350,10 @@ fn settings(page: &mut Page) {
     page.show("Setting", refused(Runtime::builder().control_token("open sesame")), expected);
 }
 
-/// What a program says that has an environment of its own.
+/// Names what a program with an environment of its own must do.
 const CHILD: &str = "TASKGRAPH_TESTS_CHILD";
 
-/// Not a test, but what the page starts.
+/// Not a test: the page starts it as a program.
 #[test]
 #[ignore = "run by the page"]
 fn child() {
@@ -366,13 +366,13 @@ fn child() {
     println!("\nerror: {:#}", refused(builder));
 }
 
-/// What a task gets that blocks where there is no room for another thread.
+/// The error of a task that blocks when there is no room for another thread.
 fn blocked_without_threads() -> Error {
     let runtime = Arc::new(runtime(1));
     let inner = Arc::clone(&runtime);
     let task = move || {
         const PIECE: usize = 1 << 20;
-        // It is not touched, so it takes nothing but addresses.
+        // It is not touched, so it takes only addresses.
         let room = |bytes: usize| {
             let mut room = Vec::<u8>::new();
             room.try_reserve_exact(bytes).is_ok().then_some(room)
@@ -411,7 +411,7 @@ fn system(page: &mut Page) {
         page.shown.push("Threads");
         return;
     }
-    // Threads need address space, of which this leaves less than a thousand of them have.
+    // Threads need address space; this leaves less than a thousand of them need.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -v 1000000 && exec \"$0\" \"$@\""]).arg(&program);
     let expected =
@@ -461,7 +461,7 @@ fn port(page: &mut Page) {
     );
 }
 
-/// What is only told to the log.
+/// What is only logged.
 fn warnings(page: &mut Page) {
     let told = log::told_by_all();
     let mut check = |code: &mut dyn FnMut(), expected: &str| {
@@ -532,7 +532,7 @@ fn warnings(page: &mut Page) {
     page.show("the log", line, expected);
 
     let Ok(taken) = TcpListener::bind("127.0.0.1:8888") else { return println!("skipped: 127.0.0.1:8888 is busy") };
-    // In an environment that says nothing else.
+    // Unless the environment says something else.
     if env::var_os("TASKGRAPH_CONTROL").is_none() {
         let expected = "WARN running without a control port, 127.0.0.1:8888 cannot be opened: Address already in use (os error \
                         98); TASKGRAPH_CONTROL in the environment says where else to listen, or `off` addr=127.0.0.1:8888";

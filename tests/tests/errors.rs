@@ -1,4 +1,4 @@
-//! Errors: what they know of a failure, and how they tell it.
+//! Errors: what they know of a failure, and how they report it.
 
 use std::fmt;
 use std::io;
@@ -43,7 +43,7 @@ mod an_error {
             assert!(error.is_timeout() && error.downcast_ref::<fmt::Error>().is_none());
             assert!(error.to_string().ends_with(["timed out", "reading", "counting"][i % 3]), "{error}");
         }
-        // One of ours stays what it is, as with `?` anywhere else.
+        // One of our errors stays what it is, as with `?` anywhere else.
         let inner = run(failing::<u32>("deep"), 1).unwrap_err();
         let task = inner.task().cloned();
         let handed_on = DC::<u32>::new(move || -> anyhow::Result<u32> { Err(inner)? }, ());
@@ -67,7 +67,7 @@ mod an_error {
     fn travels_like_any_other() {
         fn is_error<T: std::error::Error + Send + Sync + Clone + 'static>() {}
         is_error::<Error>();
-        // Handed on by another task, it stays what it is, and tells of that task.
+        // If another task hands it on, it stays what it is, and names that task, too.
         let inner = run(failing::<u32>("deep"), 1).unwrap_err();
         let (failed, needed_by) = (inner.task().cloned(), inner.trace().len());
         let outer = DC::<u32>::new(move || Err::<u32, Error>(inner), ());
@@ -169,7 +169,7 @@ mod texts {
             let task = error.task().unwrap();
             assert_eq!((task.name(), task.file(), task.line()), ("fail", file!(), line));
         }
-        // What is the library's own has the line of what needs it.
+        // A computation of the library itself has the line of the one that needs it.
         let shared = fail(1).shared();
         let shared_ones = || vec![shared.clone(), shared.clone()];
         let line = line!() + 1;

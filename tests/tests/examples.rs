@@ -1,4 +1,4 @@
-//! The example programs compute what they claim: against published numbers, other programs, and the plain way.
+//! The example programs compute what they claim, compared with published numbers, other programs, and plain code.
 
 use taskgraph::{DC, Runtime};
 
@@ -12,7 +12,7 @@ mod uts {
 
     use super::run;
 
-    /// Nodes of the trees `-t 1 -a 3 -b 4 -r 19` with `-d` from 1, as the UTS programs in X10, Java and Scala have them.
+    /// Nodes of the trees `-t 1 -a 3 -b 4 -r 19` with `-d` from 1, according to the UTS programs in X10, Java and Scala.
     const NODES_BY_DEPTH: [u64; 8] = [6, 65, 254, 944, 3_987, 16_000, 63_914, 257_042];
 
     #[test]
@@ -37,7 +37,7 @@ mod mandelbrot {
 
     #[test]
     fn a_picture_in_tiles_is_the_picture_pixel_by_pixel() {
-        // The valley of the seahorses: some of it cheap, some of it in the set. The sides halve into odd and empty ones.
+        // The valley of the seahorses: partly cheap, partly in the set. The sides halve into odd and empty ones.
         for (width, height) in [(93, 51), (1, 1), (1, 77), (130, 1), (3, 2)] {
             let view = View { center: (-0.7463, 0.1102), extent: 0.005, width, height };
             let picture = run(mandelbrot::picture(view));
@@ -109,7 +109,7 @@ mod codestats {
 
     use super::run;
 
-    /// An empty directory, which is gone when the test is over.
+    /// An empty directory, which is removed at the end of the test.
     struct Directory(PathBuf);
 
     impl Directory {
@@ -130,9 +130,9 @@ mod codestats {
             run(codestats::survey(vec![self.0.clone()]))
         }
 
-        /// What `find` and `wc` say. They do not know of blank lines.
+        /// The counts of `find` and `wc`, which do not count blank lines.
         ///
-        /// In the C locale, for otherwise a word is what the user's locale takes for one.
+        /// In the C locale, since otherwise the user's locale decides what a word is.
         fn counted_by_find_and_wc(&self) -> Counts {
             let find = |action: &str| {
                 let script = format!(r#"find "$1" -type f {action}"#);
@@ -203,7 +203,7 @@ mod codestats {
         symlink("nowhere", directory.0.join("dangling")).unwrap();
         let pipe = Command::new("mkfifo").arg(directory.0.join("pipe")).stdin(Stdio::null()).status();
         assert!(pipe.is_ok_and(|status| status.success()), "every unix has `mkfifo`");
-        // The path of a socket must be short, and this one's may not be.
+        // The path of a socket must be short, and this one may not be.
         let socket = std::env::temp_dir().join(format!("codestats-{}", std::process::id()));
         let _listener = UnixListener::bind(&socket).unwrap();
         fs::rename(&socket, directory.0.join("socket")).or_else(|_| fs::remove_file(&socket)).unwrap();

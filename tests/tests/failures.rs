@@ -23,7 +23,7 @@ mod the_first_failure {
             let a = DC::<u32>::new(
                 move || {
                     first.wait_for(1);
-                    // The run stops as soon as it has kept a failure.
+                    // The run stops as soon as it has stored a failure.
                     while !taskgraph::is_cancelled() {
                         std::thread::yield_now();
                     }
@@ -70,7 +70,7 @@ mod the_first_failure {
 
     #[test]
     fn stops_the_run_but_not_what_is_running() {
-        // A sibling runs while the failure happens; it ends its step, and what was to come after it never starts.
+        // A sibling runs while the failure happens; its step ends, and what should come after it never starts.
         wait::ends(|| {
             let stages = Arc::new(Stages::new());
             let ran = Arc::new(AtomicU32::new(0));
@@ -97,7 +97,7 @@ mod the_first_failure {
             let runtime = runtime(2);
             let handle = runtime.spawn(DC::new(|(): (), (): ()| (), (slow, quick)));
             stages.wait_for(1);
-            // The run cannot have settled: a task of it runs.
+            // The run cannot have settled: one of its tasks runs.
             std::thread::sleep(std::time::Duration::from_millis(50));
             assert!(!handle.is_finished(), "a run ends when what was running has ended");
             stages.signal(2);
@@ -195,10 +195,10 @@ mod a_computation_for_each {
         assert!(made.load(Ordering::SeqCst) < 50_000, "{made:?} were made after a failure");
     }
 
-    /// Fails the computation for item `at` of `len` in making it.
+    /// Fails while the computation for item `at` of `len` is made.
     fn breaks_at(at: u32, len: u32, census: &Census, items_break: bool) -> DC<usize> {
         let (captured, made, item) = (census.counted(), census.clone(), census.clone());
-        // An exact length, and an iterator that can break.
+        // An iterator with an exact length that can break.
         let items = (0..len).map(move |i| {
             if items_break && i == at {
                 quiet_panic::<()>("half way");
@@ -400,7 +400,7 @@ mod shared_results {
         });
     }
 
-    /// The result of a run that needs what another run has started, once that one is cancelled.
+    /// The result of a run that needs a computation started by another run, which is then cancelled.
     fn outlives(build: impl FnOnce(DC<u32>) -> Shared<u32>) -> Result<u32, Error> {
         let stages = Arc::new(Stages::new());
         let waits = Arc::clone(&stages);

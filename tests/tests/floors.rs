@@ -1,4 +1,4 @@
-//! The house: who may know whom. The `use` lines are read, and every path that starts at the root of the crate.
+//! The house: which room may know which. Reads the `use` lines, and every path that starts at the root of the crate.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,13 +15,13 @@ const FLOORS: [&[&str]; 6] = [
 ];
 /// On top of all: what users hold, the usual way to run, what generated code calls, and the programs of the guide.
 const ROOF: [&str; 4] = ["lib", "run", "__private", "guide"];
-/// The control port knows errors and what it may ask of a runtime, not the runtime.
+/// The control port knows errors and what it may ask of a runtime, but not the runtime.
 const CONTROL_KNOWS: [&str; 4] = ["sync", "task", "error", "steering"];
-/// Tests inside the crate know what users know, too.
+/// Tests inside the crate also know what users know.
 const TESTS: [&str; 2] = ["tests.rs", "models.rs"];
-/// What the crate's root holds beside rooms: constants.
+/// What the crate's root has besides rooms: constants.
 const OF_THE_ROOT: [&str; 2] = ["MAX_WORKERS_LIMIT", "CONTROL_PORT"];
-/// A foreign crate, and the only places that name it: one room each.
+/// A foreign crate, and the only places that name it: mostly one room.
 const FOREIGN: [(&str, &[&str]); 14] = [
     ("rayon", &["scheduler/pool.rs"]),
     ("crossbeam_deque", &["scheduler/queues.rs"]),
@@ -39,10 +39,10 @@ const FOREIGN: [(&str, &[&str]); 14] = [
     ("futures_core", &["graph/stream.rs", "runtime/results.rs"]),
 ];
 const LINES_MAX: usize = 500;
-/// Longer files, each with the reason why it is one.
+/// Longer files, each with the reason why it is one file.
 const LONG_FILES: [(&str, &str); 0] = [];
 
-/// A file below `taskgraph/src`, without its comments and texts.
+/// A file below `taskgraph/src`, without its comments and string literals.
 struct Source {
     path: String,
     code: String,
@@ -78,7 +78,7 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// What is neither comment nor text; each of those leaves a space.
+/// The text without comments and string literals; each of those becomes a space.
 fn code_of(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
@@ -114,14 +114,14 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// The number of `#` of a raw text that starts here.
+/// The number of `#` of a raw string literal that starts here.
 fn raw_text(text: &str) -> Option<usize> {
     let after = text.strip_prefix('r')?;
     let hashes = after.len() - after.trim_start_matches('#').len();
     after[hashes..].starts_with('"').then_some(hashes)
 }
 
-/// What follows each mention of `prefix` as a path: the names, also those in braces.
+/// The names that follow each mention of `prefix` in a path, also those in braces.
 fn named_after(code: &str, prefix: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (at, _) in code.match_indices(prefix) {
@@ -171,7 +171,7 @@ fn assert_none(complaints: Vec<String>) {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-/// Why a file of `room` may not name `crate::known`, if it may not.
+/// Why a file of `room` must not name `crate::known`, if that is so.
 fn complaint(room: &str, known: &str) -> Option<String> {
     if ROOF.contains(&room) || room == known || OF_THE_ROOT.contains(&known) {
         return None;
@@ -286,7 +286,7 @@ fn the_reader_reads() {
     assert!(complaint("scheduler", "control").is_some() && complaint("run", "runtime").is_none());
 }
 
-/// The fields and statics of a file that several threads touch, by their names.
+/// The names of fields and statics of a file that several threads touch.
 fn shared_words(code: &str) -> impl Iterator<Item = &str> {
     const SHARED: [&str; 6] = ["Atomic", "Mutex<", "Condvar", "OnceLock<", "Injector<", "Semaphore"];
     code.lines().filter_map(|line| {
@@ -296,7 +296,7 @@ fn shared_words(code: &str) -> impl Iterator<Item = &str> {
         }
         let (name, ty) = line.split_once(": ")?;
         let is_name = name.starts_with(char::is_alphabetic) && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-        // Not what makes one, nor a parameter.
+        // Neither a constructor call nor a parameter.
         let is_type = !ty.starts_with('&') && !ty.split(" = ").next().is_some_and(|ty| ty.contains("::"));
         let is_declared = ty.ends_with(',') || ty.contains(" = ");
         (is_name && is_type && is_declared && SHARED.iter().any(|shared| ty.contains(shared))).then_some(name)
@@ -310,7 +310,7 @@ fn what_threads_share_is_in_the_table_of_the_design() {
     let table = table.split("\n### ").next().expect("not empty");
     let mut complaints = Vec::new();
     for source in sources() {
-        // Where they come from has none itself; the other one stands in for the runtime in tests.
+        // The first only provides the types; the other one stands in for the runtime in tests.
         if source.path == "sync.rs" || source.path == "control/stand_in.rs" {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Generated code among what others write: names mean what they meant without it, and nobody is warned of it.
+//! Generated code amid other code: names mean what they mean without it, and it causes no warnings.
 
 use std::num::ParseIntError;
 
@@ -10,7 +10,7 @@ use taskgraph_tests::tasks::add;
 mod hygiene {
     use super::*;
 
-    // Names that generated code must not mean.
+    // Names that generated code must not resolve to.
     #[allow(dead_code, non_camel_case_types)]
     mod shadows {
         use taskgraph::delayed;
@@ -39,7 +39,7 @@ mod hygiene {
 
     type Number = u32;
 
-    /// What a body declares must not change what its parameters mean.
+    /// Items that a body declares must not change what its parameters mean.
     #[delayed]
     #[allow(unused_variables)]
     fn items_in_the_body(a: Number, b: &Number) -> Number {
@@ -135,7 +135,7 @@ mod hygiene {
     }
 }
 
-/// Nothing that the attribute writes may be warned about, whatever is switched on.
+/// Generated code must not cause warnings, whatever lints are on.
 #[deny(
     warnings,
     clippy::all,

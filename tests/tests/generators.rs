@@ -1,4 +1,4 @@
-//! Generators: where a body may yield, and which function is one.
+//! Generators: where a body may yield, and which functions are generators.
 
 use std::collections::HashMap;
 use std::num::ParseIntError;
@@ -113,7 +113,7 @@ mod generators {
         vec![n]
     }
 
-    /// Handles on what was yielded, wherever an expression may be.
+    /// Handles on yielded computations, wherever an expression may be.
     #[delayed]
     #[deny(warnings)]
     fn by_handles(n: u32) -> Vec<u32> {

@@ -1,18 +1,18 @@
-//! The guide in `docs/`: it is whole, all of its code is run, and what it and the other pages point at is there.
+//! The guide in `docs/` is complete, all of its code is run, and links in it and in the other pages lead somewhere.
 //!
-//! That its code works is for the doctests of the library to say; here it is seen to that they have all of it.
+//! The doctests of the library check that its code works; here it is checked that they have all of it.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the compiler is given, and so needs no reason.
+/// Blocks that are compiled, and so need no reason.
 const RUN: [&str; 2] = ["rust", "rust,compile_fail"];
-/// What is no program of ours in the first place.
+/// Blocks that are not our programs in the first place.
 const NO_PROGRAM: [&str; 2] = ["console", "toml"];
-/// What else there may be, and why: the line above such a block says `<!-- not run: REASON -->`.
+/// Other blocks, and why they are not run: the line above says `<!-- not run: REASON -->`.
 const NOT_RUN: [(&str, &str); 2] = [("text", "a picture"), ("text", "what a program prints")];
-/// A page of the book that is a file from somewhere else holds this, with the path.
+/// A page of the book that shows a file from elsewhere contains this, with the path.
 const INCLUDE: &str = "{{#include ";
 
 fn root() -> PathBuf {
@@ -30,7 +30,7 @@ fn pages(folder: &Path) -> BTreeSet<String> {
     names.filter(|name| name.ends_with(".md")).collect()
 }
 
-/// The pages of the guide with their texts, in no order.
+/// The pages of the guide with their texts, in no particular order.
 fn guide() -> Vec<(String, String)> {
     let folder = root().join("docs/src");
     let pages: Vec<_> = pages(&folder).into_iter().map(|name| (name.clone(), read(folder.join(name)))).collect();
@@ -50,7 +50,7 @@ struct Block<'a> {
     code: Vec<&'a str>,
 }
 
-/// The blocks of code, and the text without them.
+/// The code blocks, and the text without them.
 fn blocks(text: &str) -> (Vec<Block<'_>>, String) {
     let (mut blocks, mut prose, mut above) = (Vec::new(), String::new(), "");
     let mut lines = text.lines();
@@ -67,15 +67,15 @@ fn blocks(text: &str) -> (Vec<Block<'_>>, String) {
     (blocks, prose)
 }
 
-/// Where the links of a text without blocks of code lead.
+/// The targets of the links of a text without code blocks.
 fn links(prose: &str) -> Vec<String> {
-    // Every other piece is `code`, which may look like a link.
+    // Every other piece is inline code, which may look like a link.
     let prose: String = prose.split('`').step_by(2).collect::<Vec<_>>().join("code");
     let starts = prose.match_indices("](").map(|(at, found)| at + found.len());
     starts.map(|start| prose[start..].split(')').next().unwrap().to_owned()).collect()
 }
 
-/// The anchors that the headings of a page become, in a book and on a forge.
+/// The anchors of the headings of a page, in a book and on a forge.
 fn anchors(text: &str) -> BTreeSet<String> {
     let (_, prose) = blocks(text);
     let headings = prose.lines().filter(|line| line.starts_with('#'));
@@ -100,7 +100,7 @@ fn included(text: &str) -> Option<&str> {
     text.split_once(INCLUDE).map(|(_, path)| path.split("}}").next().unwrap())
 }
 
-/// Why a link of the file at `from` leads nowhere, if it does.
+/// Why a link in the file at `from` leads nowhere, if it does.
 fn complaint(from: &Path, link: &str) -> Option<String> {
     if link.contains("://") {
         return None;
@@ -170,7 +170,7 @@ fn every_link_leads_somewhere() {
     for folder in [root(), root().join("docs/src"), root().join("benches")] {
         for name in pages(&folder) {
             let path = folder.join(name);
-            // What the book includes is read from its page there.
+            // A file that the book includes is read as its page there.
             let text = shown(&path);
             let (_, prose) = blocks(&text);
             let links = links(&prose);

@@ -105,7 +105,7 @@ mod a_handle {
     fn that_has_outlived_its_runtime_needs_no_deadline() {
         let runtime = runtime(1);
         let never_polled = runtime.run_async(DC::value(1));
-        // It starts what drives timers.
+        // This starts the thread that drives timers.
         let handle = runtime.spawn(DC::value(2)).deadline(Instant::now() + Duration::from_secs(100));
         wait::until(|| handle.is_finished());
         drop(runtime);

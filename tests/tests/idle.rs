@@ -1,4 +1,4 @@
-//! What workers cost that have nothing to do.
+//! The cost of workers that have nothing to do.
 
 #![cfg(target_os = "linux")]
 
@@ -48,7 +48,7 @@ fn threads_are_gone_when_their_runtime_is() {
             let nested = DC::new(move || inner.run(DC::value(1)).unwrap(), ());
             runtime.set_max_workers(1 + i % 9).unwrap();
             assert_eq!(runtime.run(nested).unwrap(), 1);
-            // The task's own handle on the runtime goes before its result comes.
+            // The task's own handle on the runtime is dropped before its result comes.
             drop(Arc::into_inner(runtime).expect("the task has dropped its handle"));
             // A thread that was joined is still counted for a moment.
             wait::until(|| process::threads() <= before);

@@ -1,4 +1,5 @@
-//! How many computations that are made while it runs are in flight, whatever they wait for: of a generator, and of `each`.
+//! How many computations are in flight, whatever they wait for, if they are made while the run goes on: by a generator, or by
+//! `each`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{blocks_in, runtime};
 
-/// As the guide says, and what is made at once.
+/// The number in the guide, and what is made at once.
 const IN_FLIGHT_MAX: i64 = 4_096 + 512;
 
 const MANY: i64 = 5 * IN_FLIGHT_MAX;
@@ -94,7 +95,7 @@ fn those_that_wait_are_given_up_with_their_run() {
     }
 }
 
-/// Many that are light have their generator run further ahead than is good for those that wait.
+/// After many light ones a generator runs further ahead than is good for those that wait.
 #[test]
 fn is_bounded_after_light_ones_too() {
     const WORKERS: usize = 32;
@@ -117,7 +118,7 @@ fn is_bounded_after_light_ones_too() {
     });
 }
 
-/// Others that block have nothing to do with it.
+/// Tasks that block do not change it.
 #[test]
 fn is_as_many_as_ever_while_others_block() {
     const MEETING: usize = 600;
@@ -139,7 +140,7 @@ fn is_as_many_as_ever_while_others_block() {
 
 const BOUND: i64 = 6;
 
-/// In the making.
+/// Is being made for a while.
 #[delayed]
 async fn made(argument: Counted) -> Counted {
     tokio::time::sleep(Duration::from_micros(200)).await;
@@ -201,7 +202,7 @@ fn is_what_was_asked_for() {
                 let census = Census::new();
                 assert_eq!(runtime.run(way(census.clone())).unwrap(), ITEMS);
                 let most = census.live_max();
-                // The consumer of a stream has one in its hands.
+                // The consumer of a stream holds one.
                 let in_hand = i64::from(2 <= i);
                 assert!(most <= BOUND + in_hand, "{most} in way {i} with {max_workers} workers");
                 assert!(BOUND / 2 < most, "{most} in way {i} with {max_workers} workers");
@@ -245,7 +246,7 @@ fn may_be_more_than_usual() {
     });
 }
 
-/// A race has all of them in flight.
+/// A race has all of its computations in flight.
 #[test]
 fn is_as_many_as_compete() {
     #[delayed]
@@ -263,7 +264,7 @@ fn is_as_many_as_compete() {
     });
 }
 
-/// Items whose number is not known are made while the others run.
+/// If the number of items is not known, they are made while the others run.
 #[test]
 fn is_bounded_where_each_does_not_know_its_length() {
     for max_workers in [1, 4] {

@@ -1,11 +1,11 @@
-//! What a node costs in instructions, against what it cost when `instructions.txt` was recorded: so that a slower node
-//! fails a build, and no build hangs on how busy its machine is.
+//! The cost of a node in instructions, compared with the records in `instructions.txt`: a slower node fails the build,
+//! and no build depends on how busy its machine is.
 //!
-//! valgrind counts, while `src/bin/nodes.rs` does a work in two sizes. What one costs more than the other, divided by
-//! the nodes that it has more, leaves out how the process starts and ends. And only the program's own instructions
-//! count: glibc has others for other processors, and in other versions. So an allocation shows by its call alone.
+//! valgrind counts, while `src/bin/nodes.rs` does a work in two sizes. The difference of the counts, divided by the
+//! difference of the nodes, leaves out the start and the end of the process. Only the program's own instructions count:
+//! glibc has different ones for other processors, and in other versions. So of an allocation only the call is counted.
 //!
-//! After a change that is worth its price, or a better one:
+//! After a change that is worth its cost, or an improvement:
 //! `INSTRUCTIONS=overwrite cargo test --release -p taskgraph-tests --test instructions -- --nocapture`.
 
 // A checker adds instructions of its own.
@@ -24,12 +24,12 @@ struct Work {
     sizes: [u64; 2],
     /// How many nodes a size has.
     nodes: fn(u64) -> u64,
-    /// By how many percent the count may differ from the recorded one.
+    /// By how many percent the count may differ from the record.
     tolerance: RangeInclusive<f64>,
 }
 
-/// The same program repeats its counts within half a percent. What is more is the program's, what is much less is
-/// worth recording: it would hide the next loss.
+/// The same program repeats its counts within half a percent. A higher count is a change of the program, and a much
+/// lower one is worth recording: otherwise it would hide the next loss.
 const REPEATS: RangeInclusive<f64> = -5.0..=3.0;
 /// Threads that call each other and look around for work do so more or less often, as the system lets them, and turns go by
 /// the clock. Measured: 5 % up or down in `start` and `stream`, with and without other programs on the same processor, and
@@ -84,7 +84,7 @@ fn instructions_per_node(work: &Work) -> f64 {
 /// Instructions of the program itself, in all its threads.
 fn instructions(work: &str, size: u64) -> u64 {
     let profile = format!("{}/{work}-{size}.callgrind", env!("CARGO_TARGET_TMPDIR"));
-    // valgrind's threads take turns. On several processors chance would have more to say about whose turn it is.
+    // valgrind's threads take turns. On several processors, the order would depend more on chance.
     let mut command = Command::new("taskset");
     command.args(["-c", &process::processor(), "valgrind", "--tool=callgrind"]);
     command.args(["--compress-strings=no", "--compress-pos=no", &format!("--callgrind-out-file={profile}")]);
@@ -93,7 +93,7 @@ fn instructions(work: &str, size: u64) -> u64 {
     own_instructions(&fs::read_to_string(profile).unwrap())
 }
 
-/// The sum of a profile's lines of cost, as far as they are below the program's `ob=` line:
+/// The sum of the cost lines of a profile that are below the program's `ob=` line:
 ///
 /// ```text
 /// ob=/target/release/nodes
@@ -118,14 +118,14 @@ fn own_instructions(profile: &str) -> u64 {
     sum
 }
 
-/// Prints the counts beside those that are recorded; what is wrong with them.
+/// Prints the counts beside the records; returns the complaints.
 fn compare(counts: &[f64]) -> String {
     let table = fs::read_to_string(TABLE).unwrap_or_default();
     let recorded: HashMap<&str, &str> = table.lines().filter_map(|line| line.split_once(' ')).collect();
     let mut complaints = String::new();
     println!("instructions for each node\n{:<13} {:>9} {:>9}", "", "recorded", "now");
     for (Work { name, tolerance, .. }, now) in WORKS.iter().zip(counts) {
-        // A new work is recorded as nothing, and more than that.
+        // For a new work the record is 0, so it costs more.
         let recorded: f64 = recorded.get(name).map_or(0.0, |count| count.trim().parse().expect("it is a number"));
         let change = 100.0 * (now / recorded - 1.0);
         println!("{name:<13} {recorded:>9.2} {now:>9.2} {change:>+6.1} %");

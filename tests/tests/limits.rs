@@ -1,4 +1,5 @@
-//! `limit = n` and `limit = "name"`: no more than so many bodies of a function, or of all that name it, run at once.
+//! `limit = n` and `limit = "name"`: at most this many bodies of a function, or of all functions that name it, run at
+//! once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +29,7 @@ async fn asleep(inside: Inside) {
     time::sleep(Duration::from_millis(1)).await;
 }
 
-/// Is inside until it is dropped, which takes its time.
+/// Is inside until it is dropped, which takes a while.
 struct Lingering<L>(L);
 
 impl<L> Drop for Lingering<L> {
@@ -77,7 +78,7 @@ fn a_body_that_is_dropped_keeps_its_turn_until_it_is_gone() {
     });
 }
 
-/// A destructor may wait for others that need the turn of the body it is in.
+/// A destructor may wait for others that need the turn of its body.
 #[test]
 fn a_body_that_is_dropped_gives_its_turn_away_while_it_blocks() {
     #[delayed(limit = "one")]
@@ -177,7 +178,7 @@ async fn ping(n: u64) -> Result<u64, taskgraph::Error> {
     if n == 0 { Ok(1) } else { joined(n - 1).await }
 }
 
-/// Far more of them than may be in flight, all with the same limit.
+/// Far more calls than may be in flight, all with the same limit.
 #[delayed(limit = 1)]
 fn tree(depth: u64) -> Vec<u64> {
     for x in 0..100 {
@@ -252,7 +253,7 @@ fn a_panic_gives_the_turn_back() {
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 9);
 }
 
-/// Its clock does not wait for others.
+/// Its clock does not wait for other runs.
 #[test]
 fn a_simulated_run_has_its_limits_for_itself() {
     #[delayed(limit = 1)]
@@ -297,7 +298,7 @@ fn functions_that_name_a_limit_have_it_together_and_runtimes_do_not() {
         let (runtime, other) = (limited(max_workers, &[("db", 3)]), limited(1, &[("db", 1)]));
         let held = other.spawn(query(elsewhere.clone(), never.clone()));
         waiting::until(|| never.waits() == 1);
-        // The other runtime's only turn is taken; here all go on.
+        // The other runtime's only turn is taken; here all bodies go on.
         let queries = taskgraph::all((0..50).map(|_| asleep_in_db(inside.clone())));
         let writes = taskgraph::all((0..50).map(|_| write(inside.clone())));
         runtime.run(DC::new(|_: Vec<()>, _: Vec<()>| (), (queries, writes))).unwrap();
@@ -405,7 +406,7 @@ fn returns_nest(way: Vec<u8>, inside: [Inside; 3]) -> Vec<u64> {
     }
 }
 
-/// Each byte of the way says what is next.
+/// Each byte of the way selects the next call.
 fn nest(mut way: Vec<u8>, inside: [Inside; 3]) -> DC<u64> {
     match way.pop() {
         None => DC::value(1),
@@ -483,7 +484,7 @@ fn what_is_not_a_limit_is_told_with_what_is() {
     runtime.set_limit("db", 2).unwrap();
 }
 
-/// The log of a process is one.
+/// A process has one log.
 #[test]
 fn a_limit_that_nobody_has_set_is_one_and_is_told_once() {
     process::alone("a_limit_that_nobody_has_set_is_one_and_is_told_once", || {

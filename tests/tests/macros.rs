@@ -1,4 +1,4 @@
-//! What `#[delayed]` makes of a function: of its parameters, its result, its attributes, its name and its generics.
+//! What `#[delayed]` makes of a function's parameters, result, attributes, name and generics.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

@@ -1,4 +1,4 @@
-//! Many computations in one: `all` of them, and one for `each` of many items.
+//! Many computations in one: `all` of them, or one for `each` of many items.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,7 +39,7 @@ mod a_computation_for_each {
         DC::new(|i: u64| i * i, (i,))
     }
 
-    /// Every third is there already, every other third is two steps away.
+    /// A third of them are values, a third are two steps away.
     fn mixed(i: u64) -> DC<u64> {
         match i % 3 {
             0 => DC::value(i * i),
@@ -125,7 +125,7 @@ mod a_computation_for_each {
         }
     }
 
-    /// An iterator that says something about its length.
+    /// An iterator that claims something about its length.
     struct Says<I> {
         says: (usize, Option<usize>),
         items: I,
@@ -170,7 +170,7 @@ mod a_computation_for_each {
                         census.assert_balanced(given as i64);
                     }
                 }
-                // What says no one number counts itself.
+                // If the claim is not one number, the items are counted.
                 for says in [(0, None), (0, Some(3)), (50, Some(100)), (3, Some(0))] {
                     let items = Says { says, items: 0..40u64 };
                     assert_eq!(runtime.run(each(items, square)).unwrap().len(), 40, "{says:?}");
@@ -181,7 +181,7 @@ mod a_computation_for_each {
 
     #[test]
     fn may_be_of_items_that_pause() {
-        // Between two items it says that there are no more.
+        // Between two items it claims that there are no more.
         for gap in [1, 8, 20, 32, 40, 70] {
             let mut at = 0;
             let items = std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! A map of many items in chunks, which split where items are heavy.
+//! A map of many items in chunks, which are split where items are heavy.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -77,7 +77,7 @@ mod a_map_in_chunks {
 
     #[test]
     fn leaves_to_others_what_lies_behind_a_heavy_item() {
-        // Many light items first, so that chunks are long when the heavy ones come, all within one of them.
+        // Many light items first, so that chunks are long when the heavy ones come, all in one chunk.
         wait::ends(|| {
             let by_thread = Arc::new(Mutex::new(BTreeMap::new()));
             let count = Arc::clone(&by_thread);

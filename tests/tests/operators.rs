@@ -1,4 +1,4 @@
-//! Operators: those of numbers, on computations and values.
+//! The operators of numbers, on computations and values.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Functions of each kind with each option: what they give does not depend on it.
+//! Functions of each kind with each option: their results do not depend on the option.
 
 use std::collections::BTreeSet;
 use std::num::ParseIntError;
@@ -240,7 +240,7 @@ fn a_method_may_have_what_does_not_run_it_again() {
     check(counter().many(2), vec![1, 2]);
 }
 
-/// Only what the body owns has to be cloned.
+/// Only arguments that the body owns have to be cloned.
 struct NotCloned(String);
 
 #[delayed(retries = 3)]
@@ -254,7 +254,7 @@ fn a_borrowed_argument_need_not_be_cloned() {
     check(borrow(Arc::new(NotCloned("x".to_owned())), DC::value("y".to_owned()).shared()), "xy".to_owned());
 }
 
-/// Counts those of its clones that are gone.
+/// Counts its clones that are dropped.
 struct Counted {
     gone: Arc<AtomicUsize>,
     is_clone: bool,

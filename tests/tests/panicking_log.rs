@@ -1,4 +1,4 @@
-//! Whoever listens to the log may panic; that loses a line, and nothing else.
+//! A subscriber of the log may panic; that loses a line, and nothing else.
 
 use std::panic;
 

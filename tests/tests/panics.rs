@@ -1,4 +1,4 @@
-//! Panics: of bodies, and of all else that users bring along, when it is cloned, dropped, or called.
+//! Panics: of bodies, and of all other user code, when values are cloned or dropped, or closures are called.
 
 use std::error::Error as _;
 use std::fmt;
@@ -215,7 +215,7 @@ mod panics {
                 for max_workers in [1, 2] {
                     let census = Census::new();
                     let error = run(graph(&census, &bomb), max_workers).unwrap_err();
-                    // Where values are dropped by a task, that task may have been first.
+                    // If a task drops the values, that task may have been first.
                     assert!(error.to_string().ends_with("failed: on purpose") || error.is_panic(), "{name}: {error}");
                     println!("{name}, {max_workers} workers");
                     census.assert_balanced(2);
@@ -254,7 +254,7 @@ mod panics {
             let runtime = runtime(1);
             let (census, stages) = (Census::new(), Arc::new(Stages::new()));
             let (bombs, waits) = (census.clone(), Arc::clone(&stages));
-            // The consumer goes between the first and the second.
+            // The consumer goes after the first item and before the second.
             let many = DC::new(
                 move || {
                     let bombs = (0..100).map(move |i| {
@@ -360,7 +360,7 @@ mod panics {
             let runtime = runtime(2);
             let error = runtime.run(DC::new(|(): (), (): ()| (), (a, b))).unwrap_err();
             assert_eq!(error.downcast_ref::<Bomb>().map(ToString::to_string).as_deref(), Some("bomb"));
-            // Its drop panics, here or where the run is dropped, whichever comes last.
+            // Its drop panics, here or where the run is dropped, whichever is later.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(error)));
             wait::until(|| DROPPED.load(Ordering::SeqCst) == 2);
             assert_eq!(runtime.run(DC::value(7)).unwrap(), 7, "the workers live on");

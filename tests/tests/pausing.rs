@@ -22,14 +22,14 @@ fn start(counter: Started) -> usize {
     counter.fetch_add(1, Ordering::SeqCst)
 }
 
-/// Workers have seen all that was queued before this: they take what comes from outside in its order.
+/// Waits until workers have seen all that was queued before: they take nodes from outside in order.
 fn let_workers_look(runtime: &Runtime) {
     let handle = runtime.spawn(DC::new(|| (), ()));
     handle.cancel();
     assert!(handle.join().unwrap_err().is_cancelled());
 }
 
-/// The steps that run now have ended.
+/// Waits until the steps that run now have ended.
 fn let_steps_end(runtime: &Runtime) {
     let workers = runtime.max_workers();
     runtime.set_max_workers(1).unwrap();
@@ -102,7 +102,7 @@ fn a_cancelled_run_is_given_up_at_once_with_all_it_holds() {
             stages.signal(2);
             let_workers_look(&runtime);
             let before = started(&counter);
-            // What lies aside by now is looked through again.
+            // Nodes that have been put aside by now are looked through again.
             handle.cancel();
             // It may have ended before the pause.
             let _ = handle.join();
@@ -191,7 +191,7 @@ fn a_task_that_blocks_returns_after_the_pause() {
         stages.wait_for(1);
         runtime.pause();
         stages.signal(2);
-        // There is a place for whoever gives up, though a task waits for one.
+        // There is a place for a worker that gives up nodes, though a task waits for one.
         let_workers_look(&runtime);
         runtime.set_max_workers(2).unwrap();
         let_workers_look(&runtime);

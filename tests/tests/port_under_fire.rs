@@ -1,24 +1,24 @@
-//! A run goes on while connections by the thousand open, stall, flood, send rubbish and vanish: a thousand are tried at a
-//! time, and as many are there as the port and its system take, 80 and some hundred that wait.
+//! A run goes on while connections by the thousand open, stall, flood, send rubbish and vanish: a thousand are tried at
+//! a time, and as many exist as the port and its system accept, 80 and some hundred that wait.
 //!
-//! What is measured, and why that is the speed of the run. Three things can slow a run: that its workers get less of
-//! the processor, that a step takes more of it, and that work waits where a worker could do it. The run here has one
-//! worker, which is bound to one processor together with the port's thread, and always has a step to take; so there is
-//! no third thing, and what the port takes of the processor it takes from the worker. The attackers are other
-//! processes, bound to other processors where there are some. Then
+//! What is measured, and why that is the speed of the run. Three things can slow a run: its workers get less processor
+//! time, a step takes more of it, or work waits although a worker could do it. The run here has one worker, which is
+//! bound to one processor together with the port's thread, and always has a step to take; so the third cannot happen,
+//! and the processor time that the port takes, it takes from the worker. The attackers are other processes, bound to
+//! other processors if there are any. Then
 //!
 //! ```text
 //! speed = steps for each second of processor time that the worker has (under attack, compared to quiet)
 //!         * (1 - the share of the processor that the port's thread has)
 //! ```
 //!
-//! This is the worst case: with more workers on more processors the share of the one thread is a smaller one. Processor
-//! times do not tell how much else the machine has to do, but that still slows steps down now and then (caches, memory,
-//! other machines on the same hardware), and never speeds them up. So attacked phases alternate with quiet ones, and it
-//! is the upper quartiles of their steps for each second that are compared. In the quiet phases the attackers do the
-//! same to somebody else, so that what processors share is as contended as under attack. Each phase is a run with a port
-//! of its own: a port is still busy with what its attackers have left behind when they are gone. And as nothing can make a
-//! port look better than it is, one measurement out of three that shows the speed is enough.
+//! This is the worst case: with more workers on more processors, the share of the one thread is smaller. Processor
+//! times do not include the other work of the machine, but that still slows steps down now and then (caches, memory,
+//! other machines on the same hardware), and never speeds them up. So attacked phases alternate with quiet ones, and
+//! the upper quartiles of their steps per second are compared. In the quiet phases the attackers attack somebody else,
+//! so that what processors share is as contended as under attack. Each phase is a run with a port of its own: a port is
+//! still busy with what its attackers have left behind when they are gone. And as nothing can make a port look better
+//! than it is, it is enough if one of three measurements shows the speed.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -34,14 +34,14 @@ use taskgraph_tests::needs::is_installed;
 use taskgraph_tests::process;
 use taskgraph_tests::wait::until;
 
-/// What the process is, of those that the test starts.
+/// Which of the processes that the test starts this one is.
 const ROLE: &str = "TASKGRAPH_TEST_ROLE";
 
 /// Two of them, so that neither needs more than the usual thousand files.
 const ATTACKERS: usize = 2;
-/// So many at a time.
+/// This many at a time.
 const CONNECTIONS: usize = 1000;
-/// With fewer over all it was no attack. What is paced takes no more than some hundred in a phase.
+/// With fewer in all it was no attack. The paced port takes no more than some hundred in a phase.
 const OPENED_MIN: usize = if cfg!(debug_assertions) { 64 } else { 1000 };
 
 /// A debug build only shows that nothing breaks.
@@ -51,13 +51,13 @@ const PHASE: Duration = Duration::from_millis(250);
 
 const SPEED_MIN: f64 = 0.95;
 
-/// An answer is late only if it takes longer than people wait; a debug build on a busy machine included.
+/// An answer is late only if it takes longer than people wait, even in a debug build on a busy machine.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// More than 64 connections of some ten KiB can hold, and less than a thousand could.
 const MEMORY_MAX: u64 = 32 << 20;
 
-/// So often the speed is measured, if something else disturbs that.
+/// How often the speed is measured if something disturbs that.
 const MEASUREMENTS_MAX: usize = 3;
 
 #[test]
@@ -75,7 +75,7 @@ fn a_run_under_fire_keeps_its_speed_its_answer_and_its_belongings() {
     panic!("the run keeps {speeds:.3?} of its speed");
 }
 
-/// The part of a run's speed that is left under attack; all else that has to be true then is asserted.
+/// The part of a run's speed that is left under attack; everything else that must hold then is asserted.
 fn speed_under_fire() -> f64 {
     let processors = process::processors();
     let mut run = Program::start("run", processors.first());
@@ -104,14 +104,14 @@ fn speed_under_fire() -> f64 {
     speed
 }
 
-/// So much of the values are not above the result.
+/// The value that this part of the values does not exceed.
 fn quantile(phases: &[Phase], part: f64, value: impl Fn(&Phase) -> f64) -> f64 {
     let mut values: Vec<_> = phases.iter().map(value).collect();
     values.sort_by(f64::total_cmp);
     values[((values.len() - 1) as f64 * part).round() as usize]
 }
 
-/// Not a test, but what the test starts.
+/// Not a test: the test starts it as processes.
 #[test]
 #[ignore = "run by the other test"]
 fn role() {
@@ -124,7 +124,7 @@ fn role() {
 
 // The run.
 
-/// What a phase was like.
+/// The measurements of a phase.
 struct Phase {
     rounds_per_second: f64,
     port_share: f64,
@@ -154,7 +154,7 @@ fn fib(n: u64) -> DC<u64> {
     if n < 2 { DC::value(n) } else { add(fib(n - 1), fib(n - 2)) }
 }
 
-/// A round after the other, each of some hundred steps; the number of those that were right.
+/// One round after the other, each of some hundred steps; gives the number of rounds that were right.
 #[delayed]
 fn rounds(n_right: u64, last: u64) -> DC<u64> {
     let n_right = n_right + u64::from(last == 55);
@@ -183,7 +183,7 @@ fn run() {
     println!("ended: the slowest answer took {slowest:?}, {} KiB more", grown >> 10);
 }
 
-/// A run with a port, from beginning to end; how long the slowest answer took.
+/// A run with a port, from beginning to end; returns how long the slowest answer took.
 fn attacked_run(is_under_attack: impl FnOnce()) -> Duration {
     IS_OVER.store(false, Ordering::Relaxed);
     ROUNDS.store(0, Ordering::Relaxed);
@@ -215,7 +215,7 @@ fn attacked_run(is_under_attack: impl FnOnce()) -> Duration {
     slowest
 }
 
-/// A client that behaves. It was there before the attack.
+/// A client that behaves, connected before the attack.
 struct Asking(BufReader<TcpStream>);
 
 impl Asking {
@@ -247,7 +247,7 @@ impl Asking {
     }
 }
 
-/// What threads have had of the processor.
+/// The processor times of threads.
 struct ProcessorTimes {
     worker: Duration,
     port: Duration,
@@ -268,7 +268,7 @@ impl ProcessorTimes {
 
 // The attack.
 
-/// The port that is the target; none for somebody else, for comparison.
+/// The port that is the target; 0 for somebody else, for comparison.
 static VICTIM: AtomicU16 = AtomicU16::new(0);
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 static OPENED: AtomicUsize = AtomicUsize::new(0);
@@ -282,11 +282,11 @@ enum Manner {
     Flood,
     /// The same, and does not read.
     Deaf,
-    /// Bytes of no meaning, and of all.
+    /// Arbitrary bytes.
     Rubbish,
-    /// Packets of a byte.
+    /// Packets of one byte.
     Trickle,
-    /// Half a line, and gone.
+    /// Sends half a line, and is gone.
     Vanish,
 }
 
@@ -295,7 +295,7 @@ const MANNERS: [Manner; 6] =
 
 struct Attack {
     stream: TcpStream,
-    /// What [`VICTIM`] was.
+    /// [`VICTIM`] when it was opened.
     victim: u16,
     manner: Manner,
     turns_left: u32,
@@ -316,7 +316,7 @@ fn attack() {
             until(|| OPEN.load(Ordering::Relaxed) < CONNECTIONS / ATTACKERS);
             let victim = VICTIM.load(Ordering::Relaxed);
             let target = SocketAddr::from(([127, 0, 0, 1], if victim == 0 { other_port } else { victim }));
-            // Where nobody takes connections fast enough the system makes one wait.
+            // If connections are not accepted fast enough, the system makes one wait.
             let Ok(stream) = TcpStream::connect_timeout(&target, Duration::from_millis(50)) else { continue };
             stream.set_nonblocking(true).unwrap();
             stream.set_nodelay(true).unwrap();
@@ -386,9 +386,9 @@ fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     }
 }
 
-// How they talk.
+// How the processes talk.
 
-/// A process that is told a line at a time by its standard input, and killed when dropped.
+/// A process that gets lines on its standard input, and is killed when dropped.
 struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -417,7 +417,7 @@ impl Program {
         line.split_once(start).expect("it was found").1.to_owned()
     }
 
-    /// Lets it end; what it says at last.
+    /// Lets it end; returns what it says at the end.
     fn end(mut self, start: &str) -> String {
         drop(self.stdin.take());
         let said = self.next(start);

@@ -12,10 +12,10 @@ use taskgraph_tests::census::Census;
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{blocker, failing, runtime};
 
-/// Who ran, in order.
+/// What ran, in order.
 type Log = Arc<Mutex<Vec<i32>>>;
 
-/// Says its number, and has it as its priority.
+/// Logs its number, which is also its priority.
 fn say(log: &Log, x: i32) -> DC<i32> {
     let log = Arc::clone(log);
     DC::new(
@@ -52,7 +52,7 @@ fn of_a_list_the_highest_run_first_and_results_keep_their_places() {
         assert_eq!(results, mixed(len).collect::<Vec<_>>());
         assert_eq!(said(&log), highest_first(mixed(len)), "{len}");
     }
-    // What has no priority lies above what is not handed out yet.
+    // Computations without a priority lie above those that are not handed out yet.
     let results = runtime.run(all(mixed(1_000).map(|x| say(&log, x)))).unwrap();
     assert_eq!(results, mixed(1_000).collect::<Vec<_>>());
     let said = said(&log);
@@ -126,7 +126,7 @@ fn a_run_of_a_function_with_a_priority_has_it() {
     });
 }
 
-/// What is made in several steps, or of several parts, and starts with one of them.
+/// Computations made in several steps, or of several parts, which start with one of them.
 #[test]
 fn whatever_a_computation_is_made_of_the_highest_is_computed_first() {
     #[delayed]
@@ -186,7 +186,7 @@ fn whatever_a_computation_is_made_of_the_highest_is_computed_first() {
         let list = all(numbers.map(|x| make(Arc::clone(&log), x).priority(x)));
         assert_eq!(runtime.run(list).unwrap(), [1; 6]);
         assert_eq!(said(&log), [9, 7, 5, 3, 3, 1], "{kind}");
-        // And of runs.
+        // And so with runs.
         wait::ends(move || {
             let stages = Arc::new(Stages::new());
             let first = runtime.spawn(blocker(&stages));
@@ -236,7 +236,7 @@ fn what_is_more_urgent_passes_what_an_urgent_computation_makes() {
 
 const LEN: u32 = 1_000_000;
 
-/// Steps of a chain, which holds its worker in the first.
+/// Steps of a chain, the first of which holds its worker.
 #[derive(Clone, Default)]
 struct Chain {
     steps: Arc<AtomicUsize>,
@@ -252,7 +252,7 @@ fn count_down(n: u32, chain: Chain) -> DC<u32> {
     if n == 0 { DC::value(0) } else { count_down(n - 1, chain) }
 }
 
-/// `make` counts down along the chain; something urgent that comes meanwhile is next.
+/// `make` counts down along the chain; something urgent that comes meanwhile must be next.
 #[track_caller]
 fn check_that_urgent_ones_pass(make: fn(Chain) -> DC<u32>) {
     wait::ends(move || {
@@ -268,7 +268,7 @@ fn check_that_urgent_ones_pass(make: fn(Chain) -> DC<u32>) {
     });
 }
 
-/// What comes of a result is ordinary, and so is what has its turn meanwhile: whatever is urgent passes it.
+/// What follows from a result is ordinary, and so is what has its turn meanwhile: anything urgent passes it.
 #[test]
 fn what_only_needs_an_urgent_computation_is_not_urgent() {
     #[delayed]
@@ -340,7 +340,7 @@ fn several_workers_take_the_highest_that_wait() {
         hold.join().unwrap();
         handles.into_iter().for_each(|handle| assert!(0 < handle.join().unwrap()));
         let said = said(&log);
-        // Who took one may be interrupted before he says so: by some, not by all.
+        // A worker that took one may be interrupted before it logs that: some may be, not all.
         assert!(said[..WORKERS].iter().any(|&x| 200 - 2 * (WORKERS as i32) < x), "{said:?}");
         let mut sorted = said.clone();
         sorted.sort_unstable();
@@ -365,7 +365,7 @@ fn a_patient_computation_waits_for_what_a_busy_worker_keeps_for_itself() {
             )
         };
         for _ in 0..5 {
-            // A worker from which nobody had to take anything for long shows only its oldest node.
+            // A worker from which nobody had to take anything for long shows only a few of its oldest nodes.
             runtime.run(each(0..200_000, |x| DC::new(|x: u64| x, (x,)))).unwrap();
             runtime.run(all([say(&log, -1)].into_iter().chain((0..14).map(slow)))).unwrap();
             let said = said(&log);

@@ -1,4 +1,4 @@
-//! Several at once: which of them is chosen, and what waits for all of them.
+//! Several computations at once: races that choose one of them, and joins that wait for all of them.
 
 use std::future::IntoFuture;
 use std::sync::mpsc;
@@ -49,7 +49,7 @@ mod chosen {
         assert!(error.trace().iter().any(|task| task.name() == "select_ok"), "{error:#}");
     }
 
-    /// What loses is nobody's, whatever its values and errors do when they go.
+    /// Nobody owns the losers' values and errors, whatever they do when they are dropped.
     #[test]
     fn what_loses_may_panic_when_it_is_dropped() {
         #[derive(Debug)]
@@ -94,7 +94,7 @@ mod chosen {
         }
     }
 
-    /// Hundreds more than are in flight while they are busy, and all of them have to start.
+    /// Hundreds more than are in flight if they are busy, and all of them have to start.
     #[test]
     fn all_that_sleep_run_at_once() {
         let naps = (0..500).map(|x| nap(if x == 499 { 10 } else { 3_600_000 }));

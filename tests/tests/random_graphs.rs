@@ -1,7 +1,7 @@
-//! Random graphs of every kind of node, run by random numbers of workers that change meanwhile, and compared with what
-//! a plain recursion makes of the same graph.
+//! Random graphs of every kind of node, run by random numbers of workers that change meanwhile, and compared with a
+//! plain recursion over the same graph.
 //!
-//! `TASKGRAPH_CASES` says how many graphs; more are run after larger changes.
+//! `TASKGRAPH_CASES` sets how many graphs; run more after larger changes.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -37,11 +37,11 @@ enum Shape {
     Attempt(Box<Shape>),
     All(Vec<Shape>),
     Repeated(Box<Shape>, usize),
-    /// A list as an argument: that many times the shape, and as many values that are there already.
+    /// A list as an argument: this many times the shape, and as many plain values.
     Listed(Box<Shape>, usize),
-    /// For so many items the shapes in turn, as often a value that is there already.
+    /// For this many items: a shape, of all in turn, and a plain value, alternately.
     Each(Vec<Shape>, usize),
-    /// The same, and nobody knows how many.
+    /// The same, of unknown length.
     EachOfSome(Vec<Shape>, usize),
     Array([Box<Shape>; 3]),
     Yields(Vec<Shape>),
@@ -54,9 +54,9 @@ enum Shape {
     /// An async generator that awaits some of what it yields.
     YieldsAndAwaits(Vec<Shape>),
     Grows(Box<Shape>, u8),
-    /// The shape is shared by that many, who are summed up.
+    /// The shape is shared by this many users, which are summed up.
     Shares(Box<Shape>, u8),
-    /// A task that takes the first shape's result as a copy and as a loan, and waits for the second's, which may use
+    /// A task that takes the first shape's result by value and by reference, and waits for the second's, which may use
     /// the first's as well.
     Mixes(Box<Shape>, Box<Shape>),
     /// One of the results shared further up, if there is any.
@@ -101,12 +101,12 @@ fn shape() -> impl Strategy<Value = Shape> {
     })
 }
 
-/// The shape for an item of [`Shape::Each`]; none for a value that is there already.
+/// The shape for an item of [`Shape::Each`]; none for a plain value.
 fn shape_for(shapes: &[Shape], i: usize) -> Option<&Shape> {
     i.is_multiple_of(2).then(|| shapes.get((i / 2) % shapes.len().max(1))).flatten()
 }
 
-/// What must come out: the value, or nothing if it fails.
+/// The expected result: the value, or none if it fails.
 fn expected(shape: &Shape, shared: &[Option<u64>]) -> Option<u64> {
     let sum = |shapes: &[Shape]| shapes.iter().map(|shape| expected(shape, shared)).sum::<Option<u64>>();
     Some(match shape {
@@ -147,11 +147,11 @@ fn expected(shape: &Shape, shared: &[Option<u64>]) -> Option<u64> {
     })
 }
 
-/// A value of the graph, which is counted.
+/// A counted value of the graph.
 #[derive(Clone)]
 struct Value(u64, Counted);
 
-/// What the tasks of a graph note.
+/// The notes of the tasks of a graph.
 #[derive(Clone)]
 struct Notes {
     census: Census,
@@ -391,7 +391,7 @@ fn build(shape: &Shape, notes: &Notes, shared: &[Shared<Value>]) -> DC<Value> {
     }
 }
 
-/// The number of tasks in the graph of a shape, those in attempts and later ones included.
+/// The number of tasks in the graph of a shape, including those in attempts and later ones.
 fn tasks(shape: &Shape) -> usize {
     1 + match shape {
         Shape::Value(_) | Shape::Leaf(_) | Shape::Small(_) | Shape::Fails | Shape::Panics | Shape::Uses(_) => 0,
@@ -478,7 +478,7 @@ fn check(runtime: &Arc<Runtime>, shape: &Shape, way: &Way) {
 
 fn has_failures(shape: &Shape) -> bool {
     match shape {
-        // What is dropped may not have run, as what is beside a failure.
+        // A dropped computation may not have run, like one beside a failure.
         Shape::Fails | Shape::Panics | Shape::YieldsAndFails(_) | Shape::Drops(..) => true,
         Shape::Value(_) | Shape::Leaf(_) | Shape::Small(_) | Shape::Uses(_) => false,
         Shape::Sum(shapes) | Shape::All(shapes) | Shape::Yields(shapes) => shapes.iter().any(has_failures),

@@ -1,4 +1,4 @@
-//! Rayon inside of tasks.
+//! rayon inside tasks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -161,7 +161,7 @@ mod a_reduction {
         });
     }
 
-    /// An iterator may go on after its end; nobody asks it to.
+    /// An iterator might go on after its end; it is not asked to.
     #[test]
     fn ends_where_its_iterator_does() {
         let mut i = 0;
@@ -186,7 +186,7 @@ mod a_reduction {
             thread.unwrap().join().unwrap();
             let bytes = (process::resident_bytes_max() - before) / 1_000_000;
             println!("measured: {bytes} bytes for each leaf");
-            // A leaf and its handle are 64 bytes, more with the slabs that hold what runs.
+            // A leaf and its handle are 64 bytes, more with the slabs that hold running nodes.
             assert!(bytes < 200, "{bytes} bytes for each leaf");
         });
     }

@@ -1,4 +1,4 @@
-//! What becomes of a result: what is inside it goes on, an `Err` fails, and a condition keeps or drops it.
+//! What becomes of a result: computations inside it go on, an `Err` fails, and a condition keeps or drops it.
 
 use taskgraph::{DC, Error, all, each};
 use taskgraph_tests::census::Census;
@@ -42,7 +42,7 @@ mod flattening {
             let (line, broken) = (line!(), task(Some(failing::<u32>("inside"))).flatten());
             let error = run(broken, max_workers).unwrap_err();
             assert_eq!(names(&error), [("flatten".to_owned(), line)], "{error:#}");
-            // A tail call: the task is gone when what takes its place runs.
+            // A tail call: the task is gone when the computation in its place runs.
             let error = run(task(failing::<u32>("inside")).flatten(), max_workers).unwrap_err();
             assert!(names(&error).is_empty() && error.to_string().ends_with("failed: inside"), "{error:#}");
         }

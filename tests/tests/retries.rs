@@ -1,4 +1,4 @@
-//! Retries: how often, with what, after how long, and what is told of them.
+//! Retries: how often, with what, after how long, and how they are reported.
 
 use std::error::Error as _;
 use std::io;
@@ -14,7 +14,7 @@ use taskgraph_tests::tasks::quiet_panic;
 use taskgraph_tests::{run, runtime, wait};
 use tokio::time::{self, Instant};
 
-/// What each try found.
+/// What each try saw.
 type Seen = Arc<Mutex<Vec<u32>>>;
 
 fn see(seen: &Seen) -> u32 {
@@ -84,7 +84,7 @@ fn each_body_knows_which_try_it_belongs_to() {
         }
     }
     assert_eq!(attempt(), 1);
-    // A shared result belongs to no try: it is there for all.
+    // A shared result belongs to no try: all use it.
     #[delayed(retries = 2, backoff = "1ms..2ms")]
     fn uses(x: u32) -> Result<u32, String> {
         if attempt() < 3 { Err("no".into()) } else { Ok(attempt() * 10 + x) }
@@ -129,7 +129,7 @@ fn tries_in_tries_tell_of_their_own() {
     fn outer(tries: Arc<AtomicU32>) -> DC<()> {
         timed(tries)
     }
-    // What is not tried again itself takes nothing away.
+    // A task without retries leaves the error as it is.
     let error = run(timed(Arc::default()), 1).unwrap_err();
     assert_eq!(error.attempts().len(), 2, "{error:#}");
     assert!(error.to_string().ends_with("number 2 (the last of 2 tries)"), "{error}");
@@ -272,7 +272,7 @@ fn who_waits_for_a_further_try_holds_neither_worker_nor_turn() {
         let seen = Seen::default();
         let all = taskgraph::all((0..10).map(|_| fails_first(Arc::clone(&seen))));
         assert_eq!(run_seeded(all, seed).unwrap(), [7; 10]);
-        // All fail before the first of them comes again.
+        // All fail before the first of them is tried again.
         assert_eq!(*seen.lock().unwrap(), [[1; 10], [2; 10]].concat());
     }
     // With one worker others run meanwhile, and the end of the run ends the waiting.

@@ -61,7 +61,7 @@ mod a_runtime {
 
     #[test]
     fn may_be_run_from_several_threads_and_inside_tasks() {
-        // The port can only be opened once; the others run without one.
+        // The port can be opened only once; the others run without one.
         wait::ends(|| {
             let threads: Vec<_> = (0..3)
                 .map(|_| {
@@ -108,7 +108,7 @@ mod a_runtime {
             stages.signal(2);
             ending.join().unwrap();
             assert!(handle.is_finished(), "a runtime ends with all its runs");
-            // It was cancelled before the task was let go, or just after.
+            // It was cancelled before the task was released, or just after.
             match handle.join() {
                 Err(error) => assert!(error.is_cancelled()),
                 Ok(_) => assert_eq!(ran.load(Ordering::SeqCst), 101),
@@ -133,7 +133,7 @@ mod a_runtime {
             ));
             drop(runtime);
             stages.signal(1);
-            // Its own run is cancelled too, but has nothing left to do when the task is the last of it.
+            // Its own run is cancelled, too, but has nothing left to do if the task is its last.
             match handle.join() {
                 Ok(()) => {}
                 Err(error) => assert!(error.is_cancelled(), "{error}"),

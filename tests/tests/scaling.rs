@@ -11,7 +11,7 @@ use taskgraph_tests::inside::{Inside, spin};
 use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{runtime, size};
 
-/// So many tasks that are inside until they are let out.
+/// This many tasks, which are inside until they are let out.
 fn waiting(tasks: usize, inside: &Arc<Inside>, out: &Arc<Stages>) -> DC<Vec<()>> {
     all((0..tasks).map(|_| {
         let (inside, out) = (Arc::clone(inside), Arc::clone(out));
@@ -111,7 +111,7 @@ mod shrinking {
             let first = runtime.spawn(waiting(8, &inside, &out));
             wait::until(|| inside.now() == 8);
             runtime.set_max_workers(2).unwrap();
-            // What is queued from now on runs on two workers, once the running tasks have ended.
+            // Tasks queued from now on run on two workers, once the running tasks have ended.
             let second = runtime.spawn(all((0..200).map(|_| {
                 let later = Arc::clone(&later);
                 DC::new(move || later.during(|| spin(Duration::from_micros(200))), ())
@@ -168,18 +168,18 @@ mod under_load {
         }
     }
 
-    /// Steps that look at how many are taken at once.
+    /// Steps that check how many are taken at once.
     struct Load {
         inside: Mutex<Steps>,
         begun: AtomicUsize,
         ran: Vec<AtomicUsize>,
     }
 
-    /// Who takes a step, by the number of the change since which their thread is there.
+    /// How many take a step, by the number of the change that started their threads.
     ///
     /// A thread may be interrupted in its step while others change the number of workers many times, so it is not
-    /// enough to compare with the last of them. But a worker only begins on the threads of a change while no more than
-    /// that change allows take steps, on those threads and on older ones.
+    /// enough to compare with the last change. But a worker begins on the threads of a change only while, on those
+    /// threads and on older ones, no more take steps than that change allows.
     struct Steps {
         /// The sizes so far, each with the age of a thread that is older than those it started.
         sizes: Vec<(u64, usize)>,
@@ -203,7 +203,7 @@ mod under_load {
         }
     }
 
-    /// Threads are numbered in the order of their start, which is only shown.
+    /// Threads are numbered in the order of their start; only their text shows that.
     fn age(thread: &Thread) -> u64 {
         let shown = format!("{:?}", thread.id());
         let number = shown.trim_matches(|c: char| !c.is_ascii_digit());
@@ -274,7 +274,7 @@ mod under_load {
                 rounds += 1;
                 let now = {
                     let mut current = load.lock().unwrap();
-                    // Nothing runs now, so of all changes only the last one matters.
+                    // Nothing runs now, so only the last change matters.
                     *current = Load::new(tasks, runtime.max_workers());
                     Arc::clone(&current)
                 };

@@ -14,7 +14,7 @@ use tokio::time;
 
 const SEEDS: u64 = size::of(2_000, 200, 20);
 
-/// Who ran, in order.
+/// What ran, in order.
 type Log = Arc<Mutex<Vec<u64>>>;
 
 #[delayed]
@@ -68,7 +68,7 @@ fn what_stops_elsewhere_does_not_change_the_order() {
     assert!(all_same);
 }
 
-/// What ran when, for a seed.
+/// The order in which tasks run for a seed.
 fn order(seed: u64) -> Vec<u64> {
     let log = Log::default();
     let listed = taskgraph::all((100..120).map(|x| say(Arc::clone(&log), x)));
@@ -155,7 +155,7 @@ fn a_run_that_cannot_go_on_says_so() {
     }
 }
 
-/// A bug that only shows in some orders is found, and its seed shows it again.
+/// A bug that shows only in some orders is found, and its seed reproduces it.
 #[test]
 fn a_race_is_found_by_its_seed() {
     #[delayed]

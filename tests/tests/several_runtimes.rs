@@ -1,4 +1,4 @@
-//! Runs and runtimes that meet: in a shared result, in a task that blocks, and when one of them ends.
+//! Runs and runtimes that meet: in a shared result, in a task that blocks, or when one of them ends.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -119,8 +119,8 @@ fn a_run_that_nobody_cancelled_does_not_fail_for_what_another_one_needed_first()
     });
 }
 
-/// Each result needs the one before; one of two runs that need the last is cancelled. The walk that finds out that all
-/// of them are still needed is made once, not once for each.
+/// Each result needs the one before; one of two runs that need the last is cancelled. The walk that finds all of them still
+/// needed is made once, not once for each.
 #[test]
 fn a_long_chain_of_shared_results_outlives_one_of_its_runs_in_linear_time() {
     const LEN: u64 = 200_000;
@@ -140,7 +140,7 @@ fn a_long_chain_of_shared_results_outlives_one_of_its_runs_in_linear_time() {
         let start = Instant::now();
         go();
         assert_eq!(other.join().unwrap(), LEN + 1);
-        // A tenth of a second, or a few under a checker; a look along the chain by each of them would take minutes.
+        // A tenth of a second, or a few seconds under a checker; a walk along the chain by each of them would take minutes.
         let took = start.elapsed();
         assert!(took < Duration::from_secs(15), "{took:?}");
     });
@@ -273,11 +273,11 @@ fn tasks_that_block_do_not_let_a_generator_run_ahead() {
     });
 }
 
-/// A generator is as far ahead as it may be, and waits. Then some of its children come to their ends one after the other, one
-/// of them as a failure, and their worker has nothing else to do when it tells of that: the generator goes on, to be given up.
+/// A generator is as far ahead as it may be, and waits. Then some of its children end one after the other, one of them with a
+/// failure, and their worker has nothing else to do when it counts that: the generator goes on, to be given up.
 #[test]
 fn a_failure_among_children_is_told_to_a_generator_that_waits() {
-    /// A generator is no more ahead than that.
+    /// A generator is no further ahead than this.
     const IN_FLIGHT_MAX: u64 = 4_096;
     const LATER: u64 = IN_FLIGHT_MAX - 24;
     const FAILING: u64 = LATER + 3;
@@ -315,7 +315,7 @@ fn a_failure_among_children_is_told_to_a_generator_that_waits() {
             (shared, go)
         });
         let [(first, go_first), (second, go_second), (third, go_third)] = gates;
-        // Its result comes on the generator's own worker, to several children at once.
+        // Its result arrives on the generator's own worker, for several children at once.
         let second = DC::new(|x: u64| x, (second,)).shared();
         let run = one.spawn(many(Needs([first, second, third])));
         wait::until(|| IN_FLIGHT_MAX <= MADE.load(Ordering::SeqCst));
@@ -331,7 +331,7 @@ fn a_failure_among_children_is_told_to_a_generator_that_waits() {
     });
 }
 
-/// What drives the timers of a shared computation, if whoever asked first is inside of a tokio that goes.
+/// What drives the timers of a shared computation if the first asker is inside a tokio runtime that ends.
 mod a_shared_computation_that_waits {
     use super::*;
 
@@ -345,10 +345,10 @@ mod a_shared_computation_that_waits {
         DC::new(|| 7, ()).timeout(Duration::from_secs(100)).await.unwrap_or(0)
     }
 
-    /// What is still there when a run has been left.
+    /// What still exists when a run has been left.
     type Rest = Box<dyn Any>;
 
-    /// `ask` has another run ask first, and gives a way to leave that.
+    /// `ask` has another run ask first, and returns a way to leave that run.
     #[track_caller]
     fn check(ask: impl FnOnce(&Arc<Runtime>, DC<u64>) -> Box<dyn FnOnce() -> Rest> + Send + 'static) {
         wait::ends(|| {

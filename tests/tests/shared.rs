@@ -1,4 +1,4 @@
-//! Shared results: computed once, and there for all who have a handle.
+//! Shared results: computed once, and there for everybody with a handle.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -57,7 +57,7 @@ mod a_shared_result {
 
     #[test]
     fn in_another_one_is_dropped_where_that_drops_it() {
-        /// Ends its thread by dropping what that waits for.
+        /// Ends its thread by dropping what the thread waits for.
         struct Ends(Option<Shared<Sender<()>>>, Option<thread::JoinHandle<()>>);
         impl Drop for Ends {
             fn drop(&mut self) {
@@ -154,8 +154,8 @@ mod handles_made_at_once {
     }
 }
 
-/// What it still waited for when it asked may come, and the task run and be freed, while it looks at its other
-/// arguments. An address sanitizer sees that at once, a debug build, which overwrites what is freed, now and then.
+/// While the task still looks at its other arguments, the result it waited for may come, and the task may run and be
+/// freed. An address sanitizer sees that at once; a debug build, which overwrites freed memory, now and then.
 #[test]
 fn a_task_that_asks_for_many_may_be_gone_before_it_has_asked_for_all() {
     const N: usize = 20;

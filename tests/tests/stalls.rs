@@ -1,4 +1,4 @@
-//! Stalls: every worker in one body for long is told, with names; nothing else is.
+//! Stalls: that every worker is in one body for long is reported, with names; nothing else is.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use taskgraph_tests::{log, process};
 /// Long enough for a short body on a busy machine, and short enough to wait for.
 const STALL_AFTER: Duration = Duration::from_millis(200);
 
-/// All that this process was told.
+/// All lines that this process has logged.
 fn told() -> &'static Arc<Mutex<Vec<String>>> {
     static TOLD: OnceLock<Arc<Mutex<Vec<String>>>> = OnceLock::new();
     TOLD.get_or_init(log::told_by_all)
@@ -116,7 +116,7 @@ fn nothing_is_told_while_a_worker_is_free_or_bodies_are_short() {
         while start.elapsed() < 4 * STALL_AFTER {
             assert_eq!(runtime.run(each(0..500, short_body)).unwrap().len(), 500);
         }
-        // One that rests is free, too.
+        // A worker that rests is free, too.
         thread::sleep(3 * STALL_AFTER);
         stages.signal(2);
         alone.join().unwrap();
@@ -175,7 +175,7 @@ fn the_port_lists_what_runs_and_for_how_long() {
     });
 }
 
-/// The threads of this process of that name.
+/// The threads of this process with that name.
 fn threads(name: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("the system is Linux");
     tasks

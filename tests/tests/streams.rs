@@ -1,4 +1,4 @@
-//! Streams: made while they are consumed, and no longer than they are wanted.
+//! Streams: made while they are consumed, and only as long as they are wanted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,7 +39,7 @@ async fn nap(ms: u64) -> u64 {
     ms
 }
 
-/// A generator that is through with its body, and waits for naps.
+/// A generator whose body has ended, and which waits for naps.
 #[delayed]
 fn naps(ms: Vec<u64>) -> Vec<u64> {
     for ms in ms {
@@ -78,7 +78,7 @@ fn what_no_generator_makes_becomes_items_too() {
     }
 }
 
-/// A collection that is made of nothing, since its generator feeds a stream, need not be empty.
+/// A collection made from no items, since its generator feeds a stream, need not be empty.
 #[test]
 fn what_a_collection_adds_comes_after_the_items() {
     struct Ended(Vec<u64>);
@@ -214,7 +214,7 @@ fn what_consumes_may_fail_and_then_nothing_more_is_made() {
     assert_eq!(run(sum, 2).unwrap(), 5_050);
 }
 
-/// The consumer stands still; what was made meanwhile is counted.
+/// The consumer stands still; the items made meanwhile are counted.
 #[test]
 fn a_generator_waits_for_a_slow_consumer() {
     for workers in WORKERS {
@@ -230,7 +230,7 @@ fn a_generator_waits_for_a_slow_consumer() {
         let mut results = runtime.stream(counted(Arc::clone(&made)).into_stream());
         assert_eq!(results.next().unwrap().unwrap(), 0);
         let mut before = 0;
-        // It stops some time; if it never did, it would come to the end.
+        // It stops at some point; otherwise it would come to the end.
         while before != made.load(Ordering::Relaxed) {
             before = made.load(Ordering::Relaxed);
             std::thread::sleep(Duration::from_millis(20));
@@ -298,7 +298,7 @@ fn every_value_is_dropped_once_however_a_stream_ends() {
     }
 }
 
-/// What consumes more slowly than its items are made has the next one whenever it asks.
+/// A consumer that is slower than its producer has the next item whenever it asks.
 #[test]
 fn a_consumer_that_never_has_to_wait_hears_that_it_is_over() {
     #[delayed]
@@ -442,7 +442,7 @@ fn a_deep_nest_of_streams_is_dropped_in_little_stack() {
         let runtime = runtime(1);
         let handle = runtime.spawn(nested());
         handle.cancel();
-        // It may have been through before.
+        // It may have ended before.
         let ended = handle.join();
         assert!(ended.as_ref().is_ok_and(|all| *all == [1]) || ended.is_err_and(|error| error.is_cancelled()));
     };

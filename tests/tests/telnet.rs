@@ -1,6 +1,6 @@
-//! The control port with the programs that people have: Debian's `telnet` on a terminal, and OpenBSD's `nc`.
+//! The control port with the programs that people use: Debian's `telnet` on a terminal, and OpenBSD's `nc`.
 //!
-//! Where such a program is not installed, its tests say so and pass, except where `CI` is set: there they fail.
+//! If such a program is not installed, its tests say so and pass, or fail if `CI` is set.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -87,7 +87,7 @@ fn telnet(addr: SocketAddr) -> Option<Screen> {
     let telnet = format!("telnet {} {}", addr.ip(), addr.port());
     let mut screen = Screen::start(Command::new("script").args(["-qec", &telnet, "/dev/null"]));
     screen.expect("Escape character is '^]'.\r\n");
-    // It sets its terminal after it has said that: only an answer tells that keys mean what they should.
+    // It sets its terminal after it has printed that: only an answer shows that keys mean what they should.
     screen.type_in("get_max_workers\n");
     screen.expect("4\r\n");
     Some(screen)
@@ -147,7 +147,7 @@ fn telnet_commands_and_options_do_no_harm() {
         if command == "send ayt" {
             telnet.expect("[taskgraph is here]");
         }
-        // The answer also says that `telnet` is back from its own prompt.
+        // The answer also shows that `telnet` is back from its own prompt.
         telnet.type_in("get_max_workers\n");
         telnet.expect("4\r\n");
     }

@@ -1,4 +1,4 @@
-//! Timeouts: of a computation, of a function's body and what comes of it, and of a whole run.
+//! Timeouts: of a computation, of a function's body and what it makes, and of a whole run.
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ async fn pending() -> u64 {
     std::future::pending().await
 }
 
-/// Waits so long, by the clock that futures have around them.
+/// Waits this long, by the clock of the runtime around it.
 #[delayed]
 async fn wait(seconds: u64) -> u64 {
     time::sleep(Duration::from_secs(seconds)).await;
@@ -35,7 +35,7 @@ fn add(a: u64, b: u64) -> u64 {
     a + b
 }
 
-/// Holds its worker until it is told that nobody wants it any more.
+/// Holds its worker until it finds that nobody wants it any more.
 #[delayed]
 fn busy() -> u64 {
     while !is_cancelled() {
@@ -72,7 +72,7 @@ fn the_time_of_a_function_is_that_of_its_body_and_of_what_comes_of_it() {
         let all =
             |x: u64| [returning(wait(x)), yielding(wait(x)).map(|all| all[0]), awaiting(wait(x)), sleeping(wait(x))];
         for in_time in all(9) {
-            // The argument takes as long again, which does not count.
+            // The argument takes as long again, but does not count.
             assert_eq!(run_seeded(in_time, seed).unwrap(), 9);
         }
         for (late, name) in all(11).into_iter().zip(["returning", "yielding", "awaiting", "sleeping"]) {
@@ -95,7 +95,7 @@ fn the_time_of_a_computation_includes_its_arguments() {
         assert_eq!(run_seeded(add(wait(5), wait(6)).timeout(seconds(7)), seed).unwrap(), 11);
         let error = run_seeded(add(1, add(wait(5), wait(8))).timeout(seconds(7)), seed).unwrap_err();
         assert_eq!(error.task().unwrap().name(), "add");
-        // Not from when it is made, but from when it starts.
+        // Time does not start when it is made, but when it starts.
         let after = wait(100).then(|_| wait(5).timeout(seconds(7)));
         assert_eq!(run_seeded(after, seed).unwrap(), 5);
     }
@@ -143,7 +143,7 @@ fn a_timeout_names_the_computation_by_function_call_and_label() {
         assert_eq!((task.file(), task.line()), (file!(), line + 2 + i as u32));
         assert!(error.trace().is_empty(), "{error:#}");
     }
-    // What has no name of its own is called by what it is.
+    // A computation without a name of its own is called by its kind.
     let error = run(taskgraph::all([pending(), pending()]).timeout(SOON), 1).unwrap_err();
     assert_eq!(error.task().unwrap().line(), line!() - 1);
     assert!(error.to_string().contains("timed out after"), "{error}");
@@ -224,7 +224,7 @@ fn others_go_on_while_a_late_body_still_runs_and_its_result_is_dropped() {
     census.assert_balanced(1);
 }
 
-/// The log of a process is one.
+/// A process has one log.
 #[test]
 fn a_late_body_is_told_in_the_log() {
     process::alone("a_late_body_is_told_in_the_log", || {
@@ -244,7 +244,7 @@ fn a_late_body_is_told_in_the_log() {
     });
 }
 
-/// However it comes to it: nobody but the timer can tell it, with one worker.
+/// However it is reached: with one worker, only the timer can stop it.
 #[test]
 fn a_late_body_finds_out_even_on_the_only_worker() {
     #[delayed]
@@ -308,7 +308,7 @@ fn what_others_need_too_goes_on() {
         let sum = DC::new(|a: u64, b: u64, c: u64| (a, b, c), (late, b, c.dc().timeout(seconds(30))));
         assert_eq!(run_seeded(sum, seed).unwrap(), (1, 20, 20), "with the seed {seed}");
     }
-    // Who asked first, and so has started it, is the one who leaves.
+    // The one that asked first, and so has started it, is the one that leaves.
     #[delayed]
     fn looks(stages: Arc<Stages>) -> bool {
         stages.signal(1);
@@ -416,7 +416,7 @@ async fn awaited_in_tokio() {
     assert!(error.is_timeout());
     let both = add(pending().timeout(SOON).attempt().map(|result| u64::from(result.is_err())), 1);
     assert_eq!(taskgraph::run_async(both, 1).await.unwrap(), 2);
-    // The body keeps its thread, not that of whoever awaits.
+    // The body keeps its thread, not that of the one that awaits.
     let late = busy().timeout(SOON);
     assert!(runtime.run_async(late).await.unwrap_err().is_timeout());
     assert!(runtime.spawn(pending()).deadline(Instant::now() + SOON).await.unwrap_err().is_timeout());
@@ -454,7 +454,7 @@ fn a_runtime_of_tokio_that_ends_ends_no_time_early() {
     census.assert_balanced(1);
 }
 
-/// A run may be awaited from within one runtime of tokio first, and from within another one after that has ended.
+/// A run may be awaited from within one tokio runtime first, and from within another one after that has ended.
 #[test]
 fn time_goes_on_when_the_runtime_of_tokio_ends() {
     wait::ends(|| {
@@ -548,7 +548,7 @@ fn any_duration_will_do() {
             assert!(run(pending().timeout(short), max_workers).unwrap_err().is_timeout());
             assert!(runtime(max_workers).spawn(pending()).deadline(Instant::now()).join().unwrap_err().is_timeout());
         }
-        // What is there need not be waited for; whether it is in time is a matter of luck.
+        // A plain value need not be waited for; whether it is in time is a matter of luck.
         let _ = run(DC::value(1).timeout(Duration::ZERO), max_workers);
     });
     for seed in 0..10 {
@@ -577,7 +577,7 @@ fn a_runtime_may_be_dropped_while_time_passes() {
     }
 }
 
-/// Timers, and whatever else they need, go with what they were for.
+/// Timers, and whatever they need, go with what they were for.
 #[test]
 fn what_ends_in_time_leaves_nothing_behind() {
     process::alone("what_ends_in_time_leaves_nothing_behind", || {

@@ -1,4 +1,4 @@
-//! Computations that are dropped without having been run: the log is told, once.
+//! Computations that are dropped without having been run: this is logged, once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -75,7 +75,7 @@ mod an_unused_computation {
         }
         assert_eq!(made.load(Ordering::SeqCst), 0);
         census.assert_balanced(5);
-        // Nor are the items told, which are part of it.
+        // Nor are its items logged, which are part of it.
         let told = log::told_by(|| drop(needs(total(each(vec![forgotten(), forgotten()], needs)))));
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with("WARN `needs` ("), "{told:?}");
@@ -123,7 +123,7 @@ mod an_unused_computation {
             busy.join().unwrap();
             assert!(handle.join().unwrap_err().is_cancelled());
             assert_eq!(*told.lock().unwrap(), [""; 0]);
-            // The test can hear.
+            // The test does listen.
             drop(forgotten());
             assert_eq!(told.lock().unwrap().len(), 1);
         });

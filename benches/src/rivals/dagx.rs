@@ -8,8 +8,8 @@ use tokio::spawn;
 use super::{Dag, sum};
 use crate::rivals::tokio::NO_PANIC;
 
-/// What a task of a [`Dag`] computes. The graph is behind a pointer, because the attribute knows nothing of
-/// generics; that is little beside the microsecond that a task takes.
+/// What a task of a [`Dag`] computes. The graph is behind a pointer, because the attribute does not support generics;
+/// that costs little beside the microsecond that a task takes.
 struct Compute(Arc<dyn Fn(usize, u64) -> u64 + Send + Sync>, usize);
 
 impl Compute {

@@ -1,10 +1,10 @@
-//! What the works have in common, and each rival's way to do it.
+//! What the works have in common, and how each rival does it.
 //!
 //! Three shapes cover most works: a [`Dag`] is known before it runs, a [`Tree`] grows, a range is split. Each is a
-//! trait or a closure that is compiled once for each work and each rival, so nothing is decided at run time that a
-//! program written for the one work would not decide.
+//! trait or a closure that is compiled for each work and each rival, so nothing is decided at run time that a program
+//! written for one work would not decide.
 //!
-//! A rival has one file. It says how its threads are started, and how it does those of the shapes it can express.
+//! A rival has one file: how its threads are started, and how it does the shapes that it can express.
 
 pub(crate) mod chili;
 pub(crate) mod dagrs;
@@ -16,7 +16,7 @@ pub(crate) mod tokio;
 
 use std::ops::Range;
 
-/// A graph whose tasks are known before it runs, numbered so that a task comes after those it needs.
+/// A graph whose tasks are known before it runs, numbered so that a task comes after its inputs.
 pub(crate) trait Dag: Copy + Send + Sync + 'static {
     fn n_tasks(self) -> usize;
 
@@ -48,14 +48,14 @@ pub(crate) trait Tree: Copy + Send + Sync + 'static {
     fn value(self, node: &Self::Node, children: u64) -> u64;
 }
 
-/// What a trivial task computes: too much to be left out by the compiler, and no more. Never 0 from 0, so that a result
-/// that was never written shows.
+/// What a trivial task computes: just too much for the compiler to leave out. Never 0 from 0, so that a result that was
+/// never written shows.
 #[inline(always)]
 pub(crate) fn mix(x: u64) -> u64 {
     (x ^ (x >> 29)).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The sum of many, as all works mean it.
+/// The sum of many, as all works define it.
 pub(crate) fn sum(values: impl IntoIterator<Item = u64>) -> u64 {
     values.into_iter().fold(0, u64::wrapping_add)
 }

@@ -1,4 +1,4 @@
-//! No tasks: what the answers are checked against, and what nobody can be faster than on one worker.
+//! No tasks: the answers are checked against this, and nobody can be faster on one worker.
 
 use super::{Dag, Tree, sum};
 

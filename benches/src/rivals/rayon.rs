@@ -58,8 +58,8 @@ pub(crate) fn scope_tree<T: Tree>(tree: T) -> u64 {
     visit(tree, &tree.root())
 }
 
-/// A counter and a place for the result of each task, in flat arrays. Who brings a counter to zero goes on with that
-/// task, and spawns the others that became ready.
+/// A counter and a place for the result of each task, in flat arrays. A task that brings counters to zero goes on with
+/// one of those tasks, and spawns the others.
 pub(crate) fn dag_by_hand<D: Dag>(dag: D) -> u64 {
     let n_inputs = |task| dag.inputs(task).count() as u8;
     let graph = ByHand {
@@ -68,7 +68,7 @@ pub(crate) fn dag_by_hand<D: Dag>(dag: D) -> u64 {
         results: (0..dag.n_tasks()).map(|_| AtomicU64::new(0)).collect(),
     };
     scope(|scope| {
-        // Asked of the graph and not of the counters, which change as soon as the first task runs.
+        // By the graph and not by the counters, which change as soon as the first task runs.
         for task in (0..dag.n_tasks()).filter(|&task| n_inputs(task) == 0) {
             let graph = &graph;
             scope.spawn(move |scope| graph.run(scope, task));

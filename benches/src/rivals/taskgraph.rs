@@ -1,4 +1,4 @@
-//! taskgraph itself, without its control port. What it does is written out in each work, as a user would write it.
+//! taskgraph itself, without its control port. Each work has its code, as a user would write it.
 
 use taskgraph::{DC, Runtime};
 

@@ -10,7 +10,7 @@ use crate::contender::{Amount, BY_HAND, Contender, Foreign, Job, PLAIN, Work};
 use crate::rivals::{self, Dag, mix};
 use crate::session::Result;
 
-/// dagx takes gigabytes for many more.
+/// dagx would take gigabytes for many more.
 const N_DAGX: u64 = 100_000;
 /// dagrs takes microseconds a task.
 const N_DAGRS: u64 = 1_000;

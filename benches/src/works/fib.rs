@@ -1,4 +1,4 @@
-//! `fib`: two calls for each call, until there is nothing to add up. Tasks as small and as many as they get.
+//! `fib`: two calls for each call, until there is nothing to add up. Tasks do not get smaller, or more.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::session::Result;
 
 pub(super) fn prepare(setup: &Setup) -> Result<Work> {
     let n = setup.size(30, 15);
-    // `fib(n)` is called so often, itself included.
+    // This many calls compute `fib(n)`, the first one included.
     let n_calls = 2 * plain(n + 1) - 1;
     let amount = || Amount::of(n_calls, move || plain(n));
     let job = Job { work: "fib", size: vec![n] };

@@ -1,4 +1,4 @@
-//! `grow`: a chain of which each task makes the next one.
+//! `grow`: a chain in which each task makes the next one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

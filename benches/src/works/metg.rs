@@ -2,8 +2,8 @@
 //!
 //! E. Slaughter, W. Wu, Y. Fu, L. Brandenburg and others: *Task Bench: A Parameterized Benchmark for Evaluating
 //! Parallel Runtime Performance*, SC 2020. The pattern is its `stencil_1d`, the kernel is a loop in registers. Its
-//! minimum effective task granularity counts what a task costs; here it is the length of the kernel alone, so that
-//! at half efficiency its number is twice this one.
+//! minimum effective task granularity includes the overhead of a task; here it is the length of the kernel alone, so
+//! that at half efficiency its number is twice this one.
 
 use std::array;
 use std::ops::Range;
@@ -68,7 +68,7 @@ pub(super) fn prepare<const WIDTH: usize>(setup: &Setup) -> Result<Work> {
     Ok(Work { name, what, unit: "task", contenders })
 }
 
-/// Something that takes its time: `length` times the latency of six operations.
+/// Takes `length` times the latency of six operations.
 fn kernel(seed: u64, length: u64) -> u64 {
     // Never 0, from which nothing would change.
     let mut x = seed | 1;
@@ -100,7 +100,7 @@ fn total(last: Vec<u64>) -> u64 {
     sum(last)
 }
 
-/// The results of a step: the handles on each are for the tasks on its left, below it, and on its right.
+/// The results of a step, with handles on each for the tasks to its left, below it, and to its right.
 struct Step<const WIDTH: usize>([[Option<Shared<u64>>; 3]; WIDTH]);
 
 impl<const WIDTH: usize> Step<WIDTH> {
@@ -130,7 +130,7 @@ fn graph<const WIDTH: usize>(n_steps: u64, length: u64) -> DC<u64> {
     (1..n_steps).fold(Step::<WIDTH>::first(length), |step, _| step.next(length)).total()
 }
 
-/// The totals of some steps. Those up to each are computed while the next ones are made.
+/// The totals of some steps. The steps up to one total are computed while the next ones are made.
 #[delayed]
 fn growing<const WIDTH: usize>(n_steps: u64, length: u64) -> Vec<u64> {
     let mut step = Step::<WIDTH>::first(length);
@@ -150,7 +150,7 @@ struct Stencil<const WIDTH: usize> {
     length: u64,
 }
 
-/// Those in a step that task `i` of the next one needs, and those of the next one that need it.
+/// The tasks of a step that task `i` of the next one needs, and those of the next one that need task `i`.
 fn around<const WIDTH: usize>(i: usize) -> Range<usize> {
     i.saturating_sub(1)..(i + 2).min(WIDTH)
 }

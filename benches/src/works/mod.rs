@@ -1,4 +1,4 @@
-//! The works. Each has a file, in which its contenders stand side by side; those who search trees are the same ones.
+//! The works. Each has a file with its contenders side by side; those that search trees are the same for all trees.
 
 mod fib;
 mod fan;
@@ -23,14 +23,14 @@ use crate::session::Result;
 /// What all works need to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
-    /// Whether to do much less, to see that everything works. The times mean nothing then.
+    /// Whether to do much less, to see that everything works. Then the times mean nothing.
     pub is_quick: bool,
     /// The directory that `real` reads.
     pub tree: Option<PathBuf>,
 }
 
 impl Setup {
-    /// The options that set up the same.
+    /// The options that give the same setup.
     pub(crate) fn to_args(&self) -> Vec<OsString> {
         let quick = self.is_quick.then(|| "--quick".into());
         let tree = self.tree.iter().flat_map(|tree| ["--tree".into(), tree.into()]);
@@ -43,7 +43,7 @@ impl Setup {
     }
 }
 
-/// Makes a work, and finds out what is right about it.
+/// Makes a work, and the check of its answers.
 type Prepare = fn(&Setup) -> Result<Work>;
 
 /// All works, in the order of the tables.
@@ -63,7 +63,7 @@ pub(crate) const WORKS: [(&str, Prepare); 13] = [
     ("real", real::prepare),
 ];
 
-/// All who can search a tree, besides `ours`.
+/// All contenders that can search a tree, including `ours`.
 fn on_tree(ours: Contender, tree: impl Tree, job: &Job, amount: impl Fn() -> Amount) -> Vec<Contender> {
     let program = |rival, way| Contender::program(rival, way, job, amount());
     let mut contenders = vec![

@@ -18,7 +18,7 @@ mod program {
 
     include!(concat!(env!("OUT_DIR"), "/codestats.rs"));
 
-    /// What of a report two programs must agree on.
+    /// The part of a report on which two programs must agree.
     pub(super) fn fingerprint(report: &Report) -> u64 {
         use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -54,7 +54,7 @@ mod program {
             list(path).into_par_iter().map(par_iter).reduce(Report::default, both)
         }
 
-        /// A spawn for everything that is found, which adds to one report.
+        /// A spawn for everything found, which adds to one report.
         pub(crate) fn spawned(path: PathBuf) -> Report {
             fn visit<'scope>(scope: &Scope<'scope>, path: PathBuf, sum: &'scope Mutex<Report>) {
                 let kind = kind(&path);
@@ -72,7 +72,7 @@ mod program {
             sum.into_inner().unwrap_or_else(PoisonError::into_inner)
         }
 
-        /// A walk in one thread, what it finds in all.
+        /// A walk on one thread; all threads read what it finds.
         pub(crate) fn par_bridge(path: PathBuf) -> Report {
             walk(path).par_bridge().map(|(path, kind)| entry(path, kind)).reduce(Report::default, both)
         }
@@ -99,7 +99,7 @@ mod program {
             fs::symlink_metadata(path).expect(READABLE).file_type()
         }
 
-        /// What is in a directory, in the order in which the example has it.
+        /// The entries of a directory, in the order of the example.
         fn list(path: PathBuf) -> Vec<PathBuf> {
             let entries = fs::read_dir(path).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
             let mut paths: Vec<PathBuf> = entries.expect(READABLE);
@@ -107,7 +107,7 @@ mod program {
             paths
         }
 
-        /// What is not a directory.
+        /// An entry that is not a directory.
         fn entry(path: PathBuf, kind: FileType) -> Report {
             if kind.is_file() {
                 let report: io::Result<Report> = file_report(path);
@@ -140,7 +140,7 @@ pub(super) fn prepare(setup: &Setup) -> Result<Work> {
         None if setup.is_quick => Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
         None => downloaded_sources()?,
     };
-    // Reads everything once, so that all find it in memory.
+    // Reads everything once, so that all contenders find it in memory.
     let report = on_rayon::plain(tree.clone());
     let total = report.total();
     let answer = fingerprint(&report);

@@ -1,4 +1,4 @@
-//! `skynet`: a tree of ten children each, the sum of whose leaves' numbers is wanted.
+//! `skynet`: the sum of the numbers of the leaves of a tree with ten children to each node.
 
 use taskgraph::{DC, delayed};
 

@@ -1,4 +1,4 @@
-//! `uts`: the unbalanced tree search, of which nobody knows where the work is until it has been done.
+//! `uts`: the unbalanced tree search; nobody knows where the work is until it has been done.
 
 use taskgraph::{DC, delayed};
 

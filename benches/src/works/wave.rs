@@ -10,7 +10,7 @@ use crate::contender::{Amount, BY_HAND, Contender, Foreign, Job, PLAIN, Work};
 use crate::rivals::{self, Dag, mix};
 use crate::session::Result;
 
-/// dagx takes gigabytes for many more.
+/// dagx would take gigabytes for many more.
 const SIDE_DAGX: u64 = 300;
 /// dagrs takes microseconds a task.
 const SIDE_DAGRS: u64 = 32;
@@ -72,7 +72,7 @@ fn cell(up: u64, left: u64) -> u64 {
     mix(up.wrapping_add(left).wrapping_add(1))
 }
 
-/// The cells below those `above`: handles on all of them, for the next row, and one on the last.
+/// The cells below those `above`: handles on all of them for the next row, and one on the last.
 fn row(side: u64, above: Vec<Shared<u64>>) -> (Vec<Shared<u64>>, Shared<u64>) {
     let mut up = above.into_iter();
     let mut left = None;

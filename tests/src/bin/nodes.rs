@@ -107,8 +107,8 @@ async fn awaited(n: u64) -> Result<u64, Error> {
     Ok(sum)
 }
 
-/// Runs one after the other, each asked for by a thread that is no worker. It sleeps until it is woken: how often one in
-/// `join` looks for its result before that is chance.
+/// Runs one after the other, each asked for by a thread that is not a worker. It sleeps until it is woken: how often a thread
+/// in `join` looks for its result before it sleeps is chance.
 fn start(runs: u64) -> u64 {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -130,7 +130,7 @@ fn start(runs: u64) -> u64 {
     (0..runs).map(run).sum()
 }
 
-/// Changes of the number of workers while there is nothing to do.
+/// Changes the number of workers while there is nothing to do.
 fn rescale(times: u64) -> u64 {
     let runtime = runtime(1);
     let changed = (0..times).filter(|i| {

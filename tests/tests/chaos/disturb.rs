@@ -1,4 +1,4 @@
-//! What is done to the runtimes while graphs run on them.
+//! Disturbances of the runtimes while graphs run on them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use taskgraph::Runtime;
 use crate::random::Random;
 use crate::world::{WORKERS_MAX, World};
 
-/// Disturbs a runtime in one of all ways there are. A new one is one more arm.
+/// Disturbs a runtime in one of all the ways there are. A new way is one more arm.
 pub(crate) fn disturb(world: &World, thread: &str, random: &mut Random) {
     let Some(runtime) = world.runtime(random.next()) else { return };
     let workers = |random: &mut Random| 1 + random.below(WORKERS_MAX) as usize;
@@ -67,7 +67,7 @@ pub(crate) fn disturb(world: &World, thread: &str, random: &mut Random) {
     }
 }
 
-/// A client that knows what to say, and gets an answer to each line.
+/// A well-behaved client, which gets an answer to each line.
 fn command(world: &World, runtime: &Runtime, random: &mut Random) {
     let max_workers = 1 + random.below(WORKERS_MAX);
     let limit = 1 + random.below(4);
@@ -98,7 +98,7 @@ fn command(world: &World, runtime: &Runtime, random: &mut Random) {
     }
 }
 
-/// A client that sends anything, and goes when it likes.
+/// A client that sends anything, and leaves when it likes.
 fn rubbish(runtime: &Runtime, random: &mut Random) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(runtime.control_addr().expect("each has one"))?;
     stream.set_read_timeout(Some(Duration::from_millis(50)))?;
@@ -111,7 +111,7 @@ fn rubbish(runtime: &Runtime, random: &mut Random) -> std::io::Result<()> {
             let words = ["set_max_workers", "set_limit", "cancel", "9999999999999999999", "-1", "\u{1b}[2J", "a b", ""];
             for _ in 0..random.below(20) {
                 let line = format!("{} {}\r\n", words[random.below(8) as usize], words[3 + random.below(5) as usize]);
-                // Of those that could be meant none is.
+                // `cancel` alone would cancel all runs.
                 let line = if line.starts_with("cancel \r") { "cancel x\r\n".into() } else { line };
                 stream.write_all(line.as_bytes())?;
             }

@@ -1,5 +1,5 @@
-//! Random graphs of everything there is. Each gives a value that bears its own seed, so that one which comes to the wrong
-//! place is noticed, however the graph was made, and whatever has failed in it.
+//! Random graphs of everything there is. Each gives a value that carries its own seed, so that a value in the wrong place is
+//! noticed, however the graph was made and whatever has failed in it.
 
 use std::sync::Arc;
 use std::thread;
@@ -13,35 +13,35 @@ use taskgraph_tests::wait::give_way;
 use crate::random::Random;
 use crate::world::World;
 
-/// A value that says whose it is.
+/// A value that says which graph it is from.
 #[derive(Clone)]
 pub(crate) struct Value {
     pub(crate) seed: u64,
     counted: Counted,
 }
 
-/// What every failure on purpose says.
+/// The text of every deliberate failure.
 const PURPOSE: &str = "on purpose";
 
-/// The longest that a task takes on its own.
+/// The longest time that a task itself takes.
 const WORK_MAX: Duration = Duration::from_millis(10);
 
 /// Makes graphs.
 #[derive(Clone)]
 pub(crate) struct Maker {
     pub(crate) world: Arc<World>,
-    /// Graphs may use results that were shared before them, and none after: else one could wait for itself.
+    /// Graphs may use only results that were shared before them; otherwise one could wait for itself.
     pub(crate) before: u64,
     /// How much deeper it may get.
     pub(crate) depth: u32,
 }
 
-/// A graph below another, where the library is not to see it among the arguments.
+/// A graph as an argument of another one, hidden from the library.
 struct Held(DC<Value>);
 
 struct Many(Vec<DC<Value>>);
 
-/// Panics where it is dropped, now and then.
+/// Now and then panics when it is dropped.
 struct Grumpy(bool, #[expect(dead_code, reason = "it is dropped with the rest")] Counted);
 
 impl Drop for Grumpy {
@@ -52,7 +52,7 @@ impl Drop for Grumpy {
     }
 }
 
-/// Whether this failure is one that was to be expected here.
+/// Whether this failure is an expected one.
 pub(crate) fn is_expected(error: &Error) -> bool {
     let text = error.to_string();
     error.is_cancelled() || error.is_timeout() || text.contains(PURPOSE)
@@ -63,7 +63,7 @@ impl Maker {
         Value { seed, counted: self.world.census.counted() }
     }
 
-    /// The value is the one of this seed.
+    /// Checks that the value is the one of this seed.
     pub(crate) fn check(&self, value: &Value, seed: u64) {
         value.counted.check();
         if value.seed != seed {
@@ -217,7 +217,7 @@ fn part(seed: u64, i: u64) -> u64 {
     Random::new(seed ^ (i + 1).rotate_left(32)).next()
 }
 
-/// Takes some time, most often none, and rarely all of it.
+/// How long to take: mostly no time, rarely all of `WORK_MAX`.
 fn time(random: &mut Random) -> Duration {
     match random.below(20) {
         0 => random.up_to(WORK_MAX),
@@ -351,7 +351,7 @@ async fn drops(maker: Maker, seed: u64, parts: Many, wanted: u64) -> Value {
     maker.value(seed)
 }
 
-/// Blocks its worker for another run: in its own runtime or in another one, for its end or not.
+/// Blocks its worker for another run, in its own runtime or in another one, and waits for its end or does not.
 #[delayed]
 fn blocks(maker: Maker, seed: u64) -> Value {
     let mut random = Random::new(!seed);

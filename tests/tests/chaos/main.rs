@@ -1,9 +1,9 @@
-//! Everything at once, for a while: random graphs of everything there is, while other threads rescale, cancel, panic, time
-//! out, drop runtimes, and talk to the port. In the end every value was dropped, every run has ended once, and the process
-//! is what it was before: its memory, its threads, its files.
+//! Everything at once, for a while: random graphs of everything there is, while other threads rescale, cancel, panic, time out,
+//! drop runtimes, and talk to the port. In the end every value has been dropped, every run has ended once, and the process has
+//! the memory, threads and files that it had before.
 //!
-//! `CHAOS_SECONDS` says for how long, `CHAOS_SEED` how it begins: what threads do together no seed repeats, but it makes
-//! the same graphs. `just chaos` runs it for minutes.
+//! `CHAOS_SECONDS` sets for how long, `CHAOS_SEED` how it begins: no seed repeats what threads do together, but it makes the
+//! same graphs. `just chaos` runs it for minutes.
 
 mod disturb;
 mod graphs;
@@ -28,11 +28,11 @@ use world::{Ticket, World};
 
 const DRIVERS: u64 = 6;
 const DISTURBERS: u64 = 2;
-/// Runs at a time, those included that nobody waits for any more.
+/// Runs at a time, including those that nobody waits for any more.
 const LIVE_MAX: u64 = 24;
 /// One thing takes a second at the very most, on a busy machine, and some more with a memory checker.
 const HANGS_AFTER: Duration = Duration::from_secs(if cfg!(taskgraph_system_alloc) { 240 } else { 60 });
-/// What the allocator may have kept of the first phase less than of the second: its arenas come with the threads.
+/// How much more the allocator may keep after the second phase than after the first: its arenas come with the threads.
 const MEMORY_MAX: u64 = 64 << 20;
 const TOLD_EVERY: Duration = Duration::from_secs(30);
 
@@ -45,7 +45,7 @@ fn chaos_leaves_nothing_behind() {
     println!("{seconds} seconds of chaos, CHAOS_SEED={seed}");
 
     let before = Traces::now();
-    // What stays of the process's first use of everything is not lost.
+    // What stays after the process's first use of everything is not a leak.
     phase(Duration::from_secs(seconds) / 5, seed);
     wait::until(|| Traces::now() == before);
     let warm = this::resident_bytes();
@@ -53,7 +53,7 @@ fn chaos_leaves_nothing_behind() {
     wait::until(|| Traces::now() == before);
     let after = this::resident_bytes();
     println!("measured: {} MiB after the warm-up, {} MiB in the end", warm >> 20, after >> 20);
-    // A memory checker keeps what was freed.
+    // A memory checker keeps freed memory.
     let is_lean = cfg!(taskgraph_system_alloc) || after < warm + MEMORY_MAX;
     assert!(is_lean, "{warm} bytes after the warm-up, and {after} in the end: CHAOS_SEED={seed}");
 }
@@ -63,7 +63,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{variable} is {value}, and must be a number")))
 }
 
-/// What a process leaves traces of its doings in.
+/// Where leaks of a process show.
 #[derive(Debug, PartialEq)]
 struct Traces {
     threads: u64,
@@ -76,7 +76,7 @@ impl Traces {
     }
 }
 
-/// Chaos for so long, from its first thread to its last.
+/// Chaos for this long, from its first thread to its last.
 fn phase(lasts: Duration, seed: u64) {
     let world = World::new();
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -147,7 +147,7 @@ fn count(world: &World, seed: u64) {
     world.census.assert_balanced(started as i64);
 }
 
-/// Ends the process, telling what went on, if nothing goes on any more.
+/// Reports what goes on, and ends the process if it hangs.
 fn watch(world: &World, is_through: &AtomicBool, seed: u64) {
     let mut told = Instant::now();
     while !is_through.load(Ordering::SeqCst) {
@@ -167,7 +167,7 @@ fn watch(world: &World, is_through: &AtomicBool, seed: u64) {
     }
 }
 
-/// One run, from its making to its end, in one of all ways to have one.
+/// One run, from its construction to its end, in one of all the ways to run something.
 fn drive(world: &Arc<World>, tokio: &tokio::runtime::Handle, name: &str, random: &mut Random) {
     if LIVE_MAX < world.runs.live() {
         world.now(name, "waits for the runs that were left");
@@ -268,11 +268,11 @@ fn consume(runtime: &Runtime, run: End, ticket: Ticket, random: &mut Random) {
     run.is_left();
 }
 
-/// What a run is to end like.
+/// How a run has to end.
 struct End {
     maker: Maker,
     seed: u64,
-    /// Whether the run went through its last task, and is gone.
+    /// Whether the run went through its last task, if it succeeded, and is gone.
     check: Box<dyn Fn(bool) -> Result<(), String>>,
 }
 

@@ -1,4 +1,4 @@
-//! What all threads of the chaos share: the runtimes, which come and go, and results that several of them need.
+//! What all chaos threads share: the runtimes, which come and go, and results that several of them need.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
@@ -13,7 +13,7 @@ use crate::graphs::SharedValue;
 
 /// Runtimes at a time.
 const RUNTIMES: usize = 3;
-/// Shared results that are kept for whoever comes.
+/// Shared results that are kept for others.
 const SHARED_MAX: usize = 12;
 /// Runs that may be cancelled by somebody else.
 const CANCELLERS_MAX: usize = 32;
@@ -42,18 +42,18 @@ pub(crate) struct Runs {
     pub(crate) late: AtomicU64,
     /// Nobody asked for their results.
     pub(crate) left: AtomicU64,
-    /// These are gone, with all that belonged to them.
+    /// Those that are gone, with all that belonged to them.
     pub(crate) gone: AtomicU64,
 }
 
-/// What a thread does, for whoever wants to know why it hangs.
+/// What a thread does, to tell why it hangs.
 struct Activity {
     thread: String,
     what: String,
     since: Instant,
 }
 
-/// Goes with the last task of a run, which takes it, or is given up with it.
+/// Is taken by the last task of a run, or dropped with it if that is given up.
 pub(crate) struct Ticket {
     world: Arc<World>,
     marks: Arc<Marks>,
@@ -67,7 +67,7 @@ impl Ticket {
         Self { world: Arc::clone(world), marks: Arc::default(), counted: world.census.counted() }
     }
 
-    /// What will have become of it.
+    /// Will tell what became of it.
     pub(crate) fn marks(&self) -> Arc<Marks> {
         Arc::clone(&self.marks)
     }
@@ -77,7 +77,7 @@ impl Ticket {
     }
 }
 
-/// What has become of a run's last task.
+/// What became of a run's last task.
 #[derive(Default)]
 pub(crate) struct Marks {
     is_through: AtomicBool,
@@ -85,7 +85,7 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// A run that has ended went through it if it succeeded, and has let go of it in any case.
+    /// Checks that a run that has ended went through its last task if it succeeded, and has dropped it in any case.
     pub(crate) fn check(&self, succeeded: bool) -> Result<(), String> {
         let (is_through, is_gone) = (self.is_through.load(Ordering::SeqCst), self.is_gone.load(Ordering::SeqCst));
         let is_right = is_gone && (is_through || !succeeded);
@@ -101,7 +101,7 @@ impl Drop for Ticket {
 }
 
 impl Runs {
-    /// Runs of which something is left.
+    /// Runs that are not entirely gone.
     pub(crate) fn live(&self) -> u64 {
         let gone = self.gone.load(Ordering::SeqCst);
         self.started.load(Ordering::SeqCst) - gone
@@ -125,7 +125,7 @@ impl World {
         Arc::new(world)
     }
 
-    /// Something that must not be. It is told now, and fails the test in the end.
+    /// Something that must not happen. It is reported now, and fails the test in the end.
     pub(crate) fn fault(&self, what: String) {
         eprintln!("fault: {what}");
         self.faults.lock().unwrap().push(what);
@@ -135,13 +135,13 @@ impl World {
         self.faults.lock().unwrap().clone()
     }
 
-    /// One of the runtimes; none when all is over.
+    /// One of the runtimes; none once all is over.
     pub(crate) fn runtime(&self, at: u64) -> Option<Arc<Runtime>> {
         let runtimes = self.runtimes.lock().unwrap();
         runtimes[at as usize % RUNTIMES].clone()
     }
 
-    /// Puts a new runtime in the place of one, which is dropped where the last of its users lets go of it.
+    /// Replaces a runtime with a new one; the old one is dropped where its last user lets go of it.
     pub(crate) fn replace_runtime(&self, at: u64, max_workers: usize) -> Option<Arc<Runtime>> {
         let any_port = "127.0.0.1:0".parse().unwrap();
         let builder = Runtime::builder().max_workers(max_workers).limit("two", 2).control(any_port);
@@ -219,12 +219,12 @@ impl World {
         all.iter().map(|activity| activity.since.elapsed()).max().unwrap_or_default()
     }
 
-    /// This thread is through with everything.
+    /// This thread has finished.
     pub(crate) fn is_through(&self, thread: &str) {
         self.activities.lock().unwrap().retain(|activity| activity.thread != thread);
     }
 
-    /// All that can be told of what goes on.
+    /// A report of everything that goes on.
     pub(crate) fn tell(&self) -> String {
         let mut lines = Vec::new();
         for activity in self.activities.lock().unwrap().iter() {
@@ -236,7 +236,7 @@ impl World {
         for runtime in runtimes.into_iter().flatten() {
             lines.push(format!("{runtime:?}"));
             lines.extend(self.ask(&runtime, "runs\nlimits\n").unwrap_or_default());
-            // It is not to end here.
+            // It must not end here.
             std::mem::forget(runtime);
         }
         for task in std::fs::read_dir("/proc/self/task").expect("the system is Linux").flatten() {
