@@ -79,7 +79,7 @@ enum Kind {
     AwaitedNowhere,
     #[error("the run is deadlocked: everything left is waiting, and nothing will wake it")]
     Stalled,
-    #[error("max_workers is {0}, and must be from 1 to {MAX_WORKERS_LIMIT}")]
+    #[error("max_workers must be from 1 to {MAX_WORKERS_LIMIT}, not {0}")]
     MaxWorkers(usize),
     #[error("cannot start {workers} worker threads: {source}; ask for fewer workers")]
     Threads { workers: usize, source: Arc<dyn StdError + Send + Sync> },
@@ -135,13 +135,15 @@ pub(crate) enum CancelledBy {
     DroppedRuntime,
     /// It was part of other runs, and all of them had ended.
     NobodyLeft,
+    /// It was part of a run that was cancelled, as this text says.
+    With(Arc<str>),
 }
 
 impl fmt::Display for CancelledBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             // Only a shared computation is asked for again after that.
-            Self::NobodyLeft => "the shared computation was cancelled: ",
+            Self::NobodyLeft | Self::With(_) => "the shared computation was cancelled",
             _ => "the run was cancelled",
         })?;
         match self {
@@ -150,7 +152,8 @@ impl fmt::Display for CancelledBy {
             Self::Reason(reason) => write!(f, ": {reason}"),
             Self::DroppedHandle => f.write_str(": its handle was dropped"),
             Self::DroppedRuntime => f.write_str(": its runtime was dropped"),
-            Self::NobodyLeft => f.write_str("every run that needed it ended before it finished; create a new one"),
+            Self::NobodyLeft => f.write_str(": every run that needed it ended before it finished; create a new one"),
+            Self::With(run) => write!(f, " with the run that computed it ({run}); create a new one"),
         }
     }
 }

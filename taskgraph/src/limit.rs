@@ -165,7 +165,7 @@ impl Limits {
             return Err(Error::setting(message));
         }
         if !(1..=SIZE_MAX).contains(&size) {
-            return Err(Error::setting(format!("the limit {name} is {size}, and must be from 1 to {SIZE_MAX}")));
+            return Err(Error::setting(format!("the limit {name} must be from 1 to {SIZE_MAX}, not {size}")));
         }
         let mut named = lock(&self.named);
         match named.get(name) {

@@ -51,7 +51,7 @@ mod async_code {
             let error = runtime.run_async(failing::<u64>("no luck")).await.unwrap_err();
             assert!(error.to_string().ends_with("failed: no luck"));
             let error = taskgraph::run_async(naps(), 0).await.unwrap_err();
-            assert!(error.to_string().contains("max_workers is 0"));
+            assert!(error.to_string().contains("max_workers must be from 1 to 1024, not 0"));
         });
     }
 

@@ -86,7 +86,9 @@ fn what_is_shared_says_who_cancelled_the_run_that_computed_it() {
         assert!(handle.join().is_err());
         let error = runtime.run(shared.dc()).unwrap_err();
         assert!(error.is_cancelled(), "{error}");
-        assert_eq!(error.to_string(), "the run was cancelled: no more");
+        let expected = "the shared computation was cancelled with the run that computed it (the run was cancelled: no more); \
+                        create a new one";
+        assert_eq!(error.to_string(), expected);
     });
 }
 

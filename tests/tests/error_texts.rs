@@ -266,7 +266,10 @@ fn cancelled(page: &mut Page) {
     // Whoever asks before that run has ended keeps the computation going.
     wait::until(|| say(&runtime, "runs\n").1 == ["there is no run"]);
     let told = runtime.run(shared.dc()).unwrap_err();
-    page.show("DroppedHandle", told, "the run was cancelled: its handle was dropped");
+    let expected = "the shared computation was cancelled with the run that computed it (the run was cancelled: its handle was \
+                    dropped); create a new one";
+    page.show("With", &told, expected);
+    page.show("DroppedHandle", &told, expected);
 
     #[delayed]
     async fn gives_up(started: Arc<Stages>, wanted: Shared<()>) {
@@ -320,13 +323,13 @@ fn refused(builder: Builder) -> Error {
 fn settings(page: &mut Page) {
     let builder = || Runtime::builder().no_control();
     for wrong in [0, 1025] {
-        let expected = format!("max_workers is {wrong}, and must be from 1 to 1024");
+        let expected = format!("max_workers must be from 1 to 1024, not {wrong}");
         page.show("MaxWorkers", refused(builder().max_workers(wrong)), &expected);
         page.show("MaxWorkers", runtime(1).set_max_workers(wrong).unwrap_err(), &expected);
     }
     let expected = "stall_after must not be zero; `Duration::MAX` turns it off";
     page.show("Setting", refused(builder().stall_after(Duration::ZERO)), expected);
-    let expected = "the limit db is 0, and must be from 1 to 4294967295";
+    let expected = "the limit db must be from 1 to 4294967295, not 0";
     page.show("Setting", refused(builder().limit("db", 0)), expected);
     page.show("Setting", runtime(1).set_limit("db", 0).unwrap_err(), expected);
     for wrong in ["", "two words"] {
@@ -435,10 +438,10 @@ fn port(page: &mut Page) {
     check(page, "help frobnicate", &format!("unknown command frobnicate, available: {available}"));
     let usage = "invalid arguments for command set_max_workers, usage info:\nset_max_workers max_workers: int";
     check(page, "set_max_workers", usage);
-    check(page, "set_max_workers many", "max_workers is many, and must be from 1 to 1024");
-    check(page, "set_max_workers 1025", "max_workers is 1025, and must be from 1 to 1024");
-    check(page, "set_limit db 0", "the limit db is 0, and must be from 1 to 4294967295");
-    check(page, "set_limit db all", "the limit db is all, and must be from 1 to 4294967295");
+    check(page, "set_max_workers many", "max_workers must be from 1 to 1024, not many");
+    check(page, "set_max_workers 1025", "max_workers must be from 1 to 1024, not 1025");
+    check(page, "set_limit db 0", "the limit db must be from 1 to 4294967295, not 0");
+    check(page, "set_limit db all", "the limit db must be from 1 to 4294967295, not all");
     let long = "x".repeat(101);
     let name = format!("the name of a limit is one word of at most 100 bytes, not \"{long}\"");
     check(page, &format!("set_limit {long} 1"), &name);

@@ -474,7 +474,7 @@ fn what_is_not_a_limit_is_told_with_what_is() {
     }
     for size in [0, usize::MAX, 1 << 32] {
         let error = runtime.set_limit("db", size).unwrap_err().to_string();
-        assert_eq!(error, format!("the limit db is {size}, and must be from 1 to 4294967295"));
+        assert_eq!(error, format!("the limit db must be from 1 to 4294967295, not {size}"));
         assert!(Runtime::builder().no_control().limit("db", size).build().is_err());
     }
     runtime.set_limit("db", u32::MAX as usize).unwrap();

@@ -16,7 +16,7 @@ mod a_runtime {
     #[test]
     fn says_which_numbers_of_workers_it_takes() {
         for wrong in [0, MAX_WORKERS_LIMIT + 1, usize::MAX] {
-            let expected = format!("max_workers is {wrong}, and must be from 1 to {MAX_WORKERS_LIMIT}");
+            let expected = format!("max_workers must be from 1 to {MAX_WORKERS_LIMIT}, not {wrong}");
             let error = Runtime::builder().max_workers(wrong).no_control().build().unwrap_err();
             assert_eq!(error.to_string(), expected);
             assert!(error.task().is_none() && error.trace().is_empty());

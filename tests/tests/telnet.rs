@@ -115,7 +115,7 @@ fn people_use_telnet() {
     telnet.expect("set_max_workers 2\r\nsetting max workers to 2\r\n");
     assert_eq!(runtime.max_workers(), 2);
     telnet.type_in("set_max_workers many\n");
-    telnet.expect("max_workers is many, and must be from 1 to 1024\r\n");
+    telnet.expect("max_workers must be from 1 to 1024, not many\r\n");
     telnet.type_in("prompt on\n");
     telnet.expect("prompt is on\r\ntaskgraph> ");
     telnet.type_in("quit\n");

@@ -108,8 +108,7 @@ pub(super) fn runs(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArgum
 pub(super) fn set_limit(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
     let (name, said) = (arguments[0], arguments[1]);
     let Ok(size) = said.parse() else {
-        let line =
-            format!("the limit {} is {}, and must be from 1 to {}", echo::word(name), echo::word(said), u32::MAX);
+        let line = format!("the limit {} must be from 1 to {}, not {}", echo::word(name), u32::MAX, echo::word(said));
         return Ok(Answer::line(line));
     };
     let steering = client.port.steering();
@@ -129,7 +128,7 @@ pub(super) fn set_max_workers(client: &mut Client, arguments: &[&str]) -> Result
     let said = arguments[0];
     let Ok(max_workers) = said.parse() else {
         // In the words of the error that the runtime has for a number out of range.
-        let line = format!("max_workers is {}, and must be from 1 to {MAX_WORKERS_LIMIT}", echo::word(said));
+        let line = format!("max_workers must be from 1 to {MAX_WORKERS_LIMIT}, not {}", echo::word(said));
         return Ok(Answer::line(line));
     };
     Ok(match client.port.steering().set_max_workers(max_workers) {

@@ -262,7 +262,7 @@ mod tests {
     fn commands_are_answered() {
         let steering = Arc::new(Fake::with_max_workers(4));
         let client = &mut client(&steering, None);
-        let in_range = "and must be from 1 to 1024";
+        let in_range = "max_workers must be from 1 to 1024, not";
         let unknown = "available: auth, cancel, get_max_workers, help, limits, pause, prompt, quit, resume, running, runs, \
                        set_limit, set_max_workers, status";
         let wrong = |name| format!("invalid arguments for command {name}, usage info:");
@@ -271,12 +271,12 @@ mod tests {
             ("set_max_workers 2", vec!["setting max workers to 2"]),
             ("  get_max_workers\t ", vec!["2"]),
             ("set_max_workers \t 3", vec!["setting max workers to 3"]),
-            ("set_max_workers abc", vec![&format!("max_workers is abc, {in_range}")]),
-            ("set_max_workers -1", vec![&format!("max_workers is -1, {in_range}")]),
-            ("set_max_workers 0", vec![&format!("max_workers is 0, {in_range}")]),
-            ("set_max_workers 99999999", vec![&format!("max_workers is 99999999, {in_range}")]),
-            ("set_max_workers 18446744073709551616", vec![&format!("max_workers is 18446744073709551616, {in_range}")]),
-            ("set_max_workers 2.0", vec![&format!("max_workers is 2.0, {in_range}")]),
+            ("set_max_workers abc", vec![&format!("{in_range} abc")]),
+            ("set_max_workers -1", vec![&format!("{in_range} -1")]),
+            ("set_max_workers 0", vec![&format!("{in_range} 0")]),
+            ("set_max_workers 99999999", vec![&format!("{in_range} 99999999")]),
+            ("set_max_workers 18446744073709551616", vec![&format!("{in_range} 18446744073709551616")]),
+            ("set_max_workers 2.0", vec![&format!("{in_range} 2.0")]),
             ("set_max_workers", vec![&wrong("set_max_workers"), "set_max_workers max_workers: int"]),
             ("set_max_workers 1 2", vec![&wrong("set_max_workers"), "set_max_workers max_workers: int"]),
             ("get_max_workers 1", vec![&wrong("get_max_workers"), "get_max_workers"]),
@@ -285,8 +285,8 @@ mod tests {
             ("set_limit dd 5", vec!["setting limit dd to 5, which nothing has set or used before"]),
             ("set_limit db 3", vec!["setting limit db to 3"]),
             ("limits", vec!["db 3, 2 running, 5 waiting"]),
-            ("set_limit db x", vec!["the limit db is x, and must be from 1 to 4294967295"]),
-            ("set_limit db -1", vec!["the limit db is -1, and must be from 1 to 4294967295"]),
+            ("set_limit db x", vec!["the limit db must be from 1 to 4294967295, not x"]),
+            ("set_limit db -1", vec!["the limit db must be from 1 to 4294967295, not -1"]),
             ("set_limit db 0", vec!["the limit db is 0"]),
             ("set_limit db", vec![&wrong("set_limit"), "set_limit name: str size: int"]),
             ("runs", vec!["1  -  2.5 s"]),

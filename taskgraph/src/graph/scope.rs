@@ -444,7 +444,8 @@ impl Scope {
     #[cold]
     pub(super) fn inherit_failure(&self) {
         if let Some(failure) = self.run().kept_failure().filter(Error::is_cancelled) {
-            lock(&self.kept).get_or_insert_default().failure.get_or_insert(failure);
+            let failure = || Error::cancelled(CancelledBy::With(failure.to_string().into()));
+            lock(&self.kept).get_or_insert_default().failure.get_or_insert_with(failure);
         }
     }
 

@@ -32,6 +32,7 @@ mod ranks;
 mod pool;
 mod turns;
 mod watch;
+mod search;
 mod worker;
 
 use std::sync::Arc;

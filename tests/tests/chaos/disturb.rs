@@ -75,7 +75,7 @@ fn command(world: &World, runtime: &Runtime, random: &mut Random) {
         0 => {
             let text = format!("set_max_workers {max_workers}\r\nset_max_workers 0\r\n");
             let answer = format!("setting max workers to {max_workers}");
-            (text, vec![answer, "max_workers is 0, and must be from 1 to 1024".into()])
+            (text, vec![answer, "max_workers must be from 1 to 1024, not 0".into()])
         }
         1 => (format!("set_limit one {limit}\n"), vec![format!("setting limit one to {limit}")]),
         2 => ("prompt off\nfrobnicate\n".into(), vec!["prompt is off".into(), "unknown command frobnicate".into()]),
