@@ -200,6 +200,8 @@ pub(crate) enum Finding {
     Return(Box<Expr>),
     /// `x.await`
     Await(Token![await]),
+    /// `yield_!(x)?`
+    Try(Token![?]),
 }
 
 /// A part of a generator's body that is not the generator itself.

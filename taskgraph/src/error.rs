@@ -69,11 +69,11 @@ enum Kind {
     Panicked(String),
     #[error("waits for itself, since what it needs needs {}", Path(.0))]
     Cycle(Arc<[Task]>),
-    #[error("timed out after {ran:?} (its timeout is {limit:?})")]
+    #[error("timed out after {ran:?}; its timeout is {limit:?}")]
     TimedOut { ran: Duration, limit: Duration },
     #[error("{0}")]
     Cancelled(CancelledBy),
-    #[error("the run did not finish by its deadline, after {0:?}")]
+    #[error("the run did not finish by its deadline; it had run for {0:?}")]
     PastDeadline(Duration),
     #[error("was awaited outside a task: await it in an `async` task, or give it to `taskgraph::run_async`")]
     AwaitedNowhere,
@@ -264,7 +264,7 @@ impl Error {
     }
 
     /// The same error; the last task known to have needed the failed one gets this label, if there is one.
-    fn labelled(mut self, label: Option<Cow<'static, str>>) -> Self {
+    pub(crate) fn labelled(mut self, label: Option<Cow<'static, str>>) -> Self {
         if label.is_some() && !self.0.cut {
             let inner = Arc::make_mut(&mut self.0);
             if let Some(task) = inner.trace.last_mut().or(inner.task.as_mut()) {

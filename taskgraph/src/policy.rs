@@ -16,6 +16,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 
 use crate::error::{Error, Passed};
 use crate::graph::{self, Bond, DC, Fallible, Generating, Input, Returns, Task, Trial};
+use crate::task::Task as TaskName;
 use crate::timeout::Countdown;
 use crate::timer;
 
@@ -124,12 +125,16 @@ impl Policy {
             let bond = if time.is_some() { Bond::Run } else { Bond::Task };
             let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), bond, Some(attempt));
             let result = match time {
-                Some(time) => time.in_time(trial, graph::task_name::<N>(origin)).await,
+                Some(time) => {
+                    let task = graph::task_name::<N>(origin);
+                    let label = graph::own_label().or(task.label);
+                    time.in_time(trial, TaskName { label, ..task }).await
+                }
                 None => trial.await,
             };
             let failure = match result {
                 Ok(value) => return Ok(value),
-                Err(failure) => failure,
+                Err(failure) => failure.labelled(graph::own_label()),
             };
             if attempts.len() == Error::ATTEMPTS_LEN_MAX {
                 attempts.remove(Error::ATTEMPTS_LEN_MAX / 2);

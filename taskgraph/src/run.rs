@@ -1,7 +1,7 @@
 //! The usual way to run a graph, in one call.
 
 use crate::error::Error;
-use crate::graph::DC;
+use crate::graph::{self, DC};
 use crate::runtime::Runtime;
 
 /// Runs a computation on up to `max_workers` workers, and waits for its result.
@@ -25,7 +25,19 @@ use crate::runtime::Runtime;
 /// ```
 #[track_caller]
 pub fn run<T: Send + 'static>(delayed: DC<T>, max_workers: usize) -> Result<T, Error> {
-    Runtime::builder().max_workers(max_workers).build()?.run(delayed)
+    let (runtime, delayed) = runtime_for(delayed, max_workers)?;
+    runtime.run(delayed)
+}
+
+/// If there is none, it is not the computation's fault that it does not run.
+fn runtime_for<T>(delayed: DC<T>, max_workers: usize) -> Result<(Runtime, DC<T>), Error> {
+    match Runtime::builder().max_workers(max_workers).build() {
+        Ok(runtime) => Ok((runtime, delayed)),
+        Err(error) => {
+            graph::drop_given_up(|| drop(delayed));
+            Err(error)
+        }
+    }
 }
 
 /// [`run`] for async code, which awaits the result instead of blocking for it.
@@ -46,7 +58,7 @@ pub fn run<T: Send + 'static>(delayed: DC<T>, max_workers: usize) -> Result<T, E
 /// # }
 /// ```
 pub async fn run_async<T: Send + 'static>(delayed: DC<T>, max_workers: usize) -> Result<T, Error> {
-    let runtime = Runtime::builder().max_workers(max_workers).build()?;
+    let (runtime, delayed) = runtime_for(delayed, max_workers)?;
     let run = runtime.run_async(delayed);
     run.await
 }

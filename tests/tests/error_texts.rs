@@ -174,11 +174,11 @@ fn times(page: &mut Page) {
     // In virtual time.
     let at = here(line!() + 1);
     let late = run_seeded(slow(), 1).unwrap_err();
-    let expected = format!("task `slow` \"the slow one\" {at} timed out after 30s (its timeout is 30s)");
+    let expected = format!("task `slow` \"the slow one\" {at} timed out after 30s; its timeout is 30s");
     page.show("TimedOut", &late, expected);
     let at = here(line!() + 1);
     let late = run_seeded(wait_for_ever().timeout(Duration::from_millis(1500)).map(|()| 1), 1).unwrap_err();
-    let expected = format!("task `wait_for_ever` {at} timed out after 1.5s (its timeout is 1.5s)");
+    let expected = format!("task `wait_for_ever` {at} timed out after 1.5s; its timeout is 1.5s");
     page.show("TimedOut", &late, expected);
 
     let runtime = runtime(1);
@@ -187,7 +187,7 @@ fn times(page: &mut Page) {
     let (before, took) = past.rsplit_once(' ').unwrap();
     let whole: u32 = took.strip_suffix("ms").and_then(|ms| ms.parse().ok()).expect("a whole number");
     assert!(20 <= whole, "{past}");
-    page.show("PastDeadline", format!("{before} 20ms"), "the run did not finish by its deadline, after 20ms");
+    page.show("PastDeadline", format!("{before} 20ms"), "the run did not finish by its deadline; it had run for 20ms");
 }
 
 fn tries(page: &mut Page) {
@@ -201,6 +201,13 @@ fn tries(page: &mut Page) {
     page.show("Failed", &tried, &last);
     let each = [1, 2, 3].map(|i| format!("\n  try {i}: task `unlucky` {at} failed: bad luck,\n    try {i}")).concat();
     page.show("Failed", format!("{tried:#}"), format!("{last}{each}\n  needed by `double` {at}"));
+
+    let at = here(line!() + 1);
+    let named = error(unlucky().named("trial 7"));
+    let each =
+        [1, 2, 3].map(|i| format!("\n  try {i}: task `unlucky` \"trial 7\" {at} failed: bad luck,\n    try {i}"));
+    let last = format!("task `unlucky` \"trial 7\" {at} failed: bad luck,\ntry 3 (the last of 3 tries)");
+    page.show("Failed", format!("{named:#}"), last + &each.concat());
 }
 
 fn misuse(page: &mut Page) {
@@ -460,7 +467,7 @@ fn port(page: &mut Page) {
     page.show(
         "the port",
         told,
-        "not authorized, say first: auth token: str\nwrong token\nwrong token\nwrong token, closing",
+        "not authorized; say first: auth TOKEN\nwrong token\nwrong token\nwrong token, closing",
     );
 }
 

@@ -80,7 +80,7 @@ fn the_time_of_a_function_is_that_of_its_body_and_of_what_comes_of_it() {
             assert!(error.is_timeout());
             let task = error.task().unwrap();
             assert_eq!((task.name(), task.file()), (name, file!()));
-            let text = format!("task {task} timed out after 10s (its timeout is 10s)");
+            let text = format!("task {task} timed out after 10s; its timeout is 10s");
             assert!(
                 error.to_string() == text || error.to_string() == text.replace("after 10s", "after 10.001s"),
                 "{error}"
@@ -349,7 +349,7 @@ fn the_innermost_time_that_is_up_is_told() {
     for seed in 0..50 {
         for (inner, outer, told) in [(10, 20, 10), (20, 10, 10)] {
             let error = run_seeded(wait(30).timeout(seconds(inner)).timeout(seconds(outer)), seed).unwrap_err();
-            assert!(error.to_string().ends_with(&format!("(its timeout is {told}s)")), "{error}");
+            assert!(error.to_string().ends_with(&format!("; its timeout is {told}s")), "{error}");
             let tried =
                 wait(30).timeout(seconds(inner)).attempt().map(|result| result.is_err()).timeout(seconds(outer));
             match run_seeded(tried, seed) {

@@ -67,6 +67,11 @@ fn check_finding(finding: &Finding, shape: &Shape, complaints: &mut Complaints) 
             "`.await` only works in an `async fn`",
             "write `async fn`, or take what it gives as an argument",
         ),
+        Finding::Try(question_token) => complaints.about(
+            question_token,
+            "`yield_!` does not wait for what it yields, so there is no failure yet that `?` could return",
+            "remove the `?`: if what is yielded fails, so does the generator",
+        ),
     }
 }
 

@@ -256,6 +256,9 @@ impl Rewrite {
                 self.findings.extend(returning.expr.clone().map(Finding::Return));
             }
             Expr::Await(awaiting) => self.findings.push(Finding::Await(awaiting.await_token)),
+            Expr::Try(trying) if matches!(&*trying.expr, Expr::Macro(mac) if is_yield(&mac.mac)) => {
+                self.findings.push(Finding::Try(trying.question_token));
+            }
             _ => {}
         }
     }

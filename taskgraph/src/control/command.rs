@@ -178,7 +178,7 @@ pub(super) fn answer(client: &mut Client, line: &str) -> Answer {
     let name = words.next().unwrap_or_default();
     let command = find(name);
     if client.access.is_locked() && !command.is_some_and(|command| command.is_for_all) {
-        return Answer::line("not authorized, say first: auth token: str");
+        return Answer::line("not authorized; say first: auth TOKEN");
     }
     let Some(command) = command else { return unknown(name) };
     let arguments: Vec<&str> = words.collect();
@@ -342,7 +342,7 @@ mod tests {
     fn without_the_token_nothing_is_answered() {
         let steering = Arc::new(Fake::with_max_workers(4));
         let client = &mut client(&steering, Some(Token::new("secret").unwrap()));
-        let refused = ["not authorized, say first: auth token: str"];
+        let refused = ["not authorized; say first: auth TOKEN"];
         let for_some = COMMANDS.iter().filter(|command| !command.is_for_all).map(|command| command.name);
         for line in for_some.chain(["set_max_workers 2", "set_limit db 2", "frobnicate"]) {
             check(client, line, &refused);

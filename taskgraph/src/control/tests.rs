@@ -158,11 +158,11 @@ fn other_machines_are_let_in_with_a_token_only() {
 fn a_token_opens_one_connection() {
     let control = open_with(Some("secret"));
     let mut stream = connect(control.addr());
-    assert_eq!(ask(&mut stream, "get_max_workers"), "not authorized, say first: auth token: str\r\n");
+    assert_eq!(ask(&mut stream, "get_max_workers"), "not authorized; say first: auth TOKEN\r\n");
     assert_eq!(ask(&mut stream, "auth secret"), "authorized\r\n");
     assert_eq!(ask(&mut stream, "get_max_workers"), "4\r\n");
     let mut other = connect(control.addr());
-    assert_eq!(ask(&mut other, "get_max_workers"), "not authorized, say first: auth token: str\r\n");
+    assert_eq!(ask(&mut other, "get_max_workers"), "not authorized; say first: auth TOKEN\r\n");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! failure is a value for the body. The task waits for the end of all its children, so they may use whatever is around
 //! it. The end of the body stops them, whoever has their futures by then.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::future;
 use std::mem;
@@ -138,6 +139,13 @@ pub(super) fn is_given_up(seen: &mut Option<u64>) -> bool {
 fn with_polled_scope(ask: impl FnOnce(&Scope) -> bool) -> bool {
     // SAFETY: what `POLLED` points to lives as long as it does so, and the step has lent its `Cx` for as long.
     unsafe { POLLED.get().as_ref().is_some_and(|polled| ask((*polled.cx).scope())) }
+}
+
+/// The name that [`named`](DC::named) gave to the task whose body is polled on this thread.
+pub(crate) fn own_label() -> Option<Cow<'static, str>> {
+    // SAFETY: what `POLLED` points to lives as long as it does so, and the node until its body has ended.
+    let to = unsafe { POLLED.get().as_ref()?.node.as_ref() }.destination();
+    settle::label_above(to)
 }
 
 /// Makes a computation the child of the task that is polled on this thread. It fails if there is none.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::all;
-use super::call::{self, AsSaid, Outcome, Value, task};
+use super::call::{self, AsSaid, Outcome, Task, Value, task};
 use super::delayed::DC;
 use super::generator;
 use super::input::Plain;
@@ -37,6 +37,14 @@ const STRIDE_MAX: usize = 32;
 const STRIDE_TIME: Duration = Duration::from_micros(2);
 
 task!(MapChunks "map_chunks");
+
+/// What makes the tasks.
+struct Chunks;
+
+impl Task for Chunks {
+    const NAME: &'static str = MapChunks::NAME;
+    const IS_PLUMBING: bool = true;
+}
 
 /// Applies `f` to each of many items, however small; gives the results, in order.
 ///
@@ -66,7 +74,7 @@ where
     let mut items = items.into_iter();
     let pace = Pace::new(size_of::<I::Item>().max(size_of::<U>()));
     let mapping = Arc::new(Mapping { f, pace, origin: Location::caller() });
-    let chunks = generator::generate::<MapChunks, Vec<Vec<U>>, (), _, _>(|yielder| async move {
+    let chunks = generator::generate::<Chunks, Vec<Vec<U>>, (), _, _>(|yielder| async move {
         loop {
             let len = mapping.pace.chunk_len();
             let mut chunk = Vec::with_capacity(items.size_hint().1.map_or(len, |left| left.min(len)));

@@ -65,7 +65,7 @@ mod reduce;
 mod map_chunks;
 
 pub(crate) use asleep::{isolate_thread, look_around, tell_of_stops};
-pub(crate) use child::{Bond, give_way, gives_way, until_next_poll};
+pub(crate) use child::{Bond, give_way, gives_way, own_label, until_next_poll};
 pub(crate) use cx::{Cx, Host, NodeId, Queued};
 pub(crate) use deque::{Deque, Stealer};
 pub(crate) use memory::{flush as flush_memory, trim as trim_memory};

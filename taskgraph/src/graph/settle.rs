@@ -2,6 +2,7 @@
 //!
 //! All loops over consumers are here, and none recurses: a failure climbs ten million nodes in constant stack.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::iter;
 use std::ptr::NonNull;
@@ -106,6 +107,15 @@ fn climb(mut abandoned: Abandoned, cx: &mut Cx<'_>) -> Option<Ready> {
             Arrival::NowFailed => abandoned = unsafe { Node::abandon(consumer, cx) },
         }
     }
+}
+
+/// The name that [`named`](super::delayed::DC::named) gave to what goes to `to`.
+pub(super) fn label_above(to: Destination) -> Option<Cow<'static, str>> {
+    let labels = consumers(to).map_while(|described| match described {
+        Described::Label(label, _) => Some(label),
+        _ => None,
+    });
+    labels.last()
 }
 
 /// The tasks that need what goes to `to`, the nearest first.

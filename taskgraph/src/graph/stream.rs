@@ -275,8 +275,12 @@ impl<T: Send + 'static> Stream<T> {
     /// ```
     #[track_caller]
     pub fn for_each(self, f: impl FnMut(T) + Send + 'static) -> DC<()> {
+        task!(ForEach "for_each");
         let mut f = f;
-        self.fold((), move |(), item| f(item))
+        self.folded::<ForEach, _, Infallible>((), move |(), item| {
+            f(item);
+            Ok(())
+        })
     }
 
     /// Like [`for_each`](Self::for_each), until `f` fails: then the task fails, too, and no more items are made.
