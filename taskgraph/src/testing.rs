@@ -46,8 +46,9 @@ const WORKERS_MAX: u64 = 8;
 ///
 /// Limits apply to this run alone; a named limit is 1.
 ///
-/// Time only passes when nothing else is left to do. So a body that checks a timer again and again, with `yield_now` in
-/// between, never sees it go off; a body that awaits it does.
+/// Time only passes when nothing else is left to do, and never while a body runs. So a body that checks a timer again and
+/// again, with `yield_now` in between, never sees it go off; a body that awaits it does. A body that loops until
+/// [`is_cancelled`](crate::is_cancelled) does not end by a timeout.
 ///
 /// # Errors
 ///

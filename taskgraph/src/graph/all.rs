@@ -75,6 +75,8 @@ pub(super) fn gathered<N: Task, T: Send + 'static>(children: Vec<DC<T>>) -> DC<V
 ///
 /// If `items` does not know how many there are (after a `filter`, say), they are made one after the other, as by a generator.
 ///
+/// `make` is called for one item at a time, so it should only make the computation, which does the work.
+///
 /// The run fails if `make` panics, or if there are more items than `items` said.
 ///
 /// ```

@@ -29,7 +29,8 @@ pub use results::{IntoStream, Results};
 
 /// Workers, and the control port through which their number can be changed while they run.
 ///
-/// Dropping it cancels the runs that have not settled, waits for the steps that are running, and ends all threads.
+/// Dropping it cancels the runs that have not settled, waits for the steps that are running, and ends all threads. It also
+/// waits for a shared computation that it has started, while a run of another runtime needs it.
 /// In a task, where one of those steps could be waiting for this one, and in async code, which must not block, another
 /// thread does that, and the drop returns as soon as the control port is closed.
 ///
