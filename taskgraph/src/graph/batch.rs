@@ -133,7 +133,8 @@ impl OpenBatch {
             Arrival::StillWaiting => None,
             // SAFETY: all children have arrived, so the chunk is ours.
             Arrival::NowReady => unsafe { Node::step(self.chunk, cx) },
-            Arrival::NowFailed => settle::abandon(self.chunk, cx),
+            // SAFETY: as above.
+            Arrival::NowFailed => unsafe { settle::abandon(self.chunk, cx) },
         };
         debug_assert!(next.is_none(), "the body is still out, and the pump is not parked");
     }

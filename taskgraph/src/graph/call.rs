@@ -216,7 +216,8 @@ where
         match unwind::catch(|| R::outcome(body(I::open(held)))) {
             // SAFETY: the destination and the origin are those of this node.
             Ok(outcome) => unsafe { conclude::<N, _>(outcome, origin, to, cx) },
-            Err(message) => fail::<N>(origin, Why::Panicked(message), to, cx),
+            // SAFETY: as above.
+            Err(message) => unsafe { fail::<N>(origin, Why::Panicked(message), to, cx) },
         }
     }
 
@@ -263,20 +264,28 @@ pub(super) unsafe fn conclude<N: Task, T>(
             // SAFETY: as above.
             unsafe { generator.replace(to, cx) }
         }
-        Outcome::Failed(cause) => fail::<N>(origin, Why::Failed(cause), to, cx),
+        // SAFETY: the caller's promise.
+        Outcome::Failed(cause) => unsafe { fail::<N>(origin, Why::Failed(cause), to, cx) },
     }
 }
 
 /// A task has failed, and its failure arrives at `to`.
+///
+/// # Safety
+///
+/// `to` is the destination of the task's node, which is gone and has not arrived there.
 #[cold]
-pub(super) fn fail<N: Task>(
+pub(super) unsafe fn fail<N: Task>(
     origin: &'static Location<'static>,
     why: Why,
     to: Destination,
     cx: &mut Cx<'_>,
 ) -> Option<Ready> {
-    settle::blame(name::<N>(origin), why, to, cx);
-    settle::fail(to, cx)
+    // SAFETY: the caller's promise.
+    unsafe {
+        settle::blame(name::<N>(origin), why, to, cx);
+        settle::fail(to, cx)
+    }
 }
 
 /// What the node of a task is to users.

@@ -143,9 +143,8 @@ fn with_polled_scope(ask: impl FnOnce(&Scope) -> bool) -> bool {
 
 /// The name that [`named`](DC::named) gave to the task whose body is polled on this thread.
 pub(crate) fn own_label() -> Option<Cow<'static, str>> {
-    // SAFETY: what `POLLED` points to lives as long as it does so, and the node until its body has ended.
-    let to = unsafe { POLLED.get().as_ref()?.node.as_ref() }.destination();
-    settle::label_above(to)
+    // SAFETY: what `POLLED` points to lives as long as it does so, and the node waits for its body, which is under way.
+    unsafe { settle::label_above(POLLED.get().as_ref()?.node.as_ref().destination()) }
 }
 
 /// Makes a computation the child of the task that is polled on this thread. It fails if there is none.

@@ -166,15 +166,20 @@ impl<'h> Cx<'h> {
         // SAFETY: a ready node is alive, and ours.
         unsafe { self.tell_before(node) };
         if self.scope().is_stopped() {
-            return self.give_up(node);
+            // SAFETY: the node is ready, so all its inputs are in, and ours.
+            return unsafe { self.give_up(node) };
         }
         // SAFETY: the node is ready, and ours: a `Ready` exists once.
         unsafe { Node::step(node, self) }
     }
 
+    /// # Safety
+    ///
+    /// The node is ready, and the caller's.
     #[cold]
-    fn give_up(&mut self, node: NonNull<Node>) -> Option<Ready> {
-        settle::abandon(node, self)
+    unsafe fn give_up(&mut self, node: NonNull<Node>) -> Option<Ready> {
+        // SAFETY: the caller's promise.
+        unsafe { settle::abandon(node, self) }
     }
 
     /// Whether the last step made nodes ready besides the one it returned.

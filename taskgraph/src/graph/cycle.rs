@@ -133,9 +133,11 @@ impl Asking {
     ) -> Option<Vec<Task>> {
         let first = computation(scope)?;
         let mut found = HashMap::from([(first, Found { waiting: asker, inside: None })]);
-        // SAFETY: the asker is a part of `first`.
-        let meets = first == wanted || unsafe { reorder(first, wanted, &mut found) };
-        meets.then(|| told(&found, wanted))
+        // SAFETY: the asker is a part of `first`; what was found on the way waits for it, and we have the lock.
+        unsafe {
+            let meets = first == wanted || reorder(first, wanted, &mut found);
+            meets.then(|| told(&found, wanted))
+        }
     }
 }
 
@@ -198,14 +200,20 @@ unsafe fn outwards(inner: NonNull<Head>) -> Vec<(NonNull<Node>, NonNull<Head>)> 
 }
 
 /// The tasks on the way to `wanted`, from the asker outwards.
-fn told(found: &HashMap<NonNull<Head>, Found>, wanted: NonNull<Head>) -> Vec<Task> {
+///
+/// # Safety
+///
+/// What was `found` waits, and the caller has the lock.
+unsafe fn told(found: &HashMap<NonNull<Head>, Found>, wanted: NonNull<Head>) -> Vec<Task> {
     let mut waiting = Vec::new();
     let mut next = Some(wanted);
     while let Some(found) = next.and_then(|head| found.get(&head)) {
         waiting.push(found.waiting);
         next = found.inside;
     }
-    waiting.iter().rev().flat_map(|&node| settle::waiting(node)).take(Error::TRACE_LEN_MAX).collect()
+    // SAFETY: the caller's promise.
+    let waiting = waiting.iter().rev().flat_map(|&node| unsafe { settle::waiting(node) });
+    waiting.take(Error::TRACE_LEN_MAX).collect()
 }
 
 /// The shared computation that a scope is part of.

@@ -212,7 +212,8 @@ impl<T> Drop for DC<T> {
         // SAFETY: the handle is gone after this.
         match unsafe { self.take() } {
             Opened::Done(_) => {}
-            Opened::Graph(node, ready) => settle::drop_unrun(node, ready),
+            // SAFETY: the graph was this handle's, which knew its leaves.
+            Opened::Graph(node, ready) => unsafe { settle::drop_unrun(node, ready) },
         }
     }
 }

@@ -37,7 +37,7 @@ const TABLE: &Table = &Table { step, abandon, describe: |_| Described::Plumbing 
 /// The node is a [`Doomed`], and the caller's.
 unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
     // SAFETY: the caller's promise, and that of `doomed`.
-    settle::abandon(unsafe { take(node) }, cx)
+    unsafe { settle::abandon(take(node), cx) }
 }
 
 /// # Safety

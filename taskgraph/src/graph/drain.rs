@@ -55,7 +55,8 @@ impl<C: IntoIterator<Item: Send + 'static>> Pass<C> for Drain<C::Item> {
         match put {
             // SAFETY: the caller's promise.
             Ok(()) => unsafe { settle::deliver(to, (), cx) },
-            Err(message) => call::fail::<IntoStream>(origin, Why::Panicked(message), to, cx),
+            // SAFETY: as above.
+            Err(message) => unsafe { call::fail::<IntoStream>(origin, Why::Panicked(message), to, cx) },
         }
     }
 
@@ -71,8 +72,8 @@ impl<C: IntoIterator<Item: Send + 'static>> Pass<C> for Drain<C::Item> {
 /// The generator is waiting, and collects items of type `T`.
 pub(super) unsafe fn outlet_above<T: Send + 'static>(generator: NonNull<Node>) -> Option<Arc<Outlet<T>>> {
     // SAFETY: the caller's promise.
-    let to = unsafe { generator.as_ref() }.destination();
-    let above = settle::consumers(to).find(|described| !matches!(described, Described::Label(..)));
+    let mut above = unsafe { settle::consumers(generator.as_ref().destination()) };
+    let above = above.find(|described| !matches!(described, Described::Label(..)));
     match above {
         Some(Described::Drain(outlet)) => outlet.downcast().ok(),
         _ => None,

@@ -208,7 +208,8 @@ where
         match unwind::catch(|| collected::<C>(segments)) {
             // SAFETY: the destination is that of a node whose result is this collection.
             Ok(collection) => unsafe { settle::deliver(to, collection, cx) },
-            Err(message) => call::fail::<N>(origin, Why::Panicked(message), to, cx),
+            // SAFETY: as above.
+            Err(message) => unsafe { call::fail::<N>(origin, Why::Panicked(message), to, cx) },
         }
     }
 

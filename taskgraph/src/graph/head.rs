@@ -236,6 +236,7 @@ impl Head {
                 && state != FAILED
                 && let Some(path) = asking.path(consumer, scope, this)
             {
+                // Its inputs are still out: it has not asked for them.
                 let mut chain = settle::needed_by(Destination::signal(consumer));
                 scope.fail(|| Error::cycle(chain.next(), path).needed_by(chain));
                 return Asked::Cycle;
@@ -251,8 +252,11 @@ impl Head {
     /// The computation has failed, and `consumer` holds a handle on it.
     #[cold]
     pub(super) unsafe fn blame(this: NonNull<Self>, consumer: NonNull<Node>, scope: &Scope) {
-        // SAFETY: the handle keeps the node, which keeps the scope of what has failed.
-        let failed = unsafe { &*Self::failed_scope(this).load(Ordering::Relaxed).cast::<Scope>() };
-        scope.fail(|| failed.failure().needed_by(settle::needed_by(Destination::signal(consumer))));
+        // SAFETY: the handle keeps the node, which keeps the scope of what has failed; the consumer is still to be told.
+        let (failed, needed_by) = unsafe {
+            let failed = &*Self::failed_scope(this).load(Ordering::Relaxed).cast::<Scope>();
+            (failed, settle::needed_by(Destination::signal(consumer)))
+        };
+        scope.fail(|| failed.failure().needed_by(needed_by));
     }
 }

@@ -78,8 +78,10 @@ pub(super) unsafe fn end<N: Task>(node: NonNull<Node>, ended: Result<(), Why>, c
 /// As for [`end`].
 #[cold]
 unsafe fn fail<N: Task>(node: NonNull<Node>, why: Why, cx: &mut Cx<'_>) -> Option<Ready> {
-    // SAFETY: the node waits for its pump, so it is alive.
-    let (origin, to) = unsafe { (node.as_ref().origin(), node.as_ref().destination()) };
-    settle::blame(call::name::<N>(origin), why, to, cx);
-    settle::fail(Destination::signal(node), cx)
+    // SAFETY: the caller's promise; the node waits for its pump, so it is alive and has not arrived.
+    unsafe {
+        let (origin, to) = (node.as_ref().origin(), node.as_ref().destination());
+        settle::blame(call::name::<N>(origin), why, to, cx);
+        settle::fail(Destination::signal(node), cx)
+    }
 }

@@ -43,8 +43,12 @@ pub(super) unsafe fn arrive(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
 }
 
 /// A task whose result would have gone to `to` has failed: its scope keeps the first failure, and stops.
+///
+/// # Safety
+///
+/// As for [`consumers`].
 #[cold]
-pub(super) fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
+pub(super) unsafe fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
     let mut why = Some(why);
     cx.scope().fail(|| {
         let task = match &why {
@@ -52,7 +56,8 @@ pub(super) fn blame(task: Task, why: Why, to: Destination, cx: &mut Cx<'_>) {
             Some(Why::Failed(cause)) if cause.is::<Passed>() => Task { label: None, ..task },
             _ => task,
         };
-        let mut chain = named(Some(task), to);
+        // SAFETY: the caller's promise.
+        let mut chain = unsafe { named(Some(task), to) };
         let task = chain.next().expect("the task itself comes first");
         match why.take().expect("a failure is told once") {
             Why::Failed(cause) => Error::failed(cause, task),
@@ -71,25 +76,40 @@ pub(super) enum Why {
 }
 
 /// A failure arrives at `to`, and climbs to a node that still waits for other inputs, or that catches it.
+///
+/// # Safety
+///
+/// `to` is the destination of a node that has not arrived there, and now has.
 #[cold]
-pub(super) fn fail(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
-    climb(Abandoned::Failed(to), cx)
+pub(super) unsafe fn fail(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
+    // SAFETY: the caller's promise.
+    unsafe { climb(Abandoned::Failed(to), cx) }
 }
 
-/// Gives up a node all of whose inputs are in.
+/// Gives up a node.
+///
+/// # Safety
+///
+/// All of its inputs are in, and it is the caller's.
 #[cold]
-pub(super) fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
-    // SAFETY: all inputs of the node are in, and it is ours.
-    let abandoned = unsafe { Node::abandon(node, cx) };
-    climb(abandoned, cx)
+pub(super) unsafe fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
+    // SAFETY: the caller's promise; a node that was given up arrives once.
+    unsafe {
+        let abandoned = Node::abandon(node, cx);
+        climb(abandoned, cx)
+    }
 }
 
 /// Goes on from a node that was given up, to its consumer and further.
 ///
 /// No `abandon` of a table may come back here, or stacks would grow with the graph. (A shared node that tells those who
 /// wait for it leaves it to [`doomed`](super::doomed) to give them up.)
+///
+/// # Safety
+///
+/// The node has not arrived.
 #[cold]
-fn climb(mut abandoned: Abandoned, cx: &mut Cx<'_>) -> Option<Ready> {
+unsafe fn climb(mut abandoned: Abandoned, cx: &mut Cx<'_>) -> Option<Ready> {
     loop {
         let (to, failed) = match abandoned {
             Abandoned::Failed(to) => (to, true),
@@ -110,8 +130,13 @@ fn climb(mut abandoned: Abandoned, cx: &mut Cx<'_>) -> Option<Ready> {
 }
 
 /// The name that [`named`](super::delayed::DC::named) gave to what goes to `to`.
-pub(super) fn label_above(to: Destination) -> Option<Cow<'static, str>> {
-    let labels = consumers(to).map_while(|described| match described {
+///
+/// # Safety
+///
+/// As for [`consumers`].
+pub(super) unsafe fn label_above(to: Destination) -> Option<Cow<'static, str>> {
+    // SAFETY: the caller's promise.
+    let labels = unsafe { consumers(to) }.map_while(|described| match described {
         Described::Label(label, _) => Some(label),
         _ => None,
     });
@@ -119,22 +144,36 @@ pub(super) fn label_above(to: Destination) -> Option<Cow<'static, str>> {
 }
 
 /// The tasks that need what goes to `to`, the nearest first.
-pub(super) fn needed_by(to: Destination) -> impl Iterator<Item = Task> {
-    named(None, to)
+///
+/// # Safety
+///
+/// As for [`consumers`].
+pub(super) unsafe fn needed_by(to: Destination) -> impl Iterator<Item = Task> {
+    // SAFETY: the caller's promise.
+    unsafe { named(None, to) }
 }
 
 /// `task`, and those that need what it gives to `to`; each with the name that [`named`](super::delayed::DC::named) gave
 /// it, a node of its own right above.
-fn named(task: Option<Task>, to: Destination) -> impl Iterator<Item = Task> {
-    tasks(task.map(Described::Task).into_iter().chain(consumers(to)))
+///
+/// # Safety
+///
+/// As for [`consumers`].
+unsafe fn named(task: Option<Task>, to: Destination) -> impl Iterator<Item = Task> {
+    // SAFETY: the caller's promise.
+    tasks(task.map(Described::Task).into_iter().chain(unsafe { consumers(to) }))
 }
 
 /// The tasks that wait for `node`, itself first: also those that await it, or would catch its failure.
-pub(super) fn waiting(node: NonNull<Node>) -> impl Iterator<Item = Task> {
+///
+/// # Safety
+///
+/// It waits for as long as this is used.
+pub(super) unsafe fn waiting(node: NonNull<Node>) -> impl Iterator<Item = Task> {
     let mut next = Some(node);
     tasks(iter::from_fn(move || {
         let node = next?;
-        // SAFETY: as in `consumers`; a task also waits for what it awaits.
+        // SAFETY: what waits is alive, and so is what waits for it; a task also waits for what it awaits.
         let (described, above) = unsafe { look_up(node) };
         next = match described {
             Described::Awaited(task) => Some(task),
@@ -188,11 +227,15 @@ fn tasks(described: impl Iterator<Item = Described>) -> impl Iterator<Item = Tas
 }
 
 /// What is above, up to where a failure would be caught.
-pub(super) fn consumers(to: Destination) -> impl Iterator<Item = Described> {
+///
+/// # Safety
+///
+/// `to` is the destination of a node that does not arrive there as long as this is used.
+pub(super) unsafe fn consumers(to: Destination) -> impl Iterator<Item = Described> {
     let mut next = to.consumer;
     let nodes = iter::from_fn(move || {
         let node = next?;
-        // SAFETY: consumers wait for what is below them, so all of them are alive.
+        // SAFETY: the caller's promise: consumers wait for what is below them, so all of them are alive.
         let (described, above) = unsafe { look_up(node) };
         next = above;
         Some(described)
@@ -220,8 +263,12 @@ pub(crate) fn drop_given_up(drop: impl FnOnce()) {
 ///
 /// Every leaf is given up, and so in turn is all that needs it. A computation that is found inside a dropped value
 /// waits until this one is through, so nesting takes no stack.
+///
+/// # Safety
+///
+/// The graph is the caller's, and these are all of its leaves.
 #[cold]
-pub(super) fn drop_unrun(node: NonNull<Node>, ready: List) {
+pub(super) unsafe fn drop_unrun(node: NonNull<Node>, ready: List) {
     let mut ready = Some(ready);
     let outermost = DROPPING.try_with(|dropping| match dropping.take() {
         Some(mut waiting) => {
@@ -244,7 +291,8 @@ pub(super) fn drop_unrun(node: NonNull<Node>, ready: List) {
     let mut cx = Cx::new(&Nobody, &seat);
     loop {
         while let Some(leaf) = ready.pop() {
-            let next = abandon(leaf, &mut cx);
+            // SAFETY: a leaf waits for nothing, and each is given up once.
+            let next = unsafe { abandon(leaf, &mut cx) };
             debug_assert!(next.is_none(), "nothing in a graph that never ran catches a failure");
             ready.append(cx.take_ready());
         }

@@ -75,7 +75,8 @@ impl Cx<'_> {
     #[inline(never)]
     fn tell_aside(&mut self) {
         if let Some((node, arrival)) = self.count() {
-            self.end_wait_aside(node, arrival);
+            // SAFETY: it waits no more, so it is ours.
+            unsafe { self.end_wait_aside(node, arrival) };
         }
     }
 
@@ -83,7 +84,8 @@ impl Cx<'_> {
     /// worker does next is of another scope.
     pub(super) fn tell(&mut self) {
         if let Some((node, arrival)) = self.count() {
-            self.end_wait(node, arrival);
+            // SAFETY: it waits no more, so it is ours.
+            unsafe { self.end_wait(node, arrival) };
         }
     }
 
@@ -96,18 +98,29 @@ impl Cx<'_> {
         (arrival != Arrival::StillWaiting).then_some((node, arrival))
     }
 
+    /// # Safety
+    ///
+    /// As for `end_wait`.
     #[cold]
     #[inline(never)]
-    fn end_wait_aside(&mut self, node: NonNull<Node>, arrival: Arrival) {
+    unsafe fn end_wait_aside(&mut self, node: NonNull<Node>, arrival: Arrival) {
         let scope = self.scope_ptr();
-        self.end_wait(node, arrival);
+        // SAFETY: the caller's promise.
+        unsafe { self.end_wait(node, arrival) };
         self.enter(scope);
     }
 
+    /// # Safety
+    ///
+    /// The node waits no more, as `arrival` says, and is the caller's.
     #[cold]
-    fn end_wait(&mut self, node: NonNull<Node>, arrival: Arrival) {
+    unsafe fn end_wait(&mut self, node: NonNull<Node>, arrival: Arrival) {
         self.enter(self.tally.scope);
-        let ready = if arrival == Arrival::NowReady { Some(Ready(node)) } else { settle::abandon(node, self) };
+        let ready = match arrival {
+            Arrival::NowReady => Some(Ready(node)),
+            // SAFETY: the caller's promise.
+            _ => unsafe { settle::abandon(node, self) },
+        };
         if let Some(ready) = ready {
             // SAFETY: the node is ready, and ours.
             self.add_ready(unsafe { List::of(ready.0) });

@@ -93,7 +93,8 @@ pub(super) unsafe fn ask<I: Input>(node: NonNull<Node>, slots: *mut I::Slot, cx:
     }
     match arrival {
         Arrival::NowReady => None,
-        Arrival::NowFailed => Some(settle::abandon(node, cx)),
+        // SAFETY: all inputs are in, so the node is ours.
+        Arrival::NowFailed => Some(unsafe { settle::abandon(node, cx) }),
         // SAFETY: nobody has asked for it before, so its node is ours; we wait for it, so it is alive.
         Arrival::StillWaiting => Some(first.and_then(|first| unsafe { Node::step(first, cx) })),
     }
