@@ -40,7 +40,8 @@ const WORKERS_MAX: u64 = 8;
 /// order, without any real waiting.
 ///
 /// A test can try a thousand orders in a second. One that fails does so again with the same seed, exactly, as long as the
-/// tasks themselves do the same each time. Tasks that ask another thread, a socket, or the system's clock may not.
+/// tasks themselves do the same each time. Tasks that ask another thread, a socket, or the system's clock may not, nor does
+/// `tokio::select!` without `biased;`.
 ///
 /// The next step is drawn from those that are ready and have the highest [priority](DC::priority).
 ///
@@ -217,10 +218,6 @@ impl Host for Simulation {
 
     fn max_workers(&self) -> usize {
         self.max_workers
-    }
-
-    fn has_many_blocked(&self) -> bool {
-        false
     }
 
     fn is_home(&self, home: &Arc<dyn Home>) -> bool {

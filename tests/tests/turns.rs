@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use taskgraph::{DC, Error, Runtime, all, delayed};
+use taskgraph::{DC, Error, Runtime, Stream, all, delayed, race, select_ok, stream};
 use taskgraph_tests::inside::spin;
-use taskgraph_tests::{runtime, wait};
+use taskgraph_tests::wait::{self, Stages};
+use taskgraph_tests::{blocks_in, runtime};
 
 const BODY: Duration = Duration::from_millis(2);
 /// Bodies that each worker may run before the others have their turn.
@@ -119,6 +120,100 @@ fn in_one_run_a_timer_rings_beside_long_bodies() {
         let batch = DC::value(all((0..1_000).map(body)));
         let before = runtime(2).run(first_of_both(batch, ended)).unwrap();
         assert!(before <= 2 * TURNS_MAX, "after {before} bodies");
+    });
+}
+
+#[delayed]
+fn for_ever(n: u64) -> DC<u64> {
+    for_ever(n + 1)
+}
+
+/// Only the last one ever has a result.
+#[delayed]
+async fn contender(i: u32, of: u32) -> u32 {
+    if i + 1 < of {
+        std::future::pending::<()>().await;
+    }
+    i
+}
+
+#[test]
+fn beside_an_endless_chain_all_that_were_asked_for_are_in_flight() {
+    #[delayed]
+    async fn first(mut stream: Stream<u32>) -> Result<u32, Error> {
+        stream.next().await.expect("there is one")
+    }
+    wait::ends(|| {
+        for workers in [1, 2] {
+            let runtime = runtime(workers);
+            let _busy: Vec<_> = (0..workers).map(|_| runtime.spawn(for_ever(0))).collect();
+            let contenders = || (0..200).map(|i| contender(i, 200));
+            assert_eq!(runtime.run(race(contenders())).unwrap(), 199);
+            assert_eq!(runtime.run(select_ok(contenders())).unwrap(), 199);
+            let stream = stream(contenders()).as_completed().in_flight(1_000);
+            assert_eq!(runtime.run(first(DC::value(stream))).unwrap(), 199);
+        }
+    });
+}
+
+#[test]
+fn beside_long_bodies_a_generator_goes_on() {
+    #[delayed]
+    fn squares(n: u64) -> Vec<u64> {
+        for x in 0..n {
+            yield_!(DC::new(move || x * x, ()));
+        }
+    }
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let batch = Batch::start(&runtime);
+        batch.check("a generator", 5, || assert_eq!(runtime.run(squares(100)).unwrap().len(), 100));
+    });
+}
+
+#[test]
+fn beside_an_endless_chain_what_comes_last_ends_when_it_is_stopped() {
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let _busy = runtime.spawn(for_ever(0));
+        let patient = || DC::new(|| 1, ()).priority(-1);
+        let cancelled = runtime.spawn(patient());
+        cancelled.cancel();
+        assert!(cancelled.join().unwrap_err().is_cancelled());
+        let late = runtime.spawn(patient()).deadline(Instant::now() + Duration::from_millis(5));
+        assert!(late.join().unwrap_err().is_timeout());
+        let part = all([patient(), DC::new(|| 2, ())]).timeout(Duration::from_millis(5)).attempt();
+        assert!(runtime.run(part).unwrap().unwrap_err().is_timeout());
+        let failed = patient().zip(DC::<u32>::failed("no"));
+        assert!(runtime.run(failed).unwrap_err().to_string().ends_with("failed: no"));
+    });
+}
+
+#[test]
+fn what_many_blocked_tasks_held_up_goes_on_after_them() {
+    wait::ends(|| {
+        let (runtime, other) = (Arc::new(runtime(2)), Arc::new(runtime(1)));
+        let stages = Arc::new(Stages::new());
+        let blocked = runtime.spawn(all((0..40).map(|_| blocks_in(&other, &stages, 41))));
+        stages.wait_for(40);
+        // Each needs the last, and they are made by a generator that is held back while so many block.
+        #[delayed]
+        async fn meets(meeting: Arc<tokio::sync::Barrier>) {
+            meeting.wait().await;
+        }
+        #[delayed]
+        fn all_meet(n: usize) -> Vec<()> {
+            let meeting = Arc::new(tokio::sync::Barrier::new(n));
+            for _ in 0..n {
+                yield_!(meets(Arc::clone(&meeting)));
+            }
+        }
+        let meeting = runtime.spawn(all_meet(200));
+        let race = runtime.spawn(race((0..200).map(|i| contender(i, 200))));
+        assert_eq!(race.join().unwrap(), 199);
+        stages.arrive();
+        blocked.join().unwrap();
+        assert_eq!(meeting.join().unwrap().len(), 200);
     });
 }
 

@@ -40,8 +40,6 @@ pub(crate) trait Host {
     fn take_turn(&self) -> bool;
     /// How many workers there may be.
     fn max_workers(&self) -> usize;
-    /// Whether many tasks block their threads while others have their places.
-    fn has_many_blocked(&self) -> bool;
     /// Whether nodes of that home are queued here.
     fn is_home(&self, home: &Arc<dyn Home>) -> bool;
     fn now(&self) -> Instant;

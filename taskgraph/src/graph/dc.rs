@@ -134,7 +134,8 @@ impl<T: Send + 'static> DC<T> {
 
     /// Makes a failure a value: tasks that need this get a `Result`, and nothing else is cancelled.
     ///
-    /// If the computation fails, nothing more of it is started, and the `Err` is delivered once nothing of it is left.
+    /// If the computation fails, nothing more of it is started, and the `Err` is delivered once nothing of it is left. A shared
+    /// computation that is part of it goes on, and is waited for, as long as others need it or have a handle on it.
     /// Cancelling a run cancels all attempts in it.
     ///
     /// ```

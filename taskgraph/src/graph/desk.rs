@@ -8,6 +8,7 @@ use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use super::alarm::Sleeper;
 use super::arg::IntoArg;
@@ -26,6 +27,8 @@ use super::window::Window;
 
 const SEGMENT_LEN_MIN: usize = 16;
 const SEGMENT_LEN_MAX: usize = 1 << 16;
+/// A pump that waits so long for its turn is held up by long bodies.
+const WAITED_LONG: Duration = Duration::from_millis(2);
 
 /// Whether the body is to be suspended for a while.
 #[must_use]
@@ -104,6 +107,9 @@ pub(super) struct Work<T> {
     cx: *mut Cx<'static>,
     /// Whether the body was resumed before.
     has_begun: bool,
+    /// When the pump was queued, unless the body was resumed since; and whether it waited for long the last time.
+    queued_at: Option<Instant>,
+    has_waited: bool,
     /// If the items go into an outlet.
     feeding: Option<Feeding<T>>,
     segments: Vec<Segment<T>>,
@@ -139,6 +145,9 @@ impl<T: Send + 'static> Desk<T> {
             generator,
             cx: ptr::null_mut(),
             has_begun: false,
+            queued_at: None,
+            // Until something else is known.
+            has_waited: true,
             feeding: None,
             segments: Vec::new(),
             next_slot: 0,
@@ -207,6 +216,20 @@ impl<T: Send + 'static> Desk<T> {
 }
 
 impl<T: Send + 'static> Work<T> {
+    /// The pump is about to be queued. Returns whether it should have its turn by time, since it has waited for long before:
+    /// what is deferred has its turn after many steps, and the bodies of these may be long.
+    pub(super) fn note_queued(&mut self, now: Instant) -> bool {
+        self.queued_at = Some(now);
+        self.has_waited
+    }
+
+    /// The body is about to be resumed.
+    pub(super) fn note_resumed(&mut self, now: Instant) {
+        if let Some(at) = self.queued_at.take() {
+            self.has_waited = WAITED_LONG <= now.saturating_duration_since(at);
+        }
+    }
+
     /// Begins a slice for the body: of some children, or of as many values as the longest slice has children. After
     /// waiting for something else the body goes on with the same slice, or its children would be without number. False
     /// if there is no room for anything.

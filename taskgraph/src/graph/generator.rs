@@ -117,6 +117,7 @@ where
                 return Self::go_on(generator, pump, cx);
             }
             let work = desk.work.get();
+            (*work).note_resumed(cx.host.now());
             let lent = ptr::from_mut(cx).cast();
             if !(*work).begin_slice(&desk.window, lent) {
                 (*work).end_slice(cx);
@@ -163,13 +164,18 @@ where
         // SAFETY: the pump is still ours.
         let desk = unsafe { desk.as_ref() };
         let max_workers = cx.host.max_workers();
-        match desk.window.room(max_workers) {
-            Room::Plenty => cx.host.defer(Queued::new(Ready(pump), cx.scope_ptr())),
-            Room::Little if !cx.host.has_many_blocked() => {
-                cx.host.defer_until_idle(Queued::new(Ready(pump), cx.scope_ptr()));
-            }
-            // Tasks that block have a thread each: there should not be many.
-            Room::Little | Room::None => return (!desk.window.park_if_full(max_workers)).then_some(Ready(pump)),
+        let room = desk.window.room(max_workers);
+        if let Room::None = room {
+            return (!desk.window.park_if_full(max_workers)).then_some(Ready(pump));
+        }
+        let queued = Queued::new(Ready(pump), cx.scope_ptr());
+        // SAFETY: as above.
+        if let Room::Little = room {
+            cx.host.defer_until_idle(queued);
+        } else if unsafe { (*desk.work.get()).note_queued(cx.host.now()) } {
+            cx.host.inject(queued);
+        } else {
+            cx.host.defer(queued);
         }
         None
     }

@@ -128,10 +128,6 @@ impl Host for Worker<'_> {
         false
     }
 
-    fn has_many_blocked(&self) -> bool {
-        false
-    }
-
     fn defer_until_idle(&self, node: Queued) {
         self.defer(node);
     }

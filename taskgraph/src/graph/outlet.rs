@@ -148,6 +148,17 @@ impl<T> Outlet<T> {
     }
 }
 
+impl<T> Drop for Outlet<T> {
+    fn drop(&mut self) {
+        drop_each(mem::take(&mut lock(&self.0).items).into_iter().flatten());
+    }
+}
+
+/// Each by itself: the panic of one must not keep the others.
+fn drop_each<T>(items: impl Iterator<Item = T>) {
+    items.for_each(|item| unwind::drop_values(|| drop(item)));
+}
+
 struct Parcel<T> {
     place: u64,
     outlet: NonNull<Outlet<T>>,
@@ -187,6 +198,12 @@ enum End {
     ToCome,
     Failed(Error),
     Told,
+}
+
+impl<T> Drop for Feed<T> {
+    fn drop(&mut self) {
+        drop_each(self.taken.drain(..));
+    }
 }
 
 impl<T> Feed<T> {

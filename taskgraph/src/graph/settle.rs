@@ -345,9 +345,6 @@ impl Host for Nobody {
     fn max_workers(&self) -> usize {
         1
     }
-    fn has_many_blocked(&self) -> bool {
-        false
-    }
     fn is_home(&self, _: &Arc<dyn Home>) -> bool {
         unreachable!("giving a graph up that never ran tells nobody of a shared result");
     }

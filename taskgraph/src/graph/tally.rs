@@ -14,10 +14,10 @@
 use std::ptr::NonNull;
 
 use super::cx::Cx;
+use super::doomed::doomed;
 use super::links::List;
 use super::node::{Arrival, Node, Ready};
 use super::scope::ScopePtr;
-use super::settle;
 
 /// Inputs that have arrived with their values, of which their node has not been told.
 pub(super) struct Tally {
@@ -116,16 +116,14 @@ impl Cx<'_> {
     #[cold]
     unsafe fn end_wait(&mut self, node: NonNull<Node>, arrival: Arrival) {
         self.enter(self.tally.scope);
+        // Not given up here: that drops values of users, who may need what this worker has at hand and nobody else can take.
         let ready = match arrival {
-            Arrival::NowReady => Some(Ready(node)),
+            Arrival::NowReady => Ready(node),
             // SAFETY: the caller's promise.
-            _ => unsafe { settle::abandon(node, self) },
+            _ => unsafe { doomed(node) },
         };
-        if let Some(ready) = ready {
-            // SAFETY: the node is ready, and ours.
-            self.add_ready(unsafe { List::of(ready.0) });
-        }
-        // Giving up may have made more ready.
+        // SAFETY: the node is ready, and ours.
+        self.add_ready(unsafe { List::of(ready.0) });
         self.publish();
     }
 }

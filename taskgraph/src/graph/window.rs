@@ -2,8 +2,8 @@
 //!
 //! The body is resumed for one *slice* of children after the other, in batches. When a few slices for each worker are
 //! in flight it only goes on for a worker that would otherwise be idle: if what is in flight waits for timers or for
-//! other computations, there is room for more. When very much is in flight, or many tasks block their threads, the pump
-//! is [parked](InFlight) until part of the window is empty.
+//! other computations, there is room for more. When very much is in flight, the pump is [parked](InFlight) until part of
+//! the window is empty.
 //!
 //! A slice is a few children at first, so that only some for each worker are in flight, which bounds the memory of heavy
 //! ones. Where batches settle quickly slices grow, up to [`SLICE_LEN_MAX`], so that light ones do not pay for this.
@@ -107,9 +107,9 @@ impl Window {
         self.bound().unwrap_or_else(|| in_flight_max(max_workers))
     }
 
-    /// How many children in flight are plenty.
+    /// How many children in flight are plenty. If there is a bound, no fewer than that were asked for.
     fn plenty(&self, max_workers: usize) -> u32 {
-        (slices_max(max_workers) * self.slice_len()).min(self.full(max_workers))
+        self.bound().unwrap_or_else(|| (slices_max(max_workers) * self.slice_len()).min(in_flight_max(max_workers)))
     }
 
     /// How many items that wait for a consumer are plenty, and how few left the body is to hear of.

@@ -21,6 +21,7 @@ use crate::reactor::{self, CallersReactor, OwnReactor};
 use crate::scheduler::{self, Scheduler};
 use crate::steering::{LimitStatus, RunStatus, Running, Status, Steering};
 use crate::sync::{Condvar, Mutex, lock, wait};
+use crate::unwind;
 use run::{Cancel, Run};
 
 pub use builder::Builder;
@@ -311,6 +312,8 @@ impl Drop for Runtime {
         };
         // One of these runs may not settle before the task that this is in ends; and a thread cannot wait for its own end.
         let must_not_wait = (scheduler::is_in_task() || reactor::is_around()) && !runs.is_empty();
+        // The last owner of a run that was detached drops its result.
+        unwind::drop_values(|| drop(runs));
         if must_not_wait || scheduler::is_thread_of(&self.core.scheduler) {
             if let Err(error) = thread::Builder::new().name("taskgraph-end".into()).spawn(end) {
                 tracing::error!("the threads of a runtime that one of its tasks dropped stay: {error}");
@@ -350,8 +353,10 @@ impl Core {
         live.last_id += 1;
         let id = live.last_id;
         live.runs.insert(id, run);
-        if live.runs.len() == 1 {
-            self.scheduler.set_has_runs(true);
+        let is_watched = live.runs.len() != 1 || self.scheduler.set_has_runs(true);
+        drop(live);
+        if !is_watched {
+            tracing::error!("no thread can be started that would report stalls");
         }
         Some(id)
     }

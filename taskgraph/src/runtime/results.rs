@@ -64,11 +64,13 @@ where
 pub struct Results<T> {
     items: Items<T>,
     run: Handle<()>,
+    /// Whether an error was given that is not the run's: after that there is nothing more.
+    is_over: bool,
 }
 
 impl<T: Send + 'static> Results<T> {
     pub(super) fn new(items: Items<T>, run: Handle<()>) -> Self {
-        Self { items, run }
+        Self { items, run, is_over: false }
     }
 
     /// A value that can cancel the run from elsewhere, like [`Handle::canceller`]: even while [`next`](Iterator::next) waits,
@@ -110,6 +112,9 @@ impl<T: Send + 'static> Results<T> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
         self.items.poll_next(context, |context| Pin::new(&mut self.run).poll(context))
     }
 }
@@ -129,6 +134,7 @@ impl<T: Send + 'static> Iterator for Results<T> {
         match self.run.begin_blocking() {
             Ok(_blocking) => limit::blocking(|| block_on(future::poll_fn(|context| self.poll(context)))),
             Err(error) => {
+                self.is_over = true;
                 self.run.cancel_because("nobody can wait for its results");
                 Some(Err(error))
             }

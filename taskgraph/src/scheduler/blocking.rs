@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Scheduler;
 use super::worker::{self, Current};
-use super::{Ordering, Scheduler};
 use crate::error::Error;
 use crate::sync::{MutexGuard, lock};
 use crate::unwind;
@@ -71,8 +71,7 @@ impl Blocking {
         };
         let Current { scheduler, seat } = &current;
         scheduler.lose_thread()?;
-        // Relaxed: generators that read it are only more or less careful.
-        scheduler.blocked.fetch_add(1, Ordering::Relaxed);
+        scheduler.queues.add_blocked();
         seat.set_waiting(true);
         scheduler.gate.block();
         scheduler.call_worker();
@@ -88,7 +87,9 @@ impl Drop for Blocking {
             Some(Who::Task(Current { scheduler, seat })) => {
                 scheduler.gate.unblock(|| scheduler.call_worker());
                 seat.set_waiting(false);
-                scheduler.blocked.fetch_sub(1, Ordering::Relaxed);
+                if scheduler.queues.remove_blocked() {
+                    scheduler.call_for_queued();
+                }
                 scheduler.regain_thread();
             }
         }

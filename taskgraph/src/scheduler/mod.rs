@@ -35,12 +35,12 @@ mod watch;
 mod search;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::graph::{Home, Queued};
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use crate::graph::{self, Home, Queued};
+use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Mutex, lock};
 use blocking::Size;
 use gate::{Gate, Permit, SentPermit};
@@ -64,16 +64,12 @@ pub(crate) struct Scheduler {
     /// How many there may be. Held while the pool changes, so that pool and gate agree on it.
     size: Mutex<Size>,
     later: CallDue,
-    /// How many tasks block.
-    blocked: AtomicUsize,
+    /// Whether what comes after everything else is to be given up when it stops.
+    hears_of_stops: Once,
 }
 
 /// After this time a worker is called again if its call came to a thread that could not take it.
 const CALL_AGAIN_AFTER: Duration = Duration::from_millis(1);
-
-/// If this many tasks block, generators make no more children than are plenty: each may be one more thread. Not if only
-/// a few do: they may wait for a run whose children wait for each other.
-const MANY_BLOCKED: usize = 32;
 
 impl Scheduler {
     /// It reports a stall that has lasted for `stall_after`.
@@ -93,7 +89,7 @@ impl Scheduler {
             called: Mutex::new(None),
             size: Mutex::new(Size::new(max_workers)),
             later: CallDue::default(),
-            blocked: AtomicUsize::new(0),
+            hears_of_stops: Once::new(),
         });
         home.get_or_init(|| Arc::downgrade(&scheduler));
         Ok(scheduler)
@@ -132,6 +128,12 @@ impl Scheduler {
 
     /// Queues a node by its priority: a positive one before everything else that is ready, a negative one after it.
     pub(crate) fn rank(self: &Arc<Self>, node: Queued, priority: i32) {
+        if priority < 0 {
+            self.hears_of_stops.call_once(|| {
+                let scheduler: Arc<dyn Home> = Arc::clone(self) as _;
+                graph::tell_of_stops(&scheduler);
+            });
+        }
         self.queues.rank(node, priority, &self.gate);
         self.call_for_queued();
     }
@@ -237,6 +239,9 @@ impl Home for Scheduler {
 
     fn look_again(self: Arc<Self>) {
         self.look_through_aside();
+        if self.queues.look_through_ranks() {
+            self.call_for_queued();
+        }
     }
 }
 

@@ -184,8 +184,8 @@ fn the_gate_says_that_something_is_urgent_while_something_is() {
         let other = Arc::clone(&shared);
         let pusher = thread::spawn(move || {
             let (gate, ranks) = &*other;
-            ranks.push(2, 2, gate);
-            ranks.push(-3, -3, gate);
+            assert!(ranks.push(2, 2, gate, |_| false).is_none());
+            assert!(ranks.push(-3, -3, gate, |_| false).is_none());
         });
         let (gate, ranks) = &*shared;
         let mut taken = Vec::new();
@@ -219,7 +219,7 @@ fn a_ranked_node_and_a_worker_that_goes_idle_do_not_miss_each_other() {
                 !ranks.is_empty() && gate.try_enter().map(std::mem::forget).is_some()
             });
             let (gate, ranks) = &*shared;
-            ranks.push(1, priority, gate);
+            assert!(ranks.push(1, priority, gate, |_| false).is_none());
             fence(Ordering::SeqCst);
             let called = gate.state().wants_worker() && gate.try_call().map(std::mem::forget).is_some();
             let came_back = idler.join().unwrap();
@@ -311,9 +311,9 @@ fn the_watch_sleeps_through_no_run() {
             watch.set(Some(thread::spawn(move || assert!(nap.sleep(Duration::ZERO)))));
             true
         };
-        nap.set_has_runs(true, start);
-        nap.set_has_runs(false, || unreachable!("nothing starts when runs end"));
-        nap.set_has_runs(true, || unreachable!("there is one watch"));
+        assert!(nap.set_has_runs(true, start));
+        assert!(nap.set_has_runs(false, || unreachable!("nothing starts when runs end")));
+        assert!(nap.set_has_runs(true, || unreachable!("there is one watch")));
         watch.take().expect("the first run has started it").join().unwrap();
     });
 }

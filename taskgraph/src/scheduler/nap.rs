@@ -33,20 +33,19 @@ impl Nap {
         }
     }
 
-    /// Sets whether there are runs that have not settled; `start` starts the watch, and returns whether it could.
-    pub(super) fn set_has_runs(&self, has_runs: bool, start: impl FnOnce() -> bool) {
+    /// Sets whether there are runs that have not settled; `start` starts the watch, and returns whether it could. False if it
+    /// could not.
+    pub(super) fn set_has_runs(&self, has_runs: bool, start: impl FnOnce() -> bool) -> bool {
         // SeqCst, here and below: either the watch sees the run, or we see it asleep.
         self.has_runs.store(has_runs, Ordering::SeqCst);
-        if has_runs && self.is_dormant.load(Ordering::SeqCst) {
-            self.wake(start);
-        }
+        !(has_runs && self.is_dormant.load(Ordering::SeqCst)) || self.wake(start)
     }
 
     #[cold]
-    fn wake(&self, start: impl FnOnce() -> bool) {
+    fn wake(&self, start: impl FnOnce() -> bool) -> bool {
         let mut told = lock(&self.told);
         if told.is_over {
-            return;
+            return true;
         }
         if !told.is_started {
             // If it could not start, the next run tries again.
@@ -54,6 +53,7 @@ impl Nap {
         }
         self.is_dormant.store(!told.is_started, Ordering::SeqCst);
         self.news.notify_all();
+        told.is_started
     }
 
     /// There will be nothing to see any more.

@@ -74,7 +74,8 @@ impl Pool {
         }
     }
 
-    /// Starts a thread that is no worker's, and ends with the others; returns whether it could.
+    /// Starts a thread that is no worker's, and ends with the others; returns whether it could. It says nothing in the log:
+    /// whoever listens to that is user code, and may want something that the caller has a lock on.
     pub(crate) fn start_thread(&self, name: &str, body: impl FnOnce() + Send + 'static) -> bool {
         let mut inner = lock(&self.threads);
         if inner.current.is_none() {
@@ -82,11 +83,6 @@ impl Pool {
         }
         inner.handles.retain(|handle| !handle.is_finished());
         let started = thread::Builder::new().name(name.to_owned()).spawn(body).map(|handle| inner.handles.push(handle));
-        // A subscriber of the log is user code, and may want something from the runtime.
-        drop(inner);
-        if let Err(error) = &started {
-            tracing::error!("cannot start the thread {name}: {error}");
-        }
         started.is_ok()
     }
 

@@ -15,7 +15,7 @@ use crossbeam_deque::{Injector, Steal};
 use super::gate::Gate;
 use super::ranks::Ranks;
 use crate::graph::{Deque, Queued, Seat, Stealer};
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
 pub(crate) struct Queues {
@@ -25,8 +25,12 @@ pub(crate) struct Queues {
     deferred: Injector<Queued>,
     /// For those who would go idle.
     spare: Injector<Queued>,
+    /// Tasks that block. While [many](MANY_BLOCKED) do, nobody takes what is spare.
+    blocked: AtomicUsize,
     /// By priority, before everything else or after it.
     ranks: Ranks<Queued>,
+    /// Whether something may have stopped since somebody looked through the ranks for that.
+    has_stopped: AtomicBool,
     deques: Mutex<Deques>,
     /// How often deques came or went.
     changes: AtomicUsize,
@@ -34,6 +38,10 @@ pub(crate) struct Queues {
 
 /// This many deques are kept, whether anybody needs them or not; and as many as there may be workers.
 const KEPT: usize = 16;
+
+/// If this many tasks block, generators make no more children than are plenty: each may be one more thread. Not if only
+/// a few do: they may wait for a run whose children wait for each other.
+const MANY_BLOCKED: usize = 32;
 
 struct Deques {
     /// With their indices, the largest first.
@@ -76,7 +84,9 @@ impl Queues {
             outside: Injector::new(),
             deferred: Injector::new(),
             spare: Injector::new(),
+            blocked: AtomicUsize::new(0),
             ranks: Ranks::new(),
+            has_stopped: AtomicBool::new(false),
             deques: Mutex::new(deques),
             changes: AtomicUsize::new(0),
         }
@@ -99,7 +109,26 @@ impl Queues {
 
     /// Queues a node by its priority; the gate hears of it.
     pub(crate) fn rank(&self, node: Queued, priority: i32, gate: &Gate) {
-        self.ranks.push(node, priority, gate);
+        if let Some(stopped) = self.ranks.push(node, priority, gate, Queued::is_stopped) {
+            self.inject(stopped);
+        }
+    }
+
+    /// Something has stopped, perhaps of what comes after everything else: it is not to wait for that. Whether there is any.
+    pub(crate) fn look_through_ranks(&self) -> bool {
+        let has_any = !self.ranks.is_empty();
+        if has_any {
+            // Release, pairs with the Acquire of whoever looks.
+            self.has_stopped.store(true, Ordering::Release);
+        }
+        has_any
+    }
+
+    /// Lets what has stopped among the ranks have its turn as if it came from outside.
+    fn bring_stopped(&self) {
+        if self.has_stopped.load(Ordering::Relaxed) && self.has_stopped.swap(false, Ordering::Acquire) {
+            self.ranks.take_stopped(Queued::is_stopped).into_iter().for_each(|node| self.inject(node));
+        }
     }
 
     /// A deque for a new worker: the first one left, or another one if all are claimed.
@@ -157,16 +186,30 @@ impl Queues {
         self.outside.len() + self.deferred.len() + self.spare.len() + self.ranks.len() + in_deques
     }
 
+    /// A task blocks from now on.
+    pub(crate) fn add_blocked(&self) {
+        self.blocked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A task does not block any more; returns whether what is spare can be taken again by that.
+    pub(crate) fn remove_blocked(&self) -> bool {
+        self.blocked.fetch_sub(1, Ordering::Relaxed) == MANY_BLOCKED
+    }
+
+    fn has_spare(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed) < MANY_BLOCKED && !self.spare.is_empty()
+    }
+
     /// Whether anything from outside is queued.
     pub(crate) fn has_outside(&self) -> bool {
-        !self.outside.is_empty()
+        !self.outside.is_empty() || self.has_stopped.load(Ordering::Relaxed)
     }
 
     /// Whether anything is queued anywhere.
     pub(crate) fn any(&self) -> bool {
         self.has_outside()
             || !self.deferred.is_empty()
-            || !self.spare.is_empty()
+            || self.has_spare()
             || !self.ranks.is_empty()
             || lock(&self.deques).stealers.iter().any(|stealer| !stealer.is_empty())
     }
@@ -201,6 +244,7 @@ impl Claim<'_> {
 
     /// The oldest node from outside.
     pub(crate) fn take_outside(&self) -> Option<Queued> {
+        self.queues.bring_stopped();
         take(&self.queues.outside)
     }
 
@@ -235,7 +279,7 @@ impl Claim<'_> {
 
     /// The oldest of the nodes for those who would go idle.
     pub(crate) fn take_spare(&self) -> Option<Queued> {
-        take(&self.queues.spare)
+        if self.queues.has_spare() { take(&self.queues.spare) } else { None }
     }
 
     /// Whether one waits with a priority above `least`.

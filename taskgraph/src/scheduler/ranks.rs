@@ -5,6 +5,7 @@
 //! under the lock, so it is set exactly while something is urgent.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 
 use super::gate::Gate;
 use crate::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
@@ -23,9 +24,13 @@ impl<N> Ranks<N> {
         Self { waiting: Mutex::new(BTreeMap::new()), len: AtomicUsize::new(0), highest: AtomicI32::new(i32::MIN) }
     }
 
-    /// Whoever pushes checks after that whether a worker is wanted.
-    pub(crate) fn push(&self, node: N, priority: i32, gate: &Gate) {
+    /// Whoever pushes checks after that whether a worker is wanted. A node that is `stopped`, and would come after
+    /// everything else, comes back: whoever stops it may have looked here already.
+    pub(crate) fn push(&self, node: N, priority: i32, gate: &Gate, stopped: impl FnOnce(&N) -> bool) -> Option<N> {
         let mut waiting = lock(&self.waiting);
+        if priority < 0 && stopped(&node) {
+            return Some(node);
+        }
         let is_first_urgent = 0 < priority && !self.has_urgent(0);
         waiting.entry(priority).or_default().push_back(node);
         self.highest.fetch_max(priority, Ordering::Relaxed);
@@ -34,6 +39,7 @@ impl<N> Ranks<N> {
         if is_first_urgent {
             gate.set_urgent(true);
         }
+        None
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -72,6 +78,22 @@ impl<N> Ranks<N> {
         if self.has_urgent(0) { None } else { self.take_first(&mut waiting) }
     }
 
+    /// Those that come after everything else, as far as they are `stopped`: they are given up at once.
+    pub(crate) fn take_stopped(&self, stopped: impl Fn(&N) -> bool) -> Vec<N> {
+        let mut waiting = lock(&self.waiting);
+        let mut taken = Vec::new();
+        for line in waiting.range_mut(..0).map(|(_, line)| line) {
+            let (gone, left): (VecDeque<_>, _) = mem::take(line).into_iter().partition(&stopped);
+            taken.extend(gone);
+            *line = left;
+        }
+        waiting.retain(|_, line| !line.is_empty());
+        self.len.fetch_sub(taken.len(), Ordering::Relaxed);
+        let highest = waiting.last_key_value().map_or(i32::MIN, |(priority, _)| *priority);
+        self.highest.store(highest, Ordering::Relaxed);
+        taken
+    }
+
     fn take_first(&self, waiting: &mut BTreeMap<i32, VecDeque<N>>) -> Option<(N, i32)> {
         let mut line = waiting.last_entry()?;
         let priority = *line.key();
@@ -94,7 +116,7 @@ mod tests {
     fn the_highest_is_first_and_the_oldest_of_equals() {
         let (gate, ranks) = (Gate::new(1), Ranks::new());
         for (i, priority) in [1, i32::MAX, -1, 1, i32::MIN, 5, -1].into_iter().enumerate() {
-            ranks.push(i, priority, &gate);
+            assert!(ranks.push(i, priority, &gate, |_| false).is_none());
         }
         assert_eq!(ranks.take_patient(), None, "what is urgent comes first");
         let urgent: Vec<_> = std::iter::from_fn(|| ranks.take_urgent(0, &gate)).map(|(i, _)| i).collect();

@@ -43,12 +43,12 @@ impl Watch {
 }
 
 impl Scheduler {
-    /// Sets whether there are runs that have not settled. Called in order.
-    pub(crate) fn set_has_runs(self: &Arc<Self>, has_runs: bool) {
+    /// Sets whether there are runs that have not settled. Called in order. False if there is no thread to watch them.
+    pub(crate) fn set_has_runs(self: &Arc<Self>, has_runs: bool) -> bool {
         self.watch.nap.set_has_runs(has_runs, || {
             let scheduler = Arc::clone(self);
             self.pool.start_thread("taskgraph-watch", move || scheduler.keep_watch())
-        });
+        })
     }
 
     fn keep_watch(&self) {

@@ -402,10 +402,6 @@ impl Host for Worker<'_> {
         self.gate.state().max()
     }
 
-    fn has_many_blocked(&self) -> bool {
-        super::MANY_BLOCKED <= self.scheduler.blocked.load(Ordering::Relaxed)
-    }
-
     fn is_home(&self, home: &Arc<dyn graph::Home>) -> bool {
         ptr::addr_eq(Arc::as_ptr(self.scheduler), Arc::as_ptr(home))
     }
