@@ -106,8 +106,14 @@ pub(super) fn woken_by(home: &Arc<dyn Home>, ring: impl FnOnce()) -> Option<Queu
     ring();
     match LISTENER.replace(before) {
         Listener::Woke(pump) => Some(pump),
-        Listener::Listening(_) => None,
-        Listener::Nobody => unreachable!("a listener stays until it has heard something"),
+        Listener::Listening(_) | Listener::Nobody => None,
+    }
+}
+
+/// This thread is about to block, perhaps for what it has woken: that goes to another worker.
+pub(crate) fn release_woken() {
+    if let Listener::Woke(pump) = LISTENER.replace(Listener::Nobody) {
+        pump.home().inject(pump);
     }
 }
 

@@ -117,6 +117,12 @@ impl Queued {
         unsafe { self.0.as_ref().scope().as_ref() }.is_stopped()
     }
 
+    /// Where the nodes of its run are queued.
+    pub(super) fn home(&self) -> Arc<dyn Home> {
+        // SAFETY: as above.
+        Arc::clone(unsafe { self.0.as_ref().scope().as_ref() }.home())
+    }
+
     /// Whether its step only makes other nodes ready.
     pub(crate) fn is_starter(&self) -> bool {
         // SAFETY: as above.

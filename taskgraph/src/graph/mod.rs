@@ -64,6 +64,7 @@ mod reduce;
 #[forbid(unsafe_code)]
 mod map_chunks;
 
+pub(crate) use alarm::release_woken;
 pub(crate) use asleep::{isolate_thread, look_around, tell_of_stops};
 pub(crate) use child::{Bond, give_way, gives_way, own_label, until_next_poll};
 pub(crate) use cx::{Cx, Host, NodeId, Queued};

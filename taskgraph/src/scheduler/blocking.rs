@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::Scheduler;
 use super::worker::{self, Current};
 use crate::error::Error;
+use crate::graph;
 use crate::sync::{MutexGuard, lock};
 use crate::unwind;
 
@@ -70,6 +71,7 @@ impl Blocking {
             return Ok(Self(piece.map(Who::Piece)));
         };
         let Current { scheduler, seat } = &current;
+        graph::release_woken();
         scheduler.lose_thread()?;
         scheduler.queues.add_blocked();
         seat.set_waiting(true);
