@@ -168,14 +168,13 @@ where
         if let Room::None = room {
             return (!desk.window.park_if_full(max_workers)).then_some(Ready(pump));
         }
-        let queued = Queued::new(Ready(pump), cx.scope_ptr());
         // SAFETY: as above.
-        if let Room::Little = room {
-            cx.host.defer_until_idle(queued);
-        } else if unsafe { (*desk.work.get()).note_queued(cx.host.now()) } {
-            cx.host.inject(queued);
-        } else {
-            cx.host.defer(queued);
+        let has_waited = unsafe { (*desk.work.get()).note_queued(cx.host.now()) };
+        let queued = Queued::new(Ready(pump), cx.scope_ptr());
+        match room {
+            Room::Little => cx.host.defer_until_idle(queued),
+            _ if has_waited => cx.host.inject(queued),
+            _ => cx.host.defer(queued),
         }
         None
     }

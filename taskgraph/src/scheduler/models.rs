@@ -180,7 +180,7 @@ fn a_push_and_a_worker_that_has_found_work_do_not_miss_each_other() {
 fn the_gate_says_that_something_is_urgent_while_something_is() {
     loom::model(|| {
         let shared = Arc::new((Gate::new(1), Ranks::new()));
-        shared.1.push(1, 1, &shared.0);
+        assert!(shared.1.push(1, 1, &shared.0, |_| false).is_none());
         let other = Arc::clone(&shared);
         let pusher = thread::spawn(move || {
             let (gate, ranks) = &*other;
