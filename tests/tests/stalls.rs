@@ -45,10 +45,10 @@ fn a_stall_is_told_with_names_and_again_after_twice_the_time() {
     wait::ends(|| {
         let runtime = watched(2).build().unwrap();
         let stages = Arc::new(Stages::new());
+        let start = Instant::now();
         let first = runtime.spawn(stuck_first(Arc::clone(&stages)));
         let second = runtime.spawn(stuck_second(Arc::clone(&stages)));
         stages.wait_for(2);
-        let start = Instant::now();
         let waiting = runtime.spawn(all((0..10).map(|x| DC::new(move || x, ()))));
         // More looks than there are pings to tell apart.
         wait::until(|| 4 <= told_of("stuck_first").len());

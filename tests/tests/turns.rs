@@ -1,7 +1,7 @@
 //! What comes from outside, or is woken up, has its turn before long, however long the bodies are that are ready.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use taskgraph::{DC, Error, Runtime, Stream, all, delayed, race, select_ok, stream};
@@ -10,7 +10,7 @@ use taskgraph_tests::wait::{self, Stages};
 use taskgraph_tests::{blocks_in, runtime};
 
 const BODY: Duration = Duration::from_millis(2);
-/// Bodies that each worker may run before the others have their turn.
+/// Bodies that a worker may run before the others have their turn.
 const TURNS_MAX: u64 = 20;
 
 /// A run of many bodies, of which each takes its time, and how many of them have ended.
@@ -36,13 +36,13 @@ impl Batch {
         Self { ended, run }
     }
 
-    /// How many of its bodies end before `f` does.
+    /// How many of its bodies end before `f` does, which needs so many turns.
     #[track_caller]
-    fn check(&self, what: &str, workers: usize, f: impl FnOnce()) {
+    fn check(&self, what: &str, turns: usize, f: impl FnOnce()) {
         let before = self.ended.load(Relaxed);
         f();
         let ended = self.ended.load(Relaxed) - before;
-        assert!(!self.run.is_finished() && ended <= TURNS_MAX * workers as u64, "{what} comes after {ended} bodies");
+        assert!(!self.run.is_finished() && ended <= TURNS_MAX * turns as u64, "{what} comes after {ended} bodies");
     }
 }
 
@@ -156,18 +156,40 @@ fn beside_an_endless_chain_all_that_were_asked_for_are_in_flight() {
     });
 }
 
+#[delayed]
+fn squares(n: u64) -> Vec<u64> {
+    for x in 0..n {
+        yield_!(DC::new(move || x * x, ()));
+    }
+}
+
 #[test]
 fn beside_long_bodies_a_generator_goes_on() {
-    #[delayed]
-    fn squares(n: u64) -> Vec<u64> {
-        for x in 0..n {
-            yield_!(DC::new(move || x * x, ()));
-        }
-    }
     wait::ends(|| {
         let runtime = runtime(1);
         let batch = Batch::start(&runtime);
         batch.check("a generator", 5, || assert_eq!(runtime.run(squares(100)).unwrap().len(), 100));
+    });
+}
+
+#[test]
+fn beside_much_from_outside_a_generator_goes_on() {
+    wait::ends(|| {
+        let runtime = Arc::new(runtime(1));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                let (runtime, is_over) = (Arc::clone(&runtime), Arc::clone(&is_over));
+                std::thread::spawn(move || {
+                    while !is_over.load(Relaxed) {
+                        runtime.run(DC::new(|| 1, ())).unwrap();
+                    }
+                })
+            })
+            .collect();
+        assert_eq!(runtime.run(squares(20_000)).unwrap().len(), 20_000);
+        is_over.store(true, Relaxed);
+        clients.into_iter().for_each(|client| client.join().unwrap());
     });
 }
 
@@ -180,6 +202,10 @@ fn beside_an_endless_chain_what_comes_last_ends_when_it_is_stopped() {
         let cancelled = runtime.spawn(patient());
         cancelled.cancel();
         assert!(cancelled.join().unwrap_err().is_cancelled());
+        let ranked = runtime.spawn(patient());
+        std::thread::sleep(Duration::from_millis(5));
+        ranked.cancel();
+        assert!(ranked.join().unwrap_err().is_cancelled());
         let late = runtime.spawn(patient()).deadline(Instant::now() + Duration::from_millis(5));
         assert!(late.join().unwrap_err().is_timeout());
         let part = all([patient(), DC::new(|| 2, ())]).timeout(Duration::from_millis(5)).attempt();

@@ -256,11 +256,20 @@ impl Rewrite {
                 self.findings.extend(returning.expr.clone().map(Finding::Return));
             }
             Expr::Await(awaiting) => self.findings.push(Finding::Await(awaiting.await_token)),
-            Expr::Try(trying) if matches!(&*trying.expr, Expr::Macro(mac) if is_yield(&mac.mac)) => {
+            Expr::Try(trying) if matches!(unwrapped(&trying.expr), Expr::Macro(mac) if is_yield(&mac.mac)) => {
                 self.findings.push(Finding::Try(trying.question_token));
             }
             _ => {}
         }
+    }
+}
+
+/// What is in parentheses, if anything is.
+fn unwrapped(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(paren) => unwrapped(&paren.expr),
+        Expr::Group(group) => unwrapped(&group.expr),
+        _ => expr,
     }
 }
 

@@ -157,7 +157,7 @@ impl<'h> Cx<'h> {
         Queued::new(ready, self.scope)
     }
 
-    /// There is no next step for now. Tells what this worker has not told yet; nodes may be given up or queued by that.
+    /// There is no next step for now. Tells what this worker has not told yet; nodes may be queued by that.
     pub(crate) fn rest(&mut self) {
         self.tell();
         self.leave();

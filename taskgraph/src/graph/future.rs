@@ -123,7 +123,12 @@ where
                     Ok(())
                 }
             };
-            unwind::drop_values(|| (*at).body = None);
+            let drop_body = || (*at).body = None;
+            if ended.is_ok() {
+                unwind::drop_values(drop_body);
+            } else {
+                settle::drop_given_up(drop_body);
+            }
             (*at).sleeper = None;
             pump::end::<N>(node, ended, cx)
         }

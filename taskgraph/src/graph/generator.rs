@@ -168,13 +168,15 @@ where
         if let Room::None = room {
             return (!desk.window.park_if_full(max_workers)).then_some(Ready(pump));
         }
-        // SAFETY: as above.
-        let has_waited = unsafe { (*desk.work.get()).note_queued(cx.host.now()) };
         let queued = Queued::new(Ready(pump), cx.scope_ptr());
-        match room {
-            Room::Little => cx.host.defer_until_idle(queued),
-            _ if has_waited => cx.host.inject(queued),
-            _ => cx.host.defer(queued),
+        if let Room::Little = room {
+            cx.host.defer_until_idle(queued);
+            return None;
+        }
+        // SAFETY: as above.
+        match unsafe { (*desk.work.get()).note_queued(cx.host.now()) } {
+            true => cx.host.inject(queued),
+            false => cx.host.defer(queued),
         }
         None
     }

@@ -90,12 +90,12 @@ impl Seat {
 
     /// Whether somebody works there who has heard nothing since this ping.
     pub(crate) fn is_silent_since(&self, ping: u8) -> bool {
-        self.presence.load(Ordering::Relaxed) == TAKEN && !self.has_heard(ping)
+        self.presence.load(Ordering::Relaxed) == TAKEN && self.heard.load(Ordering::Relaxed) != ping
     }
 
-    /// Whether this was the last ping that its worker has heard of.
+    /// Whether this was the last ping that somebody has heard of who works there.
     pub(crate) fn has_heard(&self, ping: u8) -> bool {
-        self.heard.load(Ordering::Relaxed) == ping
+        self.presence.load(Ordering::Relaxed) == TAKEN && self.heard.load(Ordering::Relaxed) == ping
     }
 
     /// The task whose body runs there, or ran last.

@@ -89,9 +89,9 @@ impl Drop for Blocking {
             Some(Who::Task(Current { scheduler, seat })) => {
                 scheduler.gate.unblock(|| scheduler.call_worker());
                 seat.set_waiting(false);
-                if scheduler.queues.remove_blocked() {
-                    scheduler.call_for_queued();
-                }
+                scheduler.queues.remove_blocked();
+                // It has taken a place that somebody may have relied on, and what is spare can perhaps be taken again.
+                scheduler.call_for_queued();
                 scheduler.regain_thread();
             }
         }

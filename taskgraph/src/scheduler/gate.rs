@@ -193,13 +193,12 @@ impl Gate {
     /// Has all workers that end a step from now on note that they have; returns the ping that they note. If possible it is
     /// one that no worker has `heard` last: a worker that stays in one body must not seem to have heard this ping.
     pub(crate) fn change_ping(&self, heard: impl Fn(u8) -> bool) -> u8 {
-        let next = |state: u64| {
-            let ping = State(state).ping();
-            let others = (1..=PINGS as u8).map(|i| ping.wrapping_add(i) & PINGS as u8);
-            others.clone().find(|other| !heard(*other)).or(others.clone().next()).expect("there are other pings")
-        };
-        let before = self.update(|state| Some(state & !(PINGS << PING) | (next(state) as u64) << PING));
-        before.map_or(0, |before| next(before.0))
+        // Nobody else changes it.
+        let ping = self.state().ping();
+        let mut others = (1..=PINGS as u8).map(|i| ping.wrapping_add(i) & PINGS as u8);
+        let next = others.clone().find(|other| !heard(*other)).or(others.next()).expect("there are other pings");
+        self.update(|state| Some(state & !(PINGS << PING) | (next as u64) << PING));
+        next
     }
 
     /// Sets whether no step is to start.

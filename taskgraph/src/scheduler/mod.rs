@@ -14,6 +14,9 @@
 //! 3. While a worker searches nobody is called, since it will find the node. The last that finds something calls the
 //!    next one if there is more.
 //!
+//! 4. If no place is free and nobody searches, a node from outside sets a bit of the gate, so that those at work have it take its
+//!    turn. Whoever clears the bit looks again; so does a task that has blocked and takes a place back.
+//!
 //! Between 1 and 2, and between 1 and 3, there is the classic race: one side writes a queue and reads the gate, the other
 //! writes the gate and reads the queues, and each could miss the other. So both have a fence. There is one exception: a
 //! worker that queues a node after a step while no place is free has only the [light half](crate::barrier::light) of a
@@ -64,7 +67,7 @@ pub(crate) struct Scheduler {
     /// How many there may be. Held while the pool changes, so that pool and gate agree on it.
     size: Mutex<Size>,
     later: CallDue,
-    /// Whether what comes after everything else is to be given up when it stops.
+    /// Done once anything may have to be given up when it stops although no worker comes to it.
     hears_of_stops: Once,
 }
 
@@ -129,13 +132,18 @@ impl Scheduler {
     /// Queues a node by its priority: a positive one before everything else that is ready, a negative one after it.
     pub(crate) fn rank(self: &Arc<Self>, node: Queued, priority: i32) {
         if priority < 0 {
-            self.hears_of_stops.call_once(|| {
-                let scheduler: Arc<dyn Home> = Arc::clone(self) as _;
-                graph::tell_of_stops(&scheduler);
-            });
+            self.hear_of_stops();
         }
         self.queues.rank(node, priority, &self.gate);
         self.call_for_queued();
+    }
+
+    /// From now on [`look_again`](Home::look_again) is called when something stops.
+    fn hear_of_stops(self: &Arc<Self>) {
+        self.hears_of_stops.call_once(|| {
+            let scheduler: Arc<dyn Home> = Arc::clone(self) as _;
+            graph::tell_of_stops(&scheduler);
+        });
     }
 
     /// Queues a node for whoever would go idle without it.
@@ -239,9 +247,8 @@ impl Home for Scheduler {
 
     fn look_again(self: Arc<Self>) {
         self.look_through_aside();
-        if self.queues.look_through_ranks() {
-            self.call_for_queued();
-        }
+        self.queues.look_through_ranks();
+        self.call_for_queued();
     }
 }
 

@@ -254,7 +254,7 @@ fn a_call_that_is_left_to_another_is_made_after_it() {
 fn nothing_lies_aside_after_a_pause() {
     loom::model(|| {
         let shared = Arc::new((Gate::new(1), Aside::new()));
-        shared.1.begin(&shared.0, || {});
+        shared.1.begin(&shared.0);
         let other = Arc::clone(&shared);
         let worker = thread::spawn(move || other.1.put((), &other.0, |()| false).is_some());
         let resumed = shared.1.end(&shared.0).len();
@@ -284,7 +284,7 @@ fn what_stops_while_it_is_put_aside_is_given_up() {
         };
         let stoppers = [stop(1), stop(0)];
         let (gate, aside, stops) = &*shared;
-        aside.begin(gate, || {});
+        aside.begin(gate);
         let put = |node| aside.put(node, gate, |()| 0 < stops.load(Ordering::Relaxed)).is_some();
         let look_through = || aside.take_changed().is_some_and(|nodes| nodes.into_iter().any(put));
         let mut is_given_up = put(());

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use super::Scheduler;
 use super::gate::Gate;
 use super::queues::Found;
-use crate::graph::{self, Home};
 use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Mutex, lock};
 
@@ -27,22 +26,17 @@ pub(super) struct Aside<N> {
 
 struct Lying<N> {
     nodes: VecDeque<N>,
-    /// Whether whoever pauses has arranged that we hear of what stops.
-    is_told: bool,
 }
 
 impl<N> Aside<N> {
     pub(super) fn new() -> Self {
-        let lying = Mutex::new(Lying { nodes: VecDeque::new(), is_told: false });
+        let lying = Mutex::new(Lying { nodes: VecDeque::new() });
         Self { lying, has_changed: AtomicBool::new(false) }
     }
 
-    /// Begins a pause; before the first one `tell` arranges that we hear of what stops.
-    pub(super) fn begin(&self, gate: &Gate, tell: impl FnOnce()) {
-        let mut lying = lock(&self.lying);
-        if !mem::replace(&mut lying.is_told, true) {
-            tell();
-        }
+    /// Begins a pause.
+    pub(super) fn begin(&self, gate: &Gate) {
+        let _lying = lock(&self.lying);
         gate.set_paused(true);
     }
 
@@ -92,10 +86,8 @@ impl Scheduler {
 
     /// From now on no step starts, except of what is stopped; those that are running end.
     pub(crate) fn pause(self: &Arc<Self>) {
-        self.aside.begin(&self.gate, || {
-            let scheduler: Arc<dyn Home> = Arc::clone(self) as _;
-            graph::tell_of_stops(&scheduler);
-        });
+        self.hear_of_stops();
+        self.aside.begin(&self.gate);
     }
 
     /// The end of [`pause`](Self::pause).

@@ -62,6 +62,8 @@ pub(crate) struct Claim<'q> {
     seen: Cell<usize>,
     /// Whom it insists on next.
     insists_on: Cell<usize>,
+    /// Whether what was deferred comes first, the next time that it looks around.
+    is_deferreds: Cell<bool>,
 }
 
 /// A node that a worker has found.
@@ -114,14 +116,11 @@ impl Queues {
         }
     }
 
-    /// Something has stopped, perhaps of what comes after everything else: it is not to wait for that. Whether there is any.
-    pub(crate) fn look_through_ranks(&self) -> bool {
-        let has_any = !self.ranks.is_empty();
-        if has_any {
-            // Release, pairs with the Acquire of whoever looks.
-            self.has_stopped.store(true, Ordering::Release);
-        }
-        has_any
+    /// Something has stopped, perhaps of what comes after everything else: it is not to wait for that.
+    pub(crate) fn look_through_ranks(&self) {
+        // Release, pairs with the Acquire of whoever looks. An exchange, not a store, so that it knows of all that had stopped
+        // before it looks. Nobody checks whether anything is there: a node that is about to be may have been asked before.
+        self.has_stopped.swap(true, Ordering::Release);
     }
 
     /// Lets what has stopped among the ranks have its turn as if it came from outside.
@@ -145,7 +144,16 @@ impl Queues {
         let stealers = RefCell::new(Arc::clone(&deques.stealers));
         let seat = Arc::clone(&deques.seats[worker_idx]);
         let seen = Cell::new(self.changes.load(Ordering::Relaxed));
-        Claim { queues: self, worker_idx, own, seat, stealers, seen, insists_on: Cell::new(worker_idx + 1) }
+        Claim {
+            queues: self,
+            worker_idx,
+            own,
+            seat,
+            stealers,
+            seen,
+            insists_on: Cell::new(worker_idx + 1),
+            is_deferreds: Cell::new(false),
+        }
     }
 
     /// A worker leaves its deque. Empty ones at the end go once that halves the number of all: there may be many while
@@ -191,9 +199,9 @@ impl Queues {
         self.blocked.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A task does not block any more; returns whether what is spare can be taken again by that.
-    pub(crate) fn remove_blocked(&self) -> bool {
-        self.blocked.fetch_sub(1, Ordering::Relaxed) == MANY_BLOCKED
+    /// A task does not block any more.
+    pub(crate) fn remove_blocked(&self) {
+        self.blocked.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn has_spare(&self) -> bool {
@@ -248,6 +256,11 @@ impl Claim<'_> {
         take(&self.queues.outside)
     }
 
+    /// The oldest node from outside, or else of those that were deferred.
+    fn take_injected(&self) -> Option<Queued> {
+        self.take_outside().or_else(|| take(&self.queues.deferred))
+    }
+
     /// The oldest node that was deferred, or else from outside.
     pub(crate) fn take_deferred(&self) -> Option<Queued> {
         take(&self.queues.deferred).or_else(|| self.take_outside())
@@ -256,8 +269,11 @@ impl Claim<'_> {
     /// Something from outside or deferred, the oldest node of another worker, or what is for those who would go idle. What
     /// another worker keeps for itself is only taken if this one [insists](Stealer::insist).
     pub(crate) fn steal(&self, insists: bool) -> Option<Queued> {
-        if let Some(node) = self.take_outside().or_else(|| take(&self.queues.deferred)) {
-            return Some(node);
+        // Each of the two may never be empty.
+        let is_deferreds = self.is_deferreds.replace(!self.is_deferreds.get());
+        let injected = if is_deferreds { self.take_deferred() } else { self.take_injected() };
+        if injected.is_some() {
+            return injected;
         }
         if self.seen.get() != self.queues.changes.load(Ordering::Relaxed) {
             let deques = lock(&self.queues.deques);

@@ -35,7 +35,8 @@ impl<'s> Worker<'s> {
                 if let Some(found) = self.look(round) {
                     return Some(found);
                 }
-                if !self.gate.state().is(self.full.get()) {
+                let state = self.gate.state();
+                if !state.is(self.full.get().with_outside(state.has_outside())) {
                     break;
                 }
                 pause(round);

@@ -23,6 +23,8 @@ pub(super) struct Turns {
     turn: Cell<Turn>,
     /// Steps to the next look, while that is of interest.
     stride: Cell<u32>,
+    /// The steps that the worker may take before it looks, as it was told last.
+    granted: Cell<u32>,
     /// Steps to the turn of what was deferred.
     deferred_in: Cell<u32>,
 }
@@ -37,17 +39,22 @@ enum Turn {
 }
 
 impl Turns {
-    pub(super) const fn new() -> Self {
-        Self {
-            turn: Cell::new(Turn::Nobodys),
-            stride: Cell::new(STEPS_IN_A_ROW),
-            deferred_in: Cell::new(STEPS_IN_A_ROW),
-        }
+    pub(super) fn new() -> Self {
+        let steps = || Cell::new(STEPS_IN_A_ROW);
+        Self { turn: Cell::new(Turn::Nobodys), stride: steps(), granted: steps(), deferred_in: steps() }
     }
 
     /// How many steps the worker may take before it looks.
-    pub(super) fn steps(&self) -> u32 {
+    pub(super) fn grant(&self) -> u32 {
+        self.granted.set(self.stride.get());
         self.stride.get()
+    }
+
+    /// The same, where `left` of the last ones are left.
+    pub(super) fn shorten(&self, left: u32) -> u32 {
+        let kept = left.min(self.stride.get());
+        self.granted.set(self.granted.get() - (left - kept));
+        kept
     }
 
     /// Whether it is the turn of the worker's own nodes although others wait.
@@ -61,8 +68,9 @@ impl Turns {
         self.stride.set(STEPS_IN_A_ROW);
     }
 
-    /// Something from outside waits. Whether to take it now; `has_next` says whether what was taken last goes on.
-    pub(super) fn look(&self, now: Instant, has_next: bool) -> bool {
+    /// Something from outside waits. Whether to take it now; `has_next` says whether what was taken last goes on, or
+    /// something that it has made.
+    pub(super) fn decide(&self, now: Instant, has_next: bool) -> bool {
         let is_over = |since| TURN <= now.saturating_duration_since(since);
         match self.turn.get() {
             Turn::Own(since) if is_over(since) => {
@@ -82,9 +90,9 @@ impl Turns {
         }
     }
 
-    /// The worker has taken as many steps as it might. Whether what was deferred has its turn.
-    pub(super) fn is_deferreds(&self) -> bool {
-        let left = self.deferred_in.get().saturating_sub(self.stride.get());
+    /// The worker has taken as many steps as it might. Returns whether what was deferred has its turn.
+    pub(super) fn end_stride(&self) -> bool {
+        let left = self.deferred_in.get().saturating_sub(self.granted.get());
         self.deferred_in.set(if left == 0 { STEPS_IN_A_ROW } else { left });
         left == 0
     }
@@ -106,9 +114,9 @@ mod tests {
                 continue;
             }
             looks += 1;
-            let takes = turns.look(now, false);
+            let takes = turns.decide(now, false);
             *if takes { &mut outside } else { &mut own } += 1;
-            to_look = if turns.is_own() { turns.steps() } else { 1 };
+            to_look = if turns.is_own() { turns.grant() } else { 1 };
         }
         (own, outside, looks)
     }
@@ -133,27 +141,40 @@ mod tests {
     #[test]
     fn what_was_taken_goes_on_before_the_next() {
         let (turns, now) = (Turns::new(), Instant::now());
-        assert!(!turns.look(now, true));
-        assert!(turns.look(now + TURN, true));
-        assert!(!turns.look(now + TURN, true), "it goes on");
-        assert!(turns.look(now + TURN, false));
+        assert!(!turns.decide(now, true));
+        assert!(turns.decide(now + TURN, true));
+        assert!(!turns.decide(now + TURN, true), "it goes on");
+        assert!(turns.decide(now + TURN, false));
         turns.end();
-        assert!(!turns.is_own() && turns.steps() == STEPS_IN_A_ROW);
+        assert!(!turns.is_own() && turns.grant() == STEPS_IN_A_ROW);
     }
 
     #[test]
     fn what_was_deferred_has_its_turn_after_as_many_steps_at_any_stride() {
-        let turns = Turns::new();
-        assert!(turns.is_deferreds(), "they were all its own");
-        let now = Instant::now();
-        let mut steps = 0;
-        loop {
-            turns.look(now, true);
-            steps += turns.steps();
-            if turns.is_deferreds() {
-                break;
+        let (turns, now) = (Turns::new(), Instant::now());
+        let mut steps = turns.grant();
+        assert!(turns.end_stride(), "they were all its own");
+        for is_changing in [false, true] {
+            steps = turns.grant();
+            // After a few of them something comes from outside.
+            steps -= 10;
+            let mut taken = 10;
+            turns.decide(now, true);
+            steps = turns.shorten(steps);
+            loop {
+                taken += steps;
+                if turns.end_stride() {
+                    break;
+                }
+                match is_changing {
+                    true if taken % 3 == 0 => turns.end(),
+                    _ => drop(turns.decide(now, true)),
+                }
+                steps = turns.grant();
             }
+            assert!((STEPS_IN_A_ROW..2 * STEPS_IN_A_ROW).contains(&taken), "{taken}");
+            turns.end();
         }
-        assert!((STEPS_IN_A_ROW..STEPS_IN_A_ROW + STRIDE_MAX).contains(&steps), "{steps}");
+        let _ = steps;
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Worker<'s> {
     /// Whether the step is that of a spare node which has its turn.
     in_turn: Cell<bool>,
     turns: Turns,
+    /// Where the deque ended when something from outside was taken last.
+    taken_at: Cell<usize>,
 }
 
 /// Why a worker has stopped.
@@ -86,6 +88,7 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
         spare_turn: Cell::new(false),
         in_turn: Cell::new(false),
         turns: Turns::new(),
+        taken_at: Cell::new(0),
     };
     let stop = worker.work(permit);
     worker.queues.release(gate.state().max());
@@ -150,7 +153,7 @@ impl<'s> Worker<'s> {
     #[inline(never)]
     fn take_steps(&self, first: Ready, cx: &mut Cx<'_>) {
         let mut ready = first;
-        let mut steps = self.turns.steps();
+        let mut steps = self.turns.grant();
         loop {
             let mut next = cx.step(ready);
             let queued_more = self.queue_ready(cx);
@@ -163,12 +166,12 @@ impl<'s> Worker<'s> {
                     Some(then) => next = then,
                     None => return,
                 }
-                steps = steps.min(self.turns.steps());
+                steps = self.turns.shorten(steps);
             }
             steps -= 1;
             if steps == 0 {
                 next = self.give_way(next, cx);
-                steps = self.turns.steps();
+                steps = self.turns.grant();
             }
             ready = match next {
                 Some(ready) => ready,
@@ -212,14 +215,24 @@ impl<'s> Worker<'s> {
                 self.scheduler.end_outside();
             }
             self.turns.end();
-        } else if self.turns.look(Instant::now(), next.is_some()) {
+        } else if self.turns.decide(Instant::now(), next.is_some() || self.has_nodes_above(self.taken_at.get())) {
             queued = self.queues.take_outside();
         }
         self.full.set(self.full.get().with_outside(self.turns.is_own()));
         let Some(queued) = queued else { return next };
+        if self.scheduler.queues.has_outside() {
+            // There may be more than somebody knew of who has found nothing meanwhile.
+            self.scheduler.call_for_queued();
+        }
         self.put_back(next, cx);
+        self.taken_at.set(self.queues.bottom());
         self.queues.show(0);
         Some(cx.take(queued))
+    }
+
+    /// Whether the deque has nodes above where it ended then. The numbers may wrap around.
+    fn has_nodes_above(&self, bottom: usize) -> bool {
+        0 < self.queues.bottom().wrapping_sub(bottom) as isize
     }
 
     fn end_levels(&self, end: impl FnOnce(&Levels)) {
@@ -323,7 +336,7 @@ impl<'s> Worker<'s> {
     /// meanwhile.
     #[cold]
     fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
-        if !self.turns.is_deferreds() {
+        if !self.turns.end_stride() {
             return self.share(next, cx);
         }
         self.queues.calm_down(CALM_AFTER * self.gate.state().max() as u32);

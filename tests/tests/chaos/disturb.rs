@@ -80,9 +80,10 @@ fn command(world: &World, runtime: &Runtime, random: &mut Random) {
         1 => (format!("set_limit one {limit}\n"), vec![format!("setting limit one to {limit}")]),
         2 => ("prompt off\nfrobnicate\n".into(), vec!["prompt is off".into(), "unknown command frobnicate".into()]),
         3 => ("status\n".into(), ["max_workers: ", "running: ", "runs: ", "paused: "].map(Into::into).into()),
-        _ => {
-            ("cancel 0\nset_limit one x\nquit\n".into(), vec!["there is no run 0".into(), "the limit one is x".into()])
-        }
+        _ => (
+            "cancel 0\nset_limit one x\nquit\n".into(),
+            vec!["there is no run 0".into(), "the limit one must be".into()],
+        ),
     };
     match world.ask(runtime, &lines) {
         Ok(answers) if answers.len() == starts.len() => {

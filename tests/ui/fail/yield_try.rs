@@ -10,7 +10,7 @@ fn count(x: u32) -> Result<u32, String> {
 #[delayed]
 fn counts() -> Result<Vec<u32>, String> {
     yield_!(count(1))?;
-    let second = yield_!(count(2))?;
+    let second = (yield_!(count(2)))?;
     yield_!(second);
     Ok(())
 }
