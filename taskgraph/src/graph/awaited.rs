@@ -1,6 +1,6 @@
 //! Awaiting: how the body of an `async` task gets the result of a computation, as `dc.await`.
 //!
-//! The computation becomes a [child](super::child) of the task. Dropping the future stops it.
+//! The computation becomes a child of the task. Dropping the future stops it.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};

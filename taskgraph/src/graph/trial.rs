@@ -1,4 +1,4 @@
-//! Trials: a [child](super::child) as its body sees it, which awaits it, tries it several times, or leaves it to itself
+//! Trials: a child as its body sees it, which awaits it, tries it several times, or leaves it to itself
 //! when its time is up.
 //!
 //! The task waits for what its body awaits. The whole run waits for what a body may leave: if that does not end in
