@@ -22,7 +22,7 @@ const ANSWER_BYTES_MAX: usize = 2048;
 /// The answers that may be sent before the token was said.
 const FOR_ALL: [&str; 9] = [
     "[taskgraph is here]",
-    "not authorized, say first: auth token: str",
+    "not authorized; say first: auth TOKEN",
     "wrong token",
     "wrong token, closing",
     "invalid arguments for command auth, usage info:",
