@@ -118,8 +118,8 @@ impl Queues {
 
     /// Something has stopped, perhaps of what comes after everything else: it is not to wait for that.
     pub(crate) fn look_through_ranks(&self) {
-        // Release, pairs with the Acquire of whoever looks. An exchange, not a store, so that it knows of all that had stopped
-        // before it looks. Nobody checks whether anything is there: a node that is about to be may have been asked before.
+        // Release, pairs with the Acquire of whoever looks. An exchange, not a store, so that they know of all that had stopped
+        // before they look. Nobody checks whether anything is there: a node that is about to be may have been asked before.
         self.has_stopped.swap(true, Ordering::Release);
     }
 

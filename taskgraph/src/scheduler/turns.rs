@@ -152,15 +152,14 @@ mod tests {
     #[test]
     fn what_was_deferred_has_its_turn_after_as_many_steps_at_any_stride() {
         let (turns, now) = (Turns::new(), Instant::now());
-        let mut steps = turns.grant();
+        turns.grant();
         assert!(turns.end_stride(), "they were all its own");
         for is_changing in [false, true] {
-            steps = turns.grant();
             // After a few of them something comes from outside.
-            steps -= 10;
             let mut taken = 10;
+            let left = turns.grant() - taken;
             turns.decide(now, true);
-            steps = turns.shorten(steps);
+            let mut steps = turns.shorten(left);
             loop {
                 taken += steps;
                 if turns.end_stride() {
@@ -175,6 +174,5 @@ mod tests {
             assert!((STEPS_IN_A_ROW..2 * STEPS_IN_A_ROW).contains(&taken), "{taken}");
             turns.end();
         }
-        let _ = steps;
     }
 }
