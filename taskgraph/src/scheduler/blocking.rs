@@ -41,6 +41,19 @@ impl Size {
     pub(super) fn lent(&self) -> usize {
         self.blocked_pieces.len().min(LENT_MAX)
     }
+
+    /// This thread blocks. Returns whether the workers need another pool: theirs has lost more threads than it can spare.
+    ///
+    /// An older pool was made up for, and needs none for its pieces either: the task that waits for them is there as well.
+    fn lose_thread(&mut self) -> bool {
+        if worker::pool() != self.pool {
+            return false;
+        }
+        self.lost += 1;
+        // If pieces block here, the task that waits for them keeps its thread, and there may be one more worker.
+        let lent = usize::from(self.blocked_pieces.contains_key(&self.pool));
+        self.lost + lent > self.spare
+    }
 }
 
 /// While it is there, this thread may block.
@@ -72,7 +85,7 @@ impl Blocking {
         };
         let Current { scheduler, seat } = &current;
         graph::release_woken();
-        scheduler.lose_thread()?;
+        scheduler.lose_thread(lock(&scheduler.size))?;
         scheduler.queues.add_blocked();
         seat.set_waiting(true);
         scheduler.gate.block();
@@ -99,36 +112,21 @@ impl Drop for Blocking {
 }
 
 impl Scheduler {
-    /// A task blocks on this thread.
-    fn lose_thread(self: &Arc<Self>) -> Result<(), Error> {
-        let mut size = lock(&self.size);
-        if worker::pool() != size.pool {
+    /// This thread blocks.
+    fn lose_thread(&self, mut size: MutexGuard<'_, Size>) -> Result<(), Error> {
+        if !size.lose_thread() {
             return Ok(());
         }
-        size.lost += 1;
-        if size.lost <= size.spare {
-            return Ok(());
+        let max_workers = size.max_workers;
+        let Err(error) = self.renew_pool(&mut size, max_workers, max_workers / SPARE_PART) else { return Ok(()) };
+        // The workers can do without it as long as one is left.
+        if size.lost == max_workers + size.spare {
+            size.lost -= 1;
+            return Err(error);
         }
-        let moved = self.move_workers(&mut size);
-        self.make_do(size, moved)
-    }
-
-    /// A thread of the current pool is lost, if the workers have not moved. They can do without it as long as one is left.
-    fn make_do(self: &Arc<Self>, mut size: MutexGuard<'_, Size>, moved: Result<(), Error>) -> Result<(), Error> {
-        let is_last = size.lost == size.max_workers + size.spare;
-        match moved {
-            Err(error) if is_last => {
-                size.lost -= 1;
-                return Err(error);
-            }
-            Err(error) => {
-                // A subscriber of the log is user code, and may want something from the runtime.
-                drop(size);
-                let _ = unwind::catch(|| tracing::warn!("a task blocks, and no worker can take its place: {error}"));
-            }
-            Ok(()) => drop(size),
-        }
-        self.call_worker();
+        // A subscriber of the log is user code, and may want something from the runtime.
+        drop(size);
+        let _ = unwind::catch(|| tracing::warn!("a task blocks, and no worker can take its place: {error}"));
         Ok(())
     }
 
@@ -145,17 +143,12 @@ impl Scheduler {
         let mut size = lock(&self.size);
         let pieces = size.blocked_pieces.entry(worker::pool()).or_default();
         *pieces += 1;
-        let is_first = *pieces == 1;
-        // An older pool needs no more threads, only the place that its first piece brings.
-        let moved = if is_first || worker::pool() == size.pool { self.move_workers(&mut size) } else { Ok(()) };
-        if worker::pool() == size.pool {
-            size.lost += 1;
+        if *pieces == 1 {
+            self.gate.set_max(size.max_workers + size.lent());
         }
-        let made_do = self.make_do(size, moved);
-        if made_do.is_err() {
-            self.end_piece(&mut lock(&self.size));
-        }
-        made_do
+        self.lose_thread(size).inspect_err(|_| self.end_piece(&mut lock(&self.size)))?;
+        self.call_worker();
+        Ok(())
     }
 
     fn take_back(&self) {
@@ -173,11 +166,6 @@ impl Scheduler {
             size.blocked_pieces.remove(&worker::pool());
             self.gate.set_max(size.max_workers + size.lent());
         }
-    }
-
-    /// Moves the workers to another pool, since a thread of this one blocks.
-    fn move_workers(&self, size: &mut Size) -> Result<(), Error> {
-        self.renew_pool(size, size.max_workers, size.max_workers / SPARE_PART)
     }
 
     /// Starts a pool for `max_workers` workers, who move there, with some threads to spare.
