@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::future;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
@@ -108,22 +109,34 @@ impl Reactor for OwnReactor {
     }
 }
 
-/// The tokio runtime of whoever awaits the run.
+/// The tokio runtime of whoever awaits the run; one of our own once that is gone.
 pub(crate) struct CallersReactor {
     own: Arc<dyn Reactor>,
     tokio: Handle,
+    /// A task there that only ends with it: tokio does not say otherwise whether it has shut down.
+    canary: tokio::task::JoinHandle<()>,
 }
 
 impl CallersReactor {
     /// If this thread is inside tokio; for runs of a runtime that has one of its own.
     pub(crate) fn current(own: &Arc<OwnReactor>) -> Option<Arc<Self>> {
         let tokio = Handle::try_current().ok()?;
-        Some(Arc::new(Self { own: Arc::clone(own) as _, tokio }))
+        let canary = tokio.spawn(future::pending());
+        Some(Arc::new(Self { own: Arc::clone(own) as _, tokio, canary }))
+    }
+}
+
+impl Drop for CallersReactor {
+    fn drop(&mut self) {
+        self.canary.abort();
     }
 }
 
 impl Reactor for CallersReactor {
     fn enter(&self, poll: &mut dyn FnMut()) {
+        if self.canary.is_finished() {
+            return self.own.enter(poll);
+        }
         let _entered = self.tokio.enter();
         poll();
     }

@@ -7,6 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use taskgraph::testing::run_seeded;
 use taskgraph::{DC, Error, delayed, is_cancelled};
 use taskgraph_tests::bodies::at_any_width;
@@ -466,6 +467,34 @@ fn time_goes_on_when_the_runtime_of_tokio_ends() {
         assert!(early.is_err());
         drop(first);
         assert!(tokio().block_on(run).unwrap_err().is_timeout());
+    });
+}
+
+#[test]
+fn what_starts_after_the_end_of_the_runtime_of_tokio_has_time_too() {
+    #[delayed]
+    async fn is_late(result: Result<u64, Error>) -> bool {
+        time::sleep(SOON).await;
+        result.is_err_and(|error| error.is_timeout())
+    }
+    wait::ends(|| {
+        let (runtime, stages) = (runtime(1), Arc::new(Stages::new()));
+        let gate = Arc::clone(&stages);
+        let holds_the_worker = runtime.spawn(DC::new(
+            move || {
+                gate.signal(1);
+                gate.wait_for(2);
+            },
+            (),
+        ));
+        stages.wait_for(1);
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut run = Box::pin(runtime.run_async(is_late(pending().timeout(SOON).attempt())));
+        tokio.block_on(async { assert!(run.as_mut().now_or_never().is_none()) });
+        drop(tokio);
+        stages.signal(2);
+        holds_the_worker.join().unwrap();
+        assert!(wait::block_on(run).unwrap());
     });
 }
 
