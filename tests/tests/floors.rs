@@ -27,7 +27,7 @@ const FOREIGN: [(&str, &[&str]); 14] = [
     ("crossbeam_deque", &["scheduler/queues.rs"]),
     ("crossbeam_utils", &["mailbox.rs"]),
     ("rustix", &["barrier.rs"]),
-    ("genawaiter", &["graph/body.rs"]),
+    ("genawaiter", &["graph/generator/body.rs"]),
     ("tokio", &["control/", "timer.rs", "timeout.rs", "limit.rs", "reactor.rs", "testing.rs"]),
     ("backon", &["policy.rs"]),
     ("fastrand", &["policy.rs", "testing.rs"]),

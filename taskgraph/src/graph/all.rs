@@ -1,6 +1,6 @@
 //! Many into one: a list of computations becomes the computation of the list of their results.
 //!
-//! A short list is a call with a [list](super::list) for an argument: it starts with the leaves of all its children. A
+//! A short list is a call with a [list] for an argument: it starts with the leaves of all its children. A
 //! long one starts with one leaf, its *pump*, which hands the children out in chunks:
 //!
 //! ```text
@@ -13,23 +13,27 @@
 //! takes the oldest, gets the pump and makes chunks of its own. Children are handed out by guided shares: a part of what
 //! is left, so that the first are large and the last are small enough to end together.
 
+pub(super) mod segment;
+pub(super) mod list;
+pub(super) mod chunk;
+
 use std::marker::PhantomData;
 use std::mem;
 use std::ptr::NonNull;
 
+use self::chunk::{Chunk, FanOut};
+use self::list::Listed;
+use self::segment::Segment;
 use super::call::{self, Task, Value, task};
-use super::chunk::{Chunk, FanOut};
 use super::cx::Cx;
 use super::delayed::{DC, Opened};
-use super::desk::yield_all;
+use super::generator::desk::yield_all;
 use super::generator::generate;
-use super::in_flight::{InFlight, in_flight_max};
-use super::links::List;
-use super::list::Listed;
-use super::memory;
+use super::node::links::List;
+use super::node::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
+use super::pump::in_flight::{InFlight, in_flight_max};
 use super::pump::{self, Pumped};
-use super::segment::Segment;
 use super::settle::{self, Why};
 use crate::unwind;
 

@@ -1,5 +1,8 @@
 //! A call: the node of one task, with its body and its arguments.
 
+pub(super) mod input;
+pub(super) mod given;
+
 use std::any;
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -7,13 +10,13 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 
+use self::input::{FailedSlots, Input, Placing};
 use super::cx::Cx;
 use super::delayed::DC;
-use super::input::{FailedSlots, Input, Placing};
-use super::memory;
+use super::node::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::settle::{self, Why};
-use super::tap;
+use super::shared::tap;
 use crate::error::{Cause, IntoCause};
 use crate::task::Task as TaskName;
 use crate::unwind;

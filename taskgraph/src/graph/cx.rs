@@ -3,19 +3,21 @@
 //! A step never calls the scheduler: it returns the node to go on with, and leaves the other nodes it made ready in
 //! [`Cx::ready`]. The worker puts those in its queue. Whatever is in that list belongs to the same scope.
 
+pub(super) mod seat;
+
 use std::mem;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::inside;
-use super::links::List;
+use self::seat::Seat;
+use super::launch::ranked::Rank;
+use super::node::links::List;
 use super::node::{Node, Ready};
-use super::ranked::Rank;
+use super::scope::inside;
 use super::scope::{Home, Scope, ScopePtr};
-use super::seat::Seat;
 use super::settle;
-use super::tally::Tally;
+use super::settle::tally::Tally;
 
 /// What the graph asks of whoever runs it, off the path that every node takes.
 pub(crate) trait Host {

@@ -1,16 +1,20 @@
 //! What users do with a delayed computation: make it, map it, share it, collect it.
 
+pub(super) mod arg;
+pub(super) mod combine;
+pub(super) mod operators;
+
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use self::arg::IntoArg;
 use super::all;
-use super::arg::IntoArg;
-use super::attempt;
+use super::call::input::Plain;
 use super::call::{self, AsSaid, Fallible, FallibleGrowing, Function, Growing, Outcome, Returns, Value, task};
 use super::delayed::DC;
-use super::input::Plain;
-use super::label;
-use super::ranked;
+use super::launch::attempt;
+use super::launch::ranked;
+use super::pass::label;
 use super::shared::{self, Shared};
 use crate::error::{Error, IntoCause};
 

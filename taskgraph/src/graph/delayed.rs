@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::cx::Cx;
-use super::links::List;
+use super::node::links::List;
 use super::node::{Destination, Node, Ready};
 use super::settle;
 use crate::task::Task;

@@ -5,9 +5,18 @@
 //!    ^-- child ..         each computation that the body awaits, until nothing of it is left
 //! ```
 //!
-//! While the body waits its pump is [asleep](super::alarm), and no worker has it. The node itself is through when the
+//! While the body waits its pump is [asleep](alarm), and no worker has it. The node itself is through when the
 //! body and all children have ended: what a body has dropped without waiting for it is stopped, but its steps under way
 //! run to their end, in scopes inside this one.
+
+pub(super) mod alarm;
+#[forbid(unsafe_code)]
+pub(super) mod asleep;
+pub(super) mod child;
+#[forbid(unsafe_code)]
+pub(super) mod trial;
+#[forbid(unsafe_code)]
+pub(super) mod awaited;
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -15,13 +24,12 @@ use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
-use super::alarm::Sleeper;
+use self::alarm::Sleeper;
 use super::call::{self, Outcome, Returns, Task};
-use super::child;
 use super::cx::Cx;
 use super::delayed::DC;
-use super::links::List;
-use super::memory;
+use super::node::links::List;
+use super::node::memory;
 use super::node::{Abandoned, Described, Node, Ready, Table};
 use super::pump::{self, Pumped};
 use super::settle::{self, Why};

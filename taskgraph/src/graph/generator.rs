@@ -5,33 +5,39 @@
 //!    ^-- Batch <-- child child ..    each batch one input, with a counter of its own
 //! ```
 //!
-//! A yielded computation is shown to all workers from within `yield_!`, in a [batch](super::batch), while the body runs
+//! A yielded computation is shown to all workers from within `yield_!`, in a [batch], while the body runs
 //! on. The body is suspended after each slice of some children. Then its worker goes on with those; whoever has nothing
 //! else to do resumes the body, to have children of its own. So what a worker makes it mostly takes itself, while it is
 //! in its cache.
 //!
-//! No more than a [window](super::window) of children is in flight.
+//! No more than a [window] of children is in flight.
 //!
-//! The [body](super::body) itself may be an `async` one, which awaits other things, too.
+//! The [body] itself may be an `async` one, which awaits other things, too.
+
+#[forbid(unsafe_code)]
+pub(super) mod window;
+pub(super) mod batch;
+pub(super) mod body;
+pub(super) mod desk;
 
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use super::alarm::Sleeper;
-use super::body::{Body, Finish, Marked, Plain, Polled, Resumed, Unmarked};
+use self::body::{Body, Finish, Marked, Plain, Polled, Resumed, Unmarked};
+use self::desk::{Desk, Yielder};
+use self::window::{Room, Window};
 use super::call::{self, Task};
 use super::cx::{Cx, Queued};
 use super::delayed::DC;
-use super::desk::{Desk, Yielder};
 use super::future::Sent;
-use super::links::List;
-use super::memory;
+use super::future::alarm::Sleeper;
+use super::node::links::List;
+use super::node::memory;
 use super::node::{Abandoned, Described, Node, Ready, Table};
 use super::pump::{self, Pumped};
 use super::settle::{self, Why};
-use super::window::{Room, Window};
 use crate::unwind;
 
 /// A generator whose body has not started.

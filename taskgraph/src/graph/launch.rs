@@ -4,6 +4,10 @@
 //! [shared nodes](super::shared), where another word says what is there. A node with a priority starts its graph when
 //! its turn comes. Before that nothing below them is ready.
 
+pub(super) mod root;
+pub(super) mod attempt;
+pub(super) mod ranked;
+
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 

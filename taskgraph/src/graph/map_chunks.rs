@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::all;
+use super::call::input::Plain;
 use super::call::{self, AsSaid, Outcome, Task, Value, task};
 use super::delayed::DC;
 use super::generator;
-use super::input::Plain;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a task is to take: a thousand times as long as its bookkeeping, and short enough for many to end together.

@@ -18,17 +18,17 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex, Notify};
 use loom::thread;
 
-use super::body::Unmarked;
 use super::call::{Fallible, Task, Value};
+use super::cx::seat::Seat;
 use super::cx::{Cx, Host, Queued};
 use super::delayed::DC;
-use super::desk::Yielder;
 use super::future::{future, sent};
+use super::generator::body::Unmarked;
+use super::generator::desk::Yielder;
 use super::generator::generate;
-use super::root::{Ending, root};
+use super::generator::window::{FIRST_SLICE_LEN, Window};
+use super::launch::root::{Ending, root};
 use super::scope::{Home, Reactor, Scope, Surroundings};
-use super::seat::Seat;
-use super::window::{FIRST_SLICE_LEN, Window};
 use crate::error::Error;
 use crate::mailbox::Mailbox;
 

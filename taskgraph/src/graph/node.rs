@@ -15,9 +15,9 @@
 //! |---|---|---|
 //! | `table` | the constructor | everybody |
 //! | `origin`, `consumer`, `slot` | the constructor; whoever attaches the node, before anything below it can run | whoever settles it; an error's trace |
-//! | the last two, of a shared node | see [`head`](super::head) | |
+//! | the last two, of a shared node | see [`head`](super::shared::head) | |
 //! | `link` | the owner of the list that the node is in; while it waits, its failing inputs (atomically) | the same; whoever looks for its scope |
-//! | `missing` | the constructor; its owner while no input is out; its inputs, once each, alone or [together](super::tally) (atomically) | its inputs |
+//! | `missing` | the constructor; its owner while no input is out; its inputs, once each, alone or [together](super::settle::tally) (atomically) | its inputs |
 //! | `users`, on a shared node: the number of handles | whoever has one (atomically) | the same |
 //! | `users`, on a node that waits for shared results: which worker brought the last, a hint | whoever brings one | workers |
 //! | `users`, on a starter: a mark | the constructor | workers |
@@ -29,6 +29,9 @@
 //! 3. A node is consumed by exactly one call of `step` or `abandon` for each time it became ready or was given up;
 //!    that call frees it or makes it wait again.
 //! 4. The consumer of a node waits for it, so it lives until the node has arrived there. So does every consumer further up.
+
+pub(super) mod links;
+pub(super) mod memory;
 
 mod arrivals;
 

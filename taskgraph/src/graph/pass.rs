@@ -4,14 +4,16 @@
 //! computation --result--> node: it has a name for it, or puts it into an outlet --> consumer
 //! ```
 
+pub(super) mod label;
+
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 
+use super::call::input::{FailedSlots, Input, Placing, Slot};
 use super::cx::Cx;
 use super::delayed::DC;
-use super::input::{FailedSlots, Input, Placing, Slot};
-use super::memory;
+use super::node::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
 use super::settle;
 

@@ -8,6 +8,9 @@
 //! The pump arrives when it is through, so it lives as long as it has steps to take. Between them it is in a queue, or in the
 //! hands of whoever lets it go on.
 
+#[forbid(unsafe_code)]
+pub(super) mod in_flight;
+
 use std::mem;
 use std::panic::Location;
 use std::ptr::NonNull;

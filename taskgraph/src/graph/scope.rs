@@ -11,18 +11,21 @@
 //! attempt does not stop the attempts inside it: what was started there goes on to its end. But a body that waits there for
 //! something outside the graph might wait for ever, so it is woken when anything around it stops, and stops with that.
 
+pub(super) mod needed;
+pub(super) mod inside;
+
 use std::any::Any;
 use std::cell::Cell;
 use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use super::alarm::Alarm;
-use super::asleep;
 use super::cx::Queued;
-use super::head::Head;
+use super::future::alarm::Alarm;
+use super::future::asleep;
+use super::launch::root::Parent;
 use super::node::Node;
-use super::root::Parent;
+use super::shared::head::Head;
 use crate::error::{CancelledBy, Error};
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::sync::{Mutex, lock, shared_static};

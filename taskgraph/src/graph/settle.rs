@@ -2,6 +2,9 @@
 //!
 //! All loops over consumers are here, and none recurses: a failure climbs ten million nodes in constant stack.
 
+pub(super) mod tally;
+pub(super) mod doomed;
+
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::iter;
@@ -9,11 +12,11 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cx::seat::Seat;
 use super::cx::{Cx, Host, Queued};
-use super::links::List;
+use super::node::links::List;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready};
 use super::scope::Home;
-use super::seat::Seat;
 use crate::error::{Cause, Error, Passed};
 use crate::task::Task;
 
@@ -103,7 +106,7 @@ pub(super) unsafe fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Rea
 /// Goes on from a node that was given up, to its consumer and further.
 ///
 /// No `abandon` of a table may come back here, or stacks would grow with the graph. (A shared node that tells those who
-/// wait for it leaves it to [`doomed`](super::doomed) to give them up.)
+/// wait for it leaves it to [`doomed`] to give them up.)
 ///
 /// # Safety
 ///

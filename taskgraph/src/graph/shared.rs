@@ -1,6 +1,6 @@
 //! Shared results: computed once, at the first need, however many need them.
 //!
-//! A shared node belongs to its handles. A task that takes a [`Shared`] holds one in its slot, in a [tap](super::tap),
+//! A shared node belongs to its handles. A task that takes a [`Shared`] holds one in its slot, in a [tap],
 //! and asks for the result when its own graph starts. The first that asks starts the computation.
 //!
 //! ```text
@@ -10,9 +10,13 @@
 //! The state is that one word. It says what is there: the graph, a computation that runs, the value, or the failure.
 //! Whoever finds neither of the last two puts itself there and will be told: when the node settles it takes the whole
 //! list with one swap. While the computation runs somebody waits for it, with a handle. A list may bear a mark:
-//! somebody has looked for a [cycle](super::cycle) there.
+//! somebody has looked for a [cycle] there.
 //!
 //! Handles are counted. The last one drops the value, or takes it: then nobody else can reach it.
+
+pub(super) mod head;
+pub(super) mod tap;
+pub(super) mod cycle;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -21,18 +25,18 @@ use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use super::asleep;
+use self::head::{DONE, FAILED, Head, first_waiter};
+use self::tap::{Borrowed, Owned, Tapped};
 use super::call::{self, Value, task};
 use super::cx::{Cx, Queued};
 use super::delayed::DC;
-use super::doomed::doomed;
-use super::head::{DONE, FAILED, Head, first_waiter};
+use super::future::asleep;
 use super::launch::Place;
-use super::links::List;
-use super::memory;
+use super::node::links::List;
+use super::node::memory;
 use super::node::{Abandoned, Arrival, Described, Destination, Node, Ready, Table, WATCHED};
 use super::scope::{Scope, ScopePtr, Waiter};
-use super::tap::{Borrowed, Owned, Tapped};
+use super::settle::doomed::doomed;
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// A delayed computation whose result several tasks may need. It runs once, when the first of them needs it.

@@ -1,7 +1,12 @@
 //! Streams: what a generator yields, consumed while it runs.
 //!
-//! A stream has two ends of one computation: the [feed](super::outlet) where its items come out, and the
-//! [drain](super::drain) that says when there are no more.
+//! A stream has two ends of one computation: the [feed](outlet) where its items come out, and the
+//! [`drain`](mod@drain) that says when there are no more.
+
+pub(super) mod outlet;
+pub(super) mod drain;
+#[forbid(unsafe_code)]
+pub(super) mod race;
 
 use std::convert::{Infallible, identity};
 use std::fmt;
@@ -10,15 +15,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::awaited::Awaited;
+use self::drain::drain;
+use self::outlet::{Feed, Order, Outlet};
 use super::call::{Fallible, Task, task};
-use super::child;
 use super::delayed::DC;
-use super::desk::yield_all;
-use super::drain::drain;
+use super::future::awaited::Awaited;
+use super::future::child;
 use super::future::{future, sent};
+use super::generator::desk::yield_all;
 use super::generator::generate;
-use super::outlet::{Feed, Order, Outlet};
 use crate::error::{Cause, Error, IntoCause};
 use crate::unwind;
 

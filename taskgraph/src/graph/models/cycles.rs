@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 
 use loom::thread;
 
-use super::super::cycle;
-use super::super::head::Head;
 use super::super::scope::Scope;
+use super::super::shared::cycle;
+use super::super::shared::head::Head;
 use super::super::{DC, Shared};
 use super::{Ready, check, start, work_on_two_threads};
 

@@ -9,7 +9,7 @@ use loom::thread;
 use super::super::call::{Fallible, Value};
 use super::super::delayed::DC;
 use super::super::future::{future, sent};
-use super::super::inside::is_cancelled;
+use super::super::scope::inside::is_cancelled;
 use super::{Named, Outcome, Ready, start, take_steps, work, work_on_two_threads};
 use crate::error::Error;
 

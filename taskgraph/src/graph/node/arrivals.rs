@@ -13,7 +13,7 @@ use crate::sync::atomic::Ordering;
 pub(super) const FAILED: u32 = 1 << 31;
 /// Set in `missing` until the node has asked for the shared results among its inputs.
 pub(in crate::graph) const TO_ASK: u32 = 1 << 30;
-/// Set in `missing` of a ready node that starts with a [`Rank`](crate::graph::ranked::Rank), until it is among the ranks.
+/// Set in `missing` of a ready node that starts with a [`Rank`](crate::graph::launch::ranked::Rank), until it is among the ranks.
 pub(in crate::graph) const RANKED: u32 = 1 << 29;
 /// Set in a `link` that is a scope and not a failed input.
 const IS_SCOPE: usize = 1;
