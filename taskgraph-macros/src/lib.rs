@@ -74,7 +74,7 @@ use crate::complaints::Complaints;
 /// |---|---|
 /// | `limit = 4` | at most 4 bodies of this function run at once, in all runs of the process; the others wait without a worker. A body that awaits computations gives its turn to others meanwhile |
 /// | `limit = "db"` | the same, with one limit in each runtime for all functions that name it |
-/// | `in_flight = 16` | generators: at most 16 of the yielded items are being made, or wait to be consumed from a stream; the body is suspended until there is room. Use it for large items; the default is a few for each worker, or some thousand that wait |
+/// | `in_flight = 16` | generators: at most 16 of the yielded items are being made, or wait to be consumed from a stream; the body is suspended until there is room. Use it for large items; the default is a few for each worker, or a few thousand that wait |
 /// | `timeout = "30s"` | a call that takes longer fails. The time starts with the body, after the arguments are there and the wait for a worker or a turn is over. Times are written as `250ms`, `30s`, `1m 30s`, and must not be 0 |
 /// | `retries = 3` | a call that fails is tried again, up to 3 times. What the body owns is cloned for each try, what it borrows is not; a method that takes `self` cannot be tried again |
 /// | `backoff = "100ms..10s"` | with `retries`: each wait is drawn at random up to a bound, which is `100ms` before the second try and doubles with each further try, up to `10s`. This is the default |

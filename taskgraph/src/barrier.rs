@@ -5,7 +5,7 @@
 //! first should not pay: it has the [`light`] half, which keeps the compiler from moving one access across the other, and
 //! does nothing else. There are two halves for the other thread.
 //!
-//! * [`patient`] waits until what other cores have written is visible. Stores wait in their buffers for some hundred
+//! * [`patient`] waits until what other cores have written is visible. Stores wait in their buffers for a few hundred
 //!   nanoseconds at most, and an interrupted core drains its own. It is for callers that lose nothing but time if the wait
 //!   was too short.
 //! * [`heavy`] has the system interrupt all threads of the process that are running just then, so that each has gone through

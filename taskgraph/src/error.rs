@@ -67,7 +67,7 @@ enum Kind {
     Failed(Arc<dyn StdError + Send + Sync>),
     #[error("panicked: {0}")]
     Panicked(String),
-    #[error("waits for itself, since what it needs needs {}", Path(.0))]
+    #[error("waits for itself: what it needs depends on {}", Path(.0))]
     Cycle(Arc<[Task]>),
     #[error("timed out after {ran:?}; its timeout is {limit:?}")]
     TimedOut { ran: Duration, limit: Duration },

@@ -191,7 +191,8 @@ impl Limits {
         if let Some(turns) = named.get(name) {
             return Arc::clone(turns);
         }
-        let turns = Arc::clone(named.entry(name.to_owned()).or_insert_with(|| Arc::new(Turns::new(SIZE_UNSET))));
+        let turns = Arc::new(Turns::new(SIZE_UNSET));
+        named.insert(name.to_owned(), Arc::clone(&turns));
         drop(named);
         tracing::warn!(
             name,

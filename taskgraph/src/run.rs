@@ -15,8 +15,8 @@ use crate::runtime::Runtime;
 /// # Errors
 ///
 /// As for [`Builder::build`](crate::Builder::build), for example if `max_workers` is out of range; otherwise the first
-/// failure of the run. By then, what was running has ended, and nothing else was started. Inside a task, also if the system
-/// has no threads left.
+/// failure of the run. By then, what was running has ended, and nothing else was started. Inside a task it also fails if the
+/// system has no threads left.
 ///
 /// ```
 /// let answer = taskgraph::DC::new(|a: u32, b: u32| a * b, (6, 7));

@@ -4,7 +4,7 @@
 //! use taskgraph::{DC, testing};
 //!
 //! let sum = DC::new(|| 20u32, ()) + DC::new(|| 22u32, ());
-//! assert_eq!(testing::run_seeded(sum, 7)?, 42); // which side was first, the seed 7 says
+//! assert_eq!(testing::run_seeded(sum, 7)?, 42); // the seed decides which side runs first
 //! # Ok::<(), taskgraph::Error>(())
 //! ```
 

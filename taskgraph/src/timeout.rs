@@ -26,7 +26,7 @@ use crate::timer::Timer;
 const LATE_MIN: Duration = Duration::from_millis(10);
 
 impl<T: Send + 'static> DC<T> {
-    /// Fails the computation if it has not finished in time. The error [`is_timeout`](Error::is_timeout), and says how long
+    /// Fails the computation if it does not finish in time. [`Error::is_timeout`] is then true, and the error says how long
     /// the computation ran.
     ///
     /// The time starts with the computation and covers all that it is made of: its arguments, and what it returns or
@@ -156,9 +156,7 @@ impl Countdown {
         trial.leave(move || {
             let late_by = late_so_far + over_at.elapsed();
             if LATE_MIN <= late_by {
-                tracing::warn!(
-                    "{late} was not through until {late_by:.1?} after its timeout of {limit:?}; its result was dropped"
-                );
+                tracing::warn!("{late} ended {late_by:.1?} after its timeout of {limit:?}; its result was dropped");
             }
         });
         Err(Error::timed_out(task, ran, limit))

@@ -15,7 +15,7 @@ pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Result<R, String> {
 pub(crate) fn drop_values(drop: impl FnOnce()) {
     if let Err(message) = catch(drop) {
         // What listens to the log is user code, too.
-        let _ = catch(|| tracing::error!("a value that was not needed panicked while it was dropped: {message}"));
+        let _ = catch(|| tracing::error!("dropping an unneeded value panicked: {message}"));
     }
 }
 

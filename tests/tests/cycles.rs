@@ -105,7 +105,7 @@ const WAYS: [Way; 10] = [
 #[track_caller]
 fn assert_is_cycle(error: &Error) {
     assert!(error.is_deadlock());
-    assert!(error.to_string().contains("waits for itself, since what it needs needs "), "{error:#}");
+    assert!(error.to_string().contains("waits for itself: what it needs depends on "), "{error:#}");
     assert!(!error.is_timeout() && !error.is_cancelled() && !error.is_panic());
 }
 

@@ -222,7 +222,7 @@ fn misuse(page: &mut Page) {
     let at = here(line!() + 1);
     let cycle = error(shared.dc().map(|x| x));
     let expected = format!(
-        "task `shared` {asks} waits for itself, since what it needs needs `shared` {asks}\n  needed by `shared` {at}\n  \
+        "task `shared` {asks} waits for itself: what it needs depends on `shared` {asks}\n  needed by `shared` {at}\n  \
          needed by `map` {at}"
     );
     page.show("Cycle", format!("{cycle:#}"), expected);
@@ -500,7 +500,7 @@ fn warnings(page: &mut Page) {
     let at = here(line!() + 1);
     let mut drops = || drop(DC::value(Grumpy));
     let expected = format!(
-        "WARN `value` {at} {forgotten} name=\"value\"\nERROR a value that was not needed panicked while it was dropped: I \
+        "WARN `value` {at} {forgotten} name=\"value\"\nERROR dropping an unneeded value panicked: I \
          will not go"
     );
     check(&mut drops, &expected);
@@ -534,11 +534,9 @@ fn warnings(page: &mut Page) {
     assert!(handle.join().unwrap());
     wait::until(|| !told.lock().unwrap().is_empty());
     let line = std::mem::take(&mut *told.lock().unwrap()).join("\n");
-    let (before, after) = (line.find(" until ").unwrap(), line.find(" after its ").unwrap());
-    let line = format!("{} until 45ms{}", &line[..before], &line[after..]);
-    let expected = format!(
-        "WARN `closure` \"late\" {at} was not through until 45ms after its timeout of 5ms; its result was dropped"
-    );
+    let (before, after) = (line.find(" ended ").unwrap(), line.find(" after its ").unwrap());
+    let line = format!("{} ended 45ms{}", &line[..before], &line[after..]);
+    let expected = format!("WARN `closure` \"late\" {at} ended 45ms after its timeout of 5ms; its result was dropped");
     page.show("the log", line, expected);
 
     let Ok(taken) = TcpListener::bind("127.0.0.1:8888") else { return println!("skipped: 127.0.0.1:8888 is busy") };

@@ -19,11 +19,11 @@ pub(super) fn check(delayed: &Delayed, complaints: &mut Complaints) {
     let Some(retries) = &options.retries else {
         const HELP: &str = "add `retries = 3`, or remove this";
         if let Some(backoff) = &options.backoff {
-            let what = "`backoff` says how long to wait before a further try, and there is none";
+            let what = "`backoff` has no effect without `retries`";
             complaints.about(&backoff.key, what, HELP);
         }
         if let Some(retry_if) = &options.retry_if {
-            let what = "`retry_if` says which failures are worth a further try, and there is none";
+            let what = "`retry_if` has no effect without `retries`";
             complaints.about(&retry_if.key, what, HELP);
         }
         return;

@@ -12,7 +12,7 @@ pub(super) fn check(delayed: &Delayed, complaints: &mut Complaints) {
     if let Type::Never(never) = peel(written) {
         complaints.about(
             never,
-            "a `#[delayed]` function must come to an end: whoever needs its result waits for it",
+            "a `#[delayed]` function must return: its callers wait for the result",
             "return `()`, or `std::convert::Infallible` if it can only panic",
         );
     }

@@ -52,10 +52,12 @@ pub(crate) fn words(attrs: &mut Vec<Attribute>, complaints: &mut Complaints) -> 
 
 fn read(attr: &Attribute, words: &mut Words, complaints: &mut Complaints) {
     let Meta::List(_) = &attr.meta else {
-        return complaints.about(&attr.meta, "`#[builder]` says nothing here", known());
+        return complaints.about(&attr.meta, "`#[builder]` needs at least one word here", known());
     };
     match attr.parse_args_with(Punctuated::<Written, Token![,]>::parse_terminated) {
-        Ok(written) if written.is_empty() => complaints.about(&attr.meta, "`#[builder]` says nothing here", known()),
+        Ok(written) if written.is_empty() => {
+            complaints.about(&attr.meta, "`#[builder]` needs at least one word here", known())
+        }
         Ok(written) => written.into_iter().for_each(|word| understand(word, words, complaints)),
         Err(error) => complaints.syntax(error),
     }

@@ -4,14 +4,14 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::iter;
 
-/// A cause as users give it: anything that `?` makes of an error or of a text.
+/// A cause as users give it: anything that `?` makes of an error or of a string.
 pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
-/// What a task can fail with: any error, or a text.
+/// What a task can fail with: any error, or a string.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be what a task fails with",
-    label = "not an error that may go to another thread",
-    note = "take a type that implements `std::error::Error`, and is `Send`, `Sync` and `'static`; a `String`, a `&str`, or a \
+    message = "a task cannot fail with `{Self}`",
+    label = "not an error type that is `Send`, `Sync` and `'static`",
+    note = "use a type that implements `std::error::Error` and is `Send`, `Sync` and `'static`; or a `String`, a `&str`, or a \
             `Box<dyn Error + Send + Sync>`"
 )]
 pub trait IntoCause {

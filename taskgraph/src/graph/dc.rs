@@ -55,7 +55,7 @@ impl<T: Send + 'static> DC<T> {
         call::call::<Ready, Value, _, _, _>((Plain(value),), |(value,)| value)
     }
 
-    /// A computation that has already failed with `cause`: whatever a body may fail with, an error or a text.
+    /// A computation that has already failed with `cause`: whatever a body may fail with, an error or a string.
     ///
     /// ```
     /// let none = taskgraph::DC::<u32>::failed("nothing to do");
@@ -163,16 +163,16 @@ impl<T: Send + 'static> DC<T> {
     ///
     /// * A running body is not interrupted. The next worker that ends a step takes what is urgent.
     /// * What the computation is made of starts with it. So neither its arguments nor anything that is computed elsewhere for
-    ///   it is hurried beforehand. The worker that has started it goes on with what it makes until its result is there, unless
-    ///   something of a higher priority waits; what has the same priority has to wait. For other workers, what it makes has no
-    ///   priority.
-    /// * What could start now is ready. That is all of a list in which everything has a positive priority. Of other long lists,
-    ///   of `each`, and of generators, it is what was handed out so far: some hundred computations ahead of the workers.
-    ///   Workers that look for work while a list is handed out take the highest priority that they find by then.
+    ///   it is hurried beforehand. The worker that starts it stays with it until its result is there, unless something of a
+    ///   higher priority waits; what has the same priority has to wait. For other workers, what it makes has no priority.
+    /// * Only what is ready is compared. In a list whose members all have a positive priority that is every member. In other
+    ///   long lists, in `each`, and in generators, it is what has been handed out so far: a few hundred computations ahead of
+    ///   the workers. Workers that look for work while a list is handed out take the highest priority that they find by then.
     /// * As long as urgent computations come, everything else waits.
     ///
-    /// If several are set, the last one counts. A priority costs a node and a lock, some hundred nanoseconds: use it for
-    /// computations that take longer than that.
+    /// Set twice in a row, the last one counts. Where something is in between, such as a name, a timeout, or arguments that
+    /// the function's own `priority` option waits for, each orders the start of what it was set on. A priority costs a node
+    /// and a lock, a few hundred nanoseconds: use it for computations that take longer than that.
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};

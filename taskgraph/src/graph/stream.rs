@@ -180,7 +180,7 @@ impl<T: Send + 'static> Stream<T> {
     /// Limits how many items are being made, or wait to be consumed, at a time. Use it for large items.
     ///
     /// It applies to the generator that makes them, like `#[delayed(in_flight = ..)]`. Without it, there are a few for each
-    /// worker if they take long to make, and some thousand if they wait for something else.
+    /// worker if they take long to make, and a few thousand if they wait for something else.
     ///
     /// # Panics
     ///

@@ -128,7 +128,7 @@ impl Builder {
         self
     }
 
-    /// How long all workers may stay in one body each before that is reported as a stall. One minute by default;
+    /// How long all workers may be stuck in one body each before that is reported as a stall. One minute by default;
     /// `Duration::MAX` turns it off.
     ///
     /// A `tracing` warning names the bodies, and how long each has run at least. It comes again after twice the time, and so

@@ -97,8 +97,8 @@ impl<T: Send + 'static> Handle<T> {
         Blocking::begin()
     }
 
-    /// Ends the run early: running steps end, nothing more is started, and the result is an error that
-    /// [`is_cancelled`](Error::is_cancelled), unless the result was there first.
+    /// Ends the run early: running steps finish, nothing more is started, and the result is an error for which
+    /// [`Error::is_cancelled`] is true, unless the result was there first.
     ///
     /// Whatever waits (for its turn, for a timer, for a socket) ends at once. A running body can
     /// [check](crate::is_cancelled).
@@ -172,8 +172,8 @@ impl<T: Send + 'static> Handle<T> {
         self.is_detached = true;
     }
 
-    /// Ends the run at that time, if it has not finished by then: like [`cancel`](Self::cancel), but with an error that
-    /// [`is_timeout`](Error::is_timeout). If several are set, the last one counts.
+    /// Ends the run at that time, if it has not finished by then: like [`cancel`](Self::cancel), but with an error for which
+    /// [`Error::is_timeout`] is true. If several are set, the last one counts.
     ///
     /// To limit the time of a part of a run, see [`DC::timeout`](crate::DC::timeout).
     ///

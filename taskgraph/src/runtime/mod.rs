@@ -81,15 +81,15 @@ impl Runtime {
 
     /// Runs a computation, and waits for its result.
     ///
-    /// May be called from several threads, and from inside a task, whose place another worker takes meanwhile. The waiting
-    /// thread is lost to its pool, so the workers move to new threads: `max_workers` of them with fewer than eight workers,
-    /// with more some nine per call on average, at some 20 microseconds each. It is a run of its own: cancelling the run
-    /// around it does not cancel it.
+    /// May be called from several threads, and from inside a task. Another worker takes that task's place while it waits.
+    /// Its thread is lost to the pool meanwhile, so the workers move to new threads: with fewer than eight workers every such
+    /// call starts `max_workers` of them, with more it starts about nine on average, at about 20 microseconds each. It is a
+    /// run of its own: cancelling the run around it does not cancel it.
     ///
     /// # Errors
     ///
-    /// The first failure of the run. By then, what was running has ended, and nothing else was started. Inside a task, also
-    /// if the system has no threads left, as for [`Handle::join`].
+    /// The first failure of the run. By then, what was running has ended, and nothing else was started. Inside a task it also
+    /// fails if the system has no threads left, as [`Handle::join`] does.
     ///
     /// ```
     /// let runtime = taskgraph::Runtime::builder().no_control().build()?;

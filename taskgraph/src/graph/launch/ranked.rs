@@ -41,7 +41,7 @@ pub(crate) fn has_priorities() -> bool {
     HAS_PRIORITIES.load(Ordering::Relaxed)
 }
 
-/// The computation, started by its priority. Of several priorities the last one counts.
+/// The computation, started by its priority. Of two in a row the last one counts.
 #[track_caller]
 pub(crate) fn ranked<T: Send + 'static>(inner: DC<T>, priority: i32) -> DC<T> {
     if let Some(rank) = inner.node().filter(|node| is_ranked(*node)) {

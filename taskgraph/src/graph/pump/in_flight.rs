@@ -4,7 +4,7 @@
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// How many children in flight are enough, whatever they wait for: some thousand, or some hundred for each worker.
+/// How many children in flight are enough, whatever they wait for: a few thousand, or a few hundred for each worker.
 pub(in crate::graph) fn in_flight_max(max_workers: usize) -> u32 {
     (1 << 12).max(max_workers as u32 * (1 << 8))
 }
