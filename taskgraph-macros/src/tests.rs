@@ -106,7 +106,10 @@ fn f(self, n: impl IntoArg<u64>) -> DC<Vec<u64>> {
                 let n: u64 = n;
                 {
                     const _: () = ();
-                    __yielder.pause(__yielder.put(n)).await;
+                    {
+                        let __pause = __yielder.put(n);
+                        __yielder.pause(__pause).await
+                    };
                     Ok(())
                 }
             })
@@ -207,7 +210,10 @@ fn f(n: impl IntoArg<u64>) -> DC<Vec<u64>> {
                         __shared
                     };
                     x.await;
-                    __yielder.pause(__yielder.put(n)).await;
+                    {
+                        let __pause = __yielder.put(n);
+                        __yielder.pause(__pause).await
+                    };
                 }
             }))
         },

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::ParseIntError;
+use std::sync::{Arc, Mutex};
 
 use taskgraph::delayed;
 use taskgraph_tests::checks::check;
@@ -130,6 +131,20 @@ mod generators {
         for handle in handles {
             yield_!(handle);
         }
+    }
+
+    /// The guard is gone before the body is suspended.
+    #[delayed]
+    fn under_a_lock(numbers: Arc<Mutex<Vec<u32>>>) -> Vec<u32> {
+        yield_!(numbers.lock().unwrap()[0]);
+        yield_!(add(numbers.lock().unwrap()[1], 1));
+        let last = yield_!(add(numbers.lock().unwrap()[2], 1));
+        yield_!(last);
+    }
+
+    #[test]
+    fn may_yield_what_is_behind_a_lock() {
+        check(under_a_lock(Arc::new(Mutex::new(vec![1, 2, 3]))), vec![1, 3, 4, 4]);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! in:   for part in parts { yield_!(count(part)); }
-//! out:  for part in parts { __yielder.pause(__yielder.put(count(part))).await; }
+//! out:  for part in parts { { let __pause = __yielder.put(count(part)); __yielder.pause(__pause).await }; }
 //!
 //! in:   let total = yield_!(count(part));
 //! out:  let total = { let (__shared, __pause) = __yielder.put_shared(count(part)); __yielder.pause(__pause).await; __shared };
 //! ```
 //!
-//! A `yield_!` whose value is [used](Use) gives a handle on the result; any other is `()`.
+//! A `yield_!` whose value is [used](Use) gives a handle on the result; any other is `()`. What `x` borrows meanwhile, such
+//! as the guard of a lock, is gone before the body is suspended.
 //!
 //! A `yield_!` suspends the function that it is in, so it cannot work in a closure, a nested item, an `async` block, or
 //! among the tokens of another macro (which alone decides what they mean). Those are noted as findings.
@@ -88,7 +89,10 @@ impl Rewrite {
         let Some(yielded) = self.yielded(mac) else { return quote!(()) };
         let written = mac.path.span();
         let yielder = names::yielder(written);
-        let put = quote_spanned!(names::here_at(written)=> #yielder.pause(#yielder.put(#yielded)).await);
+        let put = quote_spanned! {names::here_at(written)=> {
+            let __pause = #yielder.put(#yielded);
+            #yielder.pause(__pause).await
+        }};
         quote!(#(#attrs)* #put)
     }
 
@@ -376,13 +380,28 @@ mod tests {
 
     #[test]
     fn every_yield_becomes_a_put() {
-        check("{ yield_!(x); }", Some("{ __yielder.pause(__yielder.put(x)).await; }"));
-        check("{ yield_![x] }", Some("{ __yielder.pause(__yielder.put(x)).await }"));
-        check("{ yield_! { f(x) } y(); }", Some("{ __yielder.pause(__yielder.put(f(x))).await; y(); }"));
-        check("{ taskgraph::yield_!(x,); }", Some("{ __yielder.pause(__yielder.put(x)).await; }"));
-        check("{ #[cfg(a)] yield_!(x); }", Some("{ #[cfg(a)] __yielder.pause(__yielder.put(x)).await; }"));
-        check("{ if a { yield_!(x) } }", Some("{ if a { __yielder.pause(__yielder.put(x)).await } }"));
-        check("{ let () = yield_!(x); }", Some("{ let () = __yielder.pause(__yielder.put(x)).await; }"));
+        check("{ yield_!(x); }", Some("{ { let __pause = __yielder.put(x); __yielder.pause(__pause).await }; }"));
+        check("{ yield_![x] }", Some("{ { let __pause = __yielder.put(x); __yielder.pause(__pause).await } }"));
+        check(
+            "{ yield_! { f(x) } y(); }",
+            Some("{ { let __pause = __yielder.put(f(x)); __yielder.pause(__pause).await }; y(); }"),
+        );
+        check(
+            "{ taskgraph::yield_!(x,); }",
+            Some("{ { let __pause = __yielder.put(x); __yielder.pause(__pause).await }; }"),
+        );
+        check(
+            "{ #[cfg(a)] yield_!(x); }",
+            Some("{ #[cfg(a)] { let __pause = __yielder.put(x); __yielder.pause(__pause).await }; }"),
+        );
+        check(
+            "{ if a { yield_!(x) } }",
+            Some("{ if a { { let __pause = __yielder.put(x); __yielder.pause(__pause).await } } }"),
+        );
+        check(
+            "{ let () = yield_!(x); }",
+            Some("{ let () = { let __pause = __yielder.put(x); __yielder.pause(__pause).await }; }"),
+        );
         check(
             "{ let y = yield_!(x); }",
             Some(
@@ -405,7 +424,10 @@ mod tests {
         operand("{ f([yield_!(x), #[cfg(a)] yield_!(x)]); }");
         check("{ let y = { yield_! { x } }; }", Some(&format!("{{ let y = {{ {} }}; }}", shared("x"))));
         let dropped = |body: &str| {
-            check(body, Some(&body.replace("yield_!(x)", "__yielder.pause(__yielder.put(x)).await")));
+            check(
+                body,
+                Some(&body.replace("yield_!(x)", "{ let __pause = __yielder.put(x); __yielder.pause(__pause).await }")),
+            );
         };
         dropped("{ _ = yield_!(x); }");
         dropped("{ loop { break yield_!(x); } }");
@@ -414,16 +436,18 @@ mod tests {
         check(
             "{ let _ = if a { yield_!(x) } else { for y in z { yield_!(x) } }; }",
             Some(
-                "{ let _ = if a { __yielder.pause(__yielder.put(x)).await } else { for y in z { __yielder.pause(__yielder.put(x)).await } }; }",
+                "{ let _ = if a { { let __pause = __yielder.put(x); __yielder.pause(__pause).await } } else { for y in z { { let __pause = __yielder.put(x); __yielder.pause(__pause).await } } }; }",
             ),
         );
         check(
             "{ match a { _ => yield_!(x), } }",
-            Some("{ match a { _ => __yielder.pause(__yielder.put(x)).await, } }"),
+            Some("{ match a { _ => { let __pause = __yielder.put(x); __yielder.pause(__pause).await }, } }"),
         );
         check(
             "{ yield_!(f({ yield_!(x); y })); }",
-            Some("{ __yielder.pause(__yielder.put(f({ __yielder.pause(__yielder.put(x)).await; y }))).await; }"),
+            Some(
+                "{ { let __pause = __yielder.put(f({ { let __pause = __yielder.put(x); __yielder.pause(__pause).await }; y })); __yielder.pause(__pause).await }; }",
+            ),
         );
     }
 

@@ -165,7 +165,10 @@ fn f(n: impl IntoRef<u8>) -> DC<Vec<u8>> {
                                 let n: &u8 = Held::<u8>::get(&*n);
                                 {
                                     const _: () = ();
-                                    __yielder.pause(__yielder.put(n)).await;
+                                    {
+                                        let __pause = __yielder.put(n);
+                                        __yielder.pause(__pause).await
+                                    };
                                 }
                             })
                     }))

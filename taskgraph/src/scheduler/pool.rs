@@ -104,19 +104,25 @@ impl Pool {
 
 fn build(threads: usize, number: u64, on_start: &OnStart) -> Result<(ThreadPool, Vec<JoinHandle<()>>), Error> {
     let mut handles = Vec::with_capacity(threads);
-    let pool = ThreadPoolBuilder::new()
+    // A thread of rayon's looks through the deques of all others before it sleeps. A thousand that did so at once would
+    // keep this one from starting the rest.
+    let start = Arc::new(Mutex::new(()));
+    let starting = lock(&start);
+    let built = ThreadPoolBuilder::new()
         .num_threads(threads)
         .spawn_handler(|thread| {
             let builder = thread::Builder::new().name(format!("taskgraph-{}", thread.index()));
-            let on_start = Arc::clone(on_start);
+            let (on_start, start) = (Arc::clone(on_start), Arc::clone(&start));
             let body = move || {
                 on_start(number);
+                drop(lock(&start));
                 thread.run();
             };
             handles.push(builder.spawn(body)?);
             Ok(())
         })
-        .build()
-        .map_err(|source| Error::threads(threads, source))?;
+        .build();
+    drop(starting);
+    let pool = built.map_err(|source| Error::threads(threads, source))?;
     Ok((pool, handles))
 }
