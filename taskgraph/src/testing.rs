@@ -212,10 +212,6 @@ impl Host for Simulation {
         self.station.rank(node, priority);
     }
 
-    fn take_turn(&self) -> bool {
-        false
-    }
-
     fn max_workers(&self) -> usize {
         self.max_workers
     }

@@ -243,6 +243,163 @@ fn what_many_blocked_tasks_held_up_goes_on_after_them() {
     });
 }
 
+/// A run of `n` bodies that take a millisecond each.
+fn long(n: usize) -> DC<Vec<()>> {
+    all((0..n).map(|_| DC::new(|| spin(Duration::from_millis(1)), ())))
+}
+
+/// Keeps a worker busy for ever, in one of several ways.
+fn keep_busy(runtime: &Runtime, way: usize) {
+    #[delayed]
+    async fn yields_for_ever() {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    }
+    #[delayed]
+    fn numbers() -> Vec<u64> {
+        for i in 0.. {
+            yield_!(DC::new(move || i, ()));
+        }
+    }
+    match way {
+        0 => runtime.spawn(for_ever(0)).detach(),
+        1 => runtime.spawn(yields_for_ever()).detach(),
+        _ => runtime.spawn(numbers().into_stream().fold(0, |a, b| a ^ b)).detach(),
+    }
+    std::thread::sleep(Duration::from_millis(5)); // so that it is under way
+}
+
+#[test]
+fn an_older_run_goes_on_and_can_be_stopped_beside_a_newer_one() {
+    wait::ends(|| {
+        for way in 0..3 {
+            let runtime = runtime(1);
+            let started = |run: DC<Vec<()>>| {
+                let run = runtime.spawn(run);
+                std::thread::sleep(Duration::from_millis(5)); // so that it is under way
+                run
+            };
+            let (older, cancelled) = (started(long(100)), started(long(100_000)));
+            let late = started(long(100_000)).deadline(Instant::now() + Duration::from_millis(50));
+            keep_busy(&runtime, way);
+            assert_eq!(older.join().unwrap().len(), 100);
+            cancelled.cancel();
+            assert!(cancelled.join().unwrap_err().is_cancelled());
+            assert!(late.join().unwrap_err().is_timeout());
+        }
+    });
+}
+
+#[test]
+fn what_a_worker_has_left_goes_on_when_there_are_fewer() {
+    wait::ends(|| {
+        for way in 0..3 {
+            let runtime = runtime(2);
+            keep_busy(&runtime, way);
+            let run = runtime.spawn(long(100));
+            std::thread::sleep(Duration::from_millis(5)); // so that it is under way
+            runtime.set_max_workers(1).unwrap();
+            assert_eq!(run.join().unwrap().len(), 100);
+        }
+    });
+}
+
+#[test]
+fn a_body_that_waits_for_what_it_has_yielded_gets_it_beside_busy_workers() {
+    #[delayed]
+    fn waits() -> Vec<u64> {
+        let (send, receive) = std::sync::mpsc::channel();
+        let child = move || {
+            send.send(1).unwrap();
+            1
+        };
+        yield_!(DC::new(child, ()));
+        receive.recv().unwrap();
+    }
+    wait::ends(|| {
+        for way in 0..3 {
+            let runtime = runtime(2);
+            keep_busy(&runtime, way);
+            assert_eq!(runtime.run(waits()).unwrap(), [1]);
+        }
+    });
+}
+
+#[test]
+fn equal_runs_get_equal_shares() {
+    #[delayed]
+    fn counts(steps: Arc<AtomicU64>) -> DC<u64> {
+        steps.fetch_add(1, Relaxed);
+        counts(steps)
+    }
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let steps: Vec<_> = (0..3).map(|_| Arc::new(AtomicU64::new(0))).collect();
+        steps.iter().for_each(|steps| runtime.spawn(counts(Arc::clone(steps))).detach());
+        wait::until(|| steps.iter().all(|steps| 1_000_000 < steps.load(Relaxed)));
+        let steps: Vec<_> = steps.iter().map(|steps| steps.load(Relaxed)).collect();
+        let (least, most) = (steps.iter().min().unwrap(), steps.iter().max().unwrap());
+        assert!(most / least < 5, "{steps:?}");
+    });
+}
+
+#[test]
+fn what_is_urgent_is_soon_through_beside_a_run_that_is_not() {
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let urgent = runtime.spawn(long(100).priority(1));
+        std::thread::sleep(Duration::from_millis(5)); // so that it is under way
+        keep_busy(&runtime, 0);
+        let ordinary = runtime.spawn(long(100));
+        assert_eq!(urgent.join().unwrap().len(), 100);
+        assert!(!ordinary.is_finished(), "it has a small part of the time");
+        assert_eq!(ordinary.join().unwrap().len(), 100);
+    });
+}
+
+#[test]
+fn children_that_wait_are_made_beside_busy_workers() {
+    #[delayed]
+    fn many_naps(n: usize) -> Vec<()> {
+        for _ in 0..n {
+            yield_!(naps(10));
+        }
+    }
+    wait::ends(|| {
+        for workers in [1, 2] {
+            let runtime = runtime(workers);
+            let batch = Batch::start(&runtime);
+            batch.check("a generator of many that wait", 20, || {
+                assert_eq!(runtime.run(many_naps(500)).unwrap().len(), 500);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_generator_that_is_held_back_by_many_that_block_can_be_stopped() {
+    #[delayed]
+    fn many_sleep(n: usize) -> Vec<()> {
+        for _ in 0..n {
+            yield_!(sleeps());
+        }
+    }
+    wait::ends(|| {
+        let (runtime, other) = (Arc::new(runtime(2)), Arc::new(runtime(1)));
+        let stages = Arc::new(Stages::new());
+        let blocked = runtime.spawn(all((0..40).map(|_| blocks_in(&other, &stages, 41))));
+        stages.wait_for(40);
+        let cancelled = runtime.spawn(many_sleep(1_000));
+        let late = many_sleep(1_000).timeout(Duration::from_millis(50)).attempt();
+        assert!(runtime.run(late).unwrap().unwrap_err().is_timeout());
+        cancelled.cancel();
+        assert!(cancelled.join().unwrap_err().is_cancelled());
+        stages.arrive();
+        blocked.join().unwrap();
+    });
+}
+
 /// The other way round: what comes from outside without end does not keep a run from going on.
 #[test]
 fn beside_much_from_outside_a_run_goes_on() {

@@ -37,9 +37,6 @@ pub(crate) trait Host {
     fn defer_ranked(&self, node: Queued, priority: i32);
     /// The computation that was queued by its priority, as this node, has its result or has failed.
     fn ranked_is_through(&self, _: NodeId) {}
-    /// Whether the node at hand, which was queued for a worker that would go idle, was taken by one that would not,
-    /// because it had waited for long. Told once.
-    fn take_turn(&self) -> bool;
     /// How many workers there may be.
     fn max_workers(&self) -> usize;
     /// Whether nodes of that home are queued here.

@@ -297,9 +297,13 @@ impl Deque {
         });
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shared.len() == 0
+    }
+
     /// The owner leaves: makes all that is left public.
     pub(crate) fn leave(&self) {
-        if self.shared.len() != 0 {
+        if !self.is_empty() {
             // Release, as in `show`: after what the owner took without a fence.
             self.shared.thief.access.store(OPEN, Ordering::Release);
         }

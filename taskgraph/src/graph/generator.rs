@@ -119,11 +119,7 @@ where
             let generator = node.cast::<Self>();
             let at = generator.as_ptr();
             let desk = &(*at).desk;
-            if cx.host.take_turn() && !matches!(desk.window.room(cx.host.max_workers()), Room::Plenty) {
-                return Self::go_on(generator, pump, cx);
-            }
             let work = desk.work.get();
-            (*work).note_resumed(cx.host.now());
             let lent = ptr::from_mut(cx).cast();
             if !(*work).begin_slice(&desk.window, lent) {
                 (*work).end_slice(cx);
@@ -175,14 +171,9 @@ where
             return (!desk.window.park_if_full(max_workers)).then_some(Ready(pump));
         }
         let queued = Queued::new(Ready(pump), cx.scope_ptr());
-        if let Room::Little = room {
-            cx.host.defer_until_idle(queued);
-            return None;
-        }
-        // SAFETY: as above.
-        match unsafe { (*desk.work.get()).note_queued(cx.host.now()) } {
-            true => cx.host.inject(queued),
-            false => cx.host.defer(queued),
+        match room {
+            Room::Little => cx.host.defer_until_idle(queued),
+            _ => cx.host.defer(queued),
         }
         None
     }

@@ -124,10 +124,6 @@ impl Host for Worker<'_> {
         2
     }
 
-    fn take_turn(&self) -> bool {
-        false
-    }
-
     fn defer_until_idle(&self, node: Queued) {
         self.defer(node);
     }

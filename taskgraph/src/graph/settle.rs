@@ -342,9 +342,6 @@ impl Host for Nobody {
     fn defer_ranked(&self, _: Queued, _: i32) {
         unreachable!("giving a graph up that never ran defers nothing");
     }
-    fn take_turn(&self) -> bool {
-        false
-    }
     fn max_workers(&self) -> usize {
         1
     }

@@ -203,6 +203,9 @@ impl Scheduler {
         let scheduler = Arc::clone(self);
         let is_started = self.pool.start_thread("taskgraph-call", move || {
             std::thread::sleep(CALL_AGAIN_AFTER);
+            while scheduler.queues.holds_back_spare() && !scheduler.queues.any() {
+                std::thread::sleep(10 * CALL_AGAIN_AFTER);
+            }
             scheduler.later.begin();
             if scheduler.queues.any() || scheduler.aside.has_changed() {
                 scheduler.call_worker();

@@ -2,13 +2,16 @@
 //!
 //! The owner of a deque takes the newest node, thieves take the oldest: the owner goes depth first and keeps what is
 //! live small, a thief gets the largest part of the graph that is left. A deque is claimed by one worker at a time; what
-//! a worker leaves in its deque when it goes is for the others to steal, or for whoever claims the deque next.
+//! a worker leaves in its deque is a line, for the others to steal from, or for the next worker that has a [turn](super::turns)
+//! for it.
 //!
 //! The injectors are `crossbeam-deque`'s, which is named here and nowhere else. The deques are the graph's own
 //! ([`Deque`]), since nodes change their owner there.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crossbeam_deque::{Injector, Steal};
 
@@ -25,27 +28,53 @@ pub(crate) struct Queues {
     deferred: Injector<Queued>,
     /// For those who would go idle.
     spare: Injector<Queued>,
-    /// Tasks that block. While [many](MANY_BLOCKED) do, nobody takes what is spare.
+    /// Tasks that block. While [many](MANY_BLOCKED) do, little is taken of what is spare.
     blocked: AtomicUsize,
+    /// When more of it may be taken, then.
+    spare_at: Mutex<Instant>,
     /// By priority, before everything else or after it.
     ranks: Ranks<Queued>,
     /// Whether something may have stopped since somebody looked through the ranks for that.
     has_stopped: AtomicBool,
     deques: Mutex<Deques>,
+    /// How many lines wait.
+    lines: AtomicUsize,
+    /// Whom a thief insists on next.
+    insists_on: AtomicUsize,
     /// How often deques came or went.
     changes: AtomicUsize,
+}
+
+/// What a worker looks at first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    /// What somebody has left in a deque: the one that has waited longest.
+    Line,
+    Outside,
+    Deferred,
+    Spare,
+    /// The oldest node of some deque, although its owner may want it.
+    Oldest,
 }
 
 /// This many deques are kept, whether anybody needs them or not; and as many as there may be workers.
 const KEPT: usize = 16;
 
-/// If this many tasks block, generators make no more children than are plenty: each may be one more thread. Not if only
-/// a few do: they may wait for a run whose children wait for each other.
+/// If this many tasks block, generators make little more than is plenty: each child may be one more thread. Not nothing: those
+/// that block may wait for a run whose children wait for each other.
 const MANY_BLOCKED: usize = 32;
+/// How much later a spare node is taken then; twice as much for each that many more.
+const SPARE_AFTER: Duration = Duration::from_millis(10);
+const SPARE_AFTER_MAX: Duration = Duration::from_secs(1);
+
+/// If more lines wait, none is left for something else: whoever looks for work looks at all of them.
+const LINES_MAX: usize = 64;
 
 struct Deques {
     /// With their indices, the largest first.
     unclaimed: Vec<(usize, Deque)>,
+    /// Those in which nodes were left, with their indices, the one that has waited longest first.
+    lines: VecDeque<(usize, Deque)>,
     /// One for each deque.
     seats: Vec<Arc<Seat>>,
     stealers: Arc<[Stealer]>,
@@ -60,9 +89,8 @@ pub(crate) struct Claim<'q> {
     stealers: RefCell<Arc<[Stealer]>>,
     /// The changes that it has seen.
     seen: Cell<usize>,
-    /// Whom it insists on next.
-    insists_on: Cell<usize>,
-    /// Whether what was deferred comes first, the next time that it looks around.
+    /// What it looks at first. If that is no injector, they come first in turn.
+    first: Cell<Source>,
     is_deferreds: Cell<bool>,
 }
 
@@ -81,15 +109,19 @@ impl From<Queued> for Found {
 
 impl Queues {
     pub(crate) fn new() -> Self {
-        let deques = Deques { unclaimed: Vec::new(), seats: Vec::new(), stealers: Arc::from([]) };
+        let deques =
+            Deques { unclaimed: Vec::new(), lines: VecDeque::new(), seats: Vec::new(), stealers: Arc::from([]) };
         Self {
             outside: Injector::new(),
             deferred: Injector::new(),
             spare: Injector::new(),
             blocked: AtomicUsize::new(0),
+            spare_at: Mutex::new(Instant::now()),
             ranks: Ranks::new(),
             has_stopped: AtomicBool::new(false),
             deques: Mutex::new(deques),
+            lines: AtomicUsize::new(0),
+            insists_on: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
         }
     }
@@ -130,10 +162,12 @@ impl Queues {
         }
     }
 
-    /// A deque for a new worker: the first one left, or another one if all are claimed.
-    pub(crate) fn claim(&self) -> Claim<'_> {
+    /// A deque for a worker that looks there first: a line if it is the turn of one, or an empty one.
+    pub(crate) fn claim(&self, first: Source) -> Claim<'_> {
         let mut deques = lock(&self.deques);
-        let (worker_idx, own) = deques.unclaimed.pop().unwrap_or_else(|| {
+        let line = if first == Source::Line { deques.lines.pop_front() } else { None };
+        self.lines.store(deques.lines.len(), Ordering::Relaxed);
+        let (worker_idx, own) = line.or_else(|| deques.unclaimed.pop()).unwrap_or_else(|| {
             let own = Deque::new();
             let worker_idx = deques.stealers.len();
             deques.seats.push(Arc::new(Seat::new()));
@@ -151,7 +185,7 @@ impl Queues {
             seat,
             stealers,
             seen,
-            insists_on: Cell::new(worker_idx + 1),
+            first: Cell::new(first),
             is_deferreds: Cell::new(false),
         }
     }
@@ -160,6 +194,11 @@ impl Queues {
     /// many tasks block, and whoever looks for work looks at all of them.
     fn leave(&self, worker_idx: usize, own: Deque, max_workers: usize) {
         let mut deques = lock(&self.deques);
+        if !own.is_empty() {
+            deques.lines.push_back((worker_idx, own));
+            self.lines.store(deques.lines.len(), Ordering::Relaxed);
+            return;
+        }
         let at = deques.unclaimed.partition_point(|(idx, _)| worker_idx < *idx);
         deques.unclaimed.insert(at, (worker_idx, own));
         let (len, kept) = (deques.stealers.len(), KEPT.max(max_workers));
@@ -205,7 +244,46 @@ impl Queues {
     }
 
     fn has_spare(&self) -> bool {
-        self.blocked.load(Ordering::Relaxed) < MANY_BLOCKED && !self.spare.is_empty()
+        !self.spare.is_empty() && !self.holds_back()
+    }
+
+    /// Whether what is spare is to be taken later, since many block.
+    fn holds_back(&self) -> bool {
+        MANY_BLOCKED <= self.blocked.load(Ordering::Relaxed) && Instant::now() < *lock(&self.spare_at)
+    }
+
+    /// Whether something spare waits for its time only.
+    pub(crate) fn holds_back_spare(&self) -> bool {
+        !self.spare.is_empty() && self.holds_back()
+    }
+
+    /// The oldest of the nodes for those who would go idle.
+    fn take_spare(&self) -> Option<Queued> {
+        if !self.has_spare() {
+            return None;
+        }
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        if MANY_BLOCKED <= blocked {
+            let doublings = (blocked / MANY_BLOCKED - 1).min(16) as u32;
+            *lock(&self.spare_at) = Instant::now() + (SPARE_AFTER * (1 << doublings)).min(SPARE_AFTER_MAX);
+        }
+        take(&self.spare)
+    }
+
+    /// Whether there is anything of that kind; the oldest nodes are not looked for.
+    pub(crate) fn has(&self, source: Source) -> bool {
+        match source {
+            Source::Line => 0 < self.lines.load(Ordering::Relaxed),
+            Source::Outside => self.has_outside(),
+            Source::Deferred => !self.deferred.is_empty(),
+            Source::Spare => self.has_spare(),
+            Source::Oldest => true,
+        }
+    }
+
+    /// Whether one more line may wait.
+    pub(crate) fn has_room_for_line(&self) -> bool {
+        self.lines.load(Ordering::Relaxed) < LINES_MAX
     }
 
     /// Whether anything from outside is queued.
@@ -251,51 +329,65 @@ impl Claim<'_> {
     }
 
     /// The oldest node from outside.
-    pub(crate) fn take_outside(&self) -> Option<Queued> {
+    fn take_outside(&self) -> Option<Queued> {
         self.queues.bring_stopped();
         take(&self.queues.outside)
     }
 
-    /// The oldest node from outside, or else of those that were deferred.
-    fn take_injected(&self) -> Option<Queued> {
-        self.take_outside().or_else(|| take(&self.queues.deferred))
+    /// The oldest node that was deferred.
+    fn take_deferred(&self) -> Option<Queued> {
+        take(&self.queues.deferred)
     }
 
-    /// The oldest node that was deferred, or else from outside.
-    pub(crate) fn take_deferred(&self) -> Option<Queued> {
-        take(&self.queues.deferred).or_else(|| self.take_outside())
+    /// The oldest node of an injector, beginning with that one.
+    pub(crate) fn take_injected(&self, first: Source) -> Option<Queued> {
+        let spare = if first == Source::Spare { self.queues.take_spare() } else { None };
+        spare.or_else(|| match first {
+            Source::Deferred => self.take_deferred().or_else(|| self.take_outside()),
+            _ => self.take_outside().or_else(|| self.take_deferred()),
+        })
     }
 
-    /// Something from outside or deferred, the oldest node of another worker, or what is for those who would go idle. What
+    /// Something from an injector, the oldest node of another worker, or what is for those who would go idle. What
     /// another worker keeps for itself is only taken if this one [insists](Stealer::insist).
     pub(crate) fn steal(&self, insists: bool) -> Option<Queued> {
-        // Each of the two may never be empty.
-        let is_deferreds = self.is_deferreds.replace(!self.is_deferreds.get());
-        let injected = if is_deferreds { self.take_deferred() } else { self.take_injected() };
-        if injected.is_some() {
-            return injected;
-        }
+        let first = match self.first.get() {
+            Source::Oldest => {
+                self.first.set(Source::Line);
+                return self.insist().or_else(|| self.steal(insists));
+            }
+            // Each of the two may never be empty.
+            Source::Line if self.is_deferreds.replace(!self.is_deferreds.get()) => Source::Deferred,
+            first => first,
+        };
+        let injected = self.take_injected(first);
+        let stolen = || self.steal_public().or_else(|| if insists { self.insist() } else { None });
+        injected.or_else(stolen).or_else(|| self.queues.take_spare())
+    }
+
+    /// As far as this worker has heard of them.
+    fn stealers(&self) -> Ref<'_, Arc<[Stealer]>> {
         if self.seen.get() != self.queues.changes.load(Ordering::Relaxed) {
             let deques = lock(&self.queues.deques);
             self.stealers.replace(Arc::clone(&deques.stealers));
             self.seen.set(self.queues.changes.load(Ordering::Relaxed));
         }
-        // Each worker starts at its neighbour, so that thieves spread over their victims.
-        let stealers = self.stealers.borrow();
-        let (before, from) = stealers.split_at(self.worker_idx);
-        let mut others = from[1..].iter().chain(before);
-        let insist = || {
-            // One after the other, since each takes its time.
-            let idx = self.insists_on.replace(self.insists_on.get().wrapping_add(1)) % stealers.len();
-            stealers[idx..].iter().chain(&stealers[..idx]).find(|stealer| !stealer.is_empty())?.insist()
-        };
-        let stolen = others.find_map(Stealer::steal).or_else(|| if insists { insist() } else { None });
-        stolen.or_else(|| self.take_spare())
+        self.stealers.borrow()
     }
 
-    /// The oldest of the nodes for those who would go idle.
-    pub(crate) fn take_spare(&self) -> Option<Queued> {
-        if self.queues.has_spare() { take(&self.queues.spare) } else { None }
+    /// The oldest node that another worker shows.
+    fn steal_public(&self) -> Option<Queued> {
+        let stealers = self.stealers();
+        // Each worker starts at its neighbour, so that thieves spread over their victims.
+        let (before, from) = stealers.split_at(self.worker_idx);
+        from[1..].iter().chain(before).find_map(Stealer::steal)
+    }
+
+    /// The oldest node of some deque, whatever its owner does. One deque after the other, since each takes its time.
+    fn insist(&self) -> Option<Queued> {
+        let stealers = self.stealers();
+        let idx = self.queues.insists_on.fetch_add(1, Ordering::Relaxed) % stealers.len();
+        stealers[idx..].iter().chain(&stealers[..idx]).find(|stealer| !stealer.is_empty())?.insist()
     }
 
     /// Whether one waits with a priority above `least`.
@@ -351,8 +443,8 @@ mod tests {
     #[test]
     fn deques_that_many_tasks_needed_once_go_again() {
         let queues = Queues::new();
-        let few: Vec<_> = (0..3).map(|_| queues.claim()).collect();
-        let many: Vec<_> = (0..1000).map(|_| queues.claim()).collect();
+        let few: Vec<_> = (0..3).map(|_| queues.claim(Source::Line)).collect();
+        let many: Vec<_> = (0..1000).map(|_| queues.claim(Source::Line)).collect();
         let view = few[0].stealers.borrow().len();
         assert_eq!((view, queues.seats().len()), (1, 1003));
         assert!(few[0].steal(false).is_none());
@@ -367,7 +459,7 @@ mod tests {
         assert_eq!(queues.seats().len(), 100);
         assert!(few[0].steal(false).is_none());
         assert_eq!(few[0].stealers.borrow().len(), 100, "it has seen that they went");
-        let again = queues.claim();
+        let again = queues.claim(Source::Line);
         assert_eq!(again.worker_idx, 3, "the first that is left");
         leave(again);
         few.into_iter().for_each(leave);

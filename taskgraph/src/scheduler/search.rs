@@ -105,6 +105,8 @@ impl<'s> Worker<'s> {
         let permit = if has_work { self.gate.try_enter() } else { None };
         if has_work && permit.is_none() {
             self.scheduler.call_for_queued();
+        } else if self.scheduler.queues.holds_back_spare() {
+            self.scheduler.call_worker_later();
         }
         permit
     }

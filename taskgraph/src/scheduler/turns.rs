@@ -1,178 +1,210 @@
-//! Turns: how a worker that has enough to do shares its time with what comes from outside, and with what was deferred.
+//! Turns: how a worker shares its time among all that is ready.
 //!
-//! ```text
-//! nothing waits --something from outside does--> own --after TURN--> outside's --after TURN--> own ..
-//!       ^-----------------------nothing does any more--------------------|
-//! ```
+//! What lies in a worker's deque is its *line* of work. When the worker has been at it for a turn and something else waits, it
+//! leaves the line, deque and all, and takes up something else for a turn: what came from outside, what was deferred, what was
+//! left for those who would go idle, or the line that has waited longest. Every other turn is a line's. Now and then it is
+//! the turn of the oldest node of some deque: a line may be endless, and so may be the body of its worker.
 //!
-//! Bodies take nanoseconds or hours, so turns are measured by the clock. A look at it takes as long as a short body. So in its
-//! own turn a worker looks after one step, after two more, four, and so on: it sees at once that bodies are long, and short
-//! ones hardly pay. What was deferred is in no hurry, and has its turn by the number of steps.
+//! Bodies take nanoseconds or hours, so turns are measured by the clock. A look at that takes as long as a short body. So a
+//! worker looks after as many steps as should take half a turn, by the last ones; and after fewer while something from outside
+//! waits, in case that bodies become long all of a sudden.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use super::queues::{Queues, Source};
+
 /// A turn takes so long, and may take one body longer: too short for people to notice, and long enough for thousands of steps.
 const TURN: Duration = Duration::from_millis(1);
-/// As many short bodies as cost what a look at the clock does; and if bodies become long all of a sudden, as many of those.
-const STRIDE_MAX: u32 = 8;
-/// After so many steps deferred nodes have their turn.
-const STEPS_IN_A_ROW: u32 = 256;
+/// At most so many steps pass between two looks at the clock; and so many while something from outside waits.
+const STRIDE_MAX: u32 = 256;
+const STRIDE_HURRIED_MAX: u32 = 8;
+/// The oldest node of some deque has a turn after so many others. Mostly its turn comes without that.
+const OLDEST_AFTER: u32 = 64;
+/// Of the time beside what is urgent, what is not has about this part: it may be what that waits for.
+const ORDINARY_PART: u32 = 16;
 
 pub(super) struct Turns {
-    turn: Cell<Turn>,
-    /// Steps to the next look, while that is of interest.
+    began: Cell<Instant>,
+    looked: Cell<Instant>,
+    /// Steps to the next look, those of them that are left, and whether something from outside waits.
     stride: Cell<u32>,
-    /// The steps that the worker may take before it looks, as it was told last.
-    granted: Cell<u32>,
-    /// Steps to the turn of what was deferred.
-    deferred_in: Cell<u32>,
+    left: Cell<u32>,
+    is_hurried: Cell<bool>,
+    /// How many turns are over.
+    over: Cell<u32>,
+    /// When what is not urgent has its next turn beside what is; and whether it has one.
+    ordinary_at: Cell<Instant>,
+    is_ordinary: Cell<bool>,
+    /// Whose turn it is, and whose it was that was no line's.
+    source: Cell<Source>,
+    last: Cell<usize>,
 }
 
-#[derive(Clone, Copy)]
-enum Turn {
-    /// Nothing from outside waits.
-    Nobodys,
-    /// That of the worker's own nodes, since then.
-    Own(Instant),
-    Outside(Instant),
-}
+/// Each has a turn after the one before.
+const OTHERS: [Source; 3] = [Source::Outside, Source::Deferred, Source::Spare];
 
 impl Turns {
-    pub(super) fn new() -> Self {
-        let steps = || Cell::new(STEPS_IN_A_ROW);
-        Self { turn: Cell::new(Turn::Nobodys), stride: steps(), granted: steps(), deferred_in: steps() }
-    }
-
-    /// How many steps the worker may take before it looks.
-    pub(super) fn grant(&self) -> u32 {
-        self.granted.set(self.stride.get());
-        self.stride.get()
-    }
-
-    /// The same, where `left` of the last ones are left.
-    pub(super) fn shorten(&self, left: u32) -> u32 {
-        let kept = left.min(self.stride.get());
-        self.granted.set(self.granted.get() - (left - kept));
-        kept
-    }
-
-    /// Whether it is the turn of the worker's own nodes although others wait.
-    pub(super) fn is_own(&self) -> bool {
-        matches!(self.turn.get(), Turn::Own(_))
-    }
-
-    /// Nothing from outside waits any more.
-    pub(super) fn end(&self) {
-        self.turn.set(Turn::Nobodys);
-        self.stride.set(STEPS_IN_A_ROW);
-    }
-
-    /// Something from outside waits. Whether to take it now; `has_next` says whether what was taken last goes on, or
-    /// something that it has made.
-    pub(super) fn decide(&self, now: Instant, has_next: bool) -> bool {
-        let is_over = |since| TURN <= now.saturating_duration_since(since);
-        match self.turn.get() {
-            Turn::Own(since) if is_over(since) => {
-                self.turn.set(Turn::Outside(now));
-                true
-            }
-            Turn::Own(_) => {
-                self.stride.set((2 * self.stride.get()).min(STRIDE_MAX));
-                false
-            }
-            Turn::Outside(since) if !is_over(since) => !has_next,
-            Turn::Outside(_) | Turn::Nobodys => {
-                self.turn.set(Turn::Own(now));
-                self.stride.set(1);
-                false
-            }
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            began: Cell::new(now),
+            looked: Cell::new(now),
+            stride: Cell::new(1),
+            left: Cell::new(1),
+            is_hurried: Cell::new(false),
+            over: Cell::new(0),
+            ordinary_at: Cell::new(now + ORDINARY_PART * TURN),
+            is_ordinary: Cell::new(false),
+            source: Cell::new(Source::Line),
+            last: Cell::new(0),
         }
     }
 
-    /// The worker has taken as many steps as it might. Returns whether what was deferred has its turn.
-    pub(super) fn end_stride(&self) -> bool {
-        let left = self.deferred_in.get().saturating_sub(self.granted.get());
-        self.deferred_in.set(if left == 0 { STEPS_IN_A_ROW } else { left });
-        left == 0
+    /// How many steps the worker may take before it looks at the clock.
+    pub(super) fn left(&self) -> u32 {
+        self.left.get()
     }
+
+    /// So many of them are left.
+    pub(super) fn keep(&self, left: u32) {
+        self.left.set(left);
+    }
+
+    /// Something from outside waits, or does not any more. Returns how many of the steps that were left still are.
+    pub(super) fn hurry(&self, is_hurried: bool, left: u32) -> u32 {
+        self.is_hurried.set(is_hurried);
+        let kept = if is_hurried { left.min(1) } else { left };
+        self.stride.set(self.stride.get() - (left - kept));
+        kept
+    }
+
+    /// All the steps were taken. Returns whether the turn is over.
+    pub(super) fn look(&self, now: Instant) -> bool {
+        let took = now.saturating_duration_since(self.looked.replace(now));
+        if self.is_ordinary.take() {
+            self.ordinary_at.set(now + (ORDINARY_PART * took).max(ORDINARY_PART * TURN));
+        }
+        let max = if self.is_hurried.get() { STRIDE_HURRIED_MAX } else { STRIDE_MAX };
+        let stride = next_stride(self.stride.get(), took).min(max);
+        self.stride.set(stride);
+        self.left.set(stride);
+        TURN <= now.saturating_duration_since(self.began.get())
+    }
+
+    /// The next turn begins.
+    pub(super) fn begin(&self, now: Instant) {
+        self.began.set(now);
+        self.over.set(self.over.get().wrapping_add(1));
+    }
+
+    /// Whether anything waits for its turn, besides this worker's line.
+    pub(super) fn are_wanted(&self, queues: &Queues) -> bool {
+        self.is_oldests() || OTHERS.into_iter().chain([Source::Line]).any(|source| queues.has(source))
+    }
+
+    /// Whose turn is next, once this worker has left its line.
+    pub(super) fn next(&self, queues: &Queues) -> Source {
+        let others = (1..=OTHERS.len()).map(|i| (self.last.get() + i) % OTHERS.len());
+        let source = match self.source.get() {
+            _ if self.is_oldests() => Source::Oldest,
+            Source::Line => others.into_iter().find(|other| queues.has(OTHERS[*other])).map_or(Source::Line, |other| {
+                self.last.set(other);
+                OTHERS[other]
+            }),
+            _ => Source::Line,
+        };
+        self.source.set(source);
+        source
+    }
+
+    fn is_oldests(&self) -> bool {
+        self.over.get().is_multiple_of(OLDEST_AFTER)
+    }
+
+    /// Something urgent is under way. Returns whether something that is not has a turn all the same.
+    pub(super) fn begin_ordinary(&self, now: Instant) -> bool {
+        self.is_ordinary.set(self.ordinary_at.get() <= now);
+        self.is_ordinary.get()
+    }
+}
+
+/// As many steps as take half a turn, if they take as long as the last ones; at most twice as many as those.
+fn next_stride(steps: u32, took: Duration) -> u32 {
+    let fit = u128::from(steps) * (TURN / 2).as_nanos() / took.as_nanos().max(1);
+    (fit as u32).clamp(1, 2 * steps.max(1))
 }
 
 #[cfg(all(test, not(taskgraph_loom)))]
 mod tests {
     use super::*;
 
-    /// How often a worker whose steps all take this long takes its own and those from outside, and looks at the clock.
-    fn shares(step: Duration, steps: u32) -> (u32, u32, u32) {
-        let (turns, mut now, mut looks) = (Turns::new(), Instant::now(), 0);
-        let (mut own, mut outside, mut to_look) = (0, 0, 1);
-        for _ in 0..steps {
-            now += step;
-            to_look -= 1;
-            if to_look != 0 {
-                own += 1;
-                continue;
-            }
+    /// A worker whose steps all take this long: how long its turn was, and how often it looked at the clock.
+    fn turn(step: Duration, is_hurried: bool) -> (Duration, u32) {
+        let start = Instant::now();
+        let (turns, mut now, mut looks) = (Turns::new(start), start, 0);
+        turns.hurry(is_hurried, turns.left());
+        loop {
+            now += step * turns.left();
             looks += 1;
-            let takes = turns.decide(now, false);
-            *if takes { &mut outside } else { &mut own } += 1;
-            to_look = if turns.is_own() { turns.grant() } else { 1 };
-        }
-        (own, outside, looks)
-    }
-
-    #[test]
-    fn both_have_half_of_the_time_however_long_their_steps_are() {
-        for step in [100, 10_000, 1_000_000, 1_000_000_000].map(Duration::from_nanos) {
-            let (own, outside, _) = shares(step, 100_000);
-            assert!(own.abs_diff(outside) <= 5_000, "{own} own and {outside} of others, of {step:?} each");
-        }
-    }
-
-    #[test]
-    fn long_steps_are_seen_at_once_and_short_ones_pay_little() {
-        let (own, outside, _) = shares(Duration::from_secs(1), 4);
-        assert_eq!((own, outside), (2, 2), "each second one");
-        let (own, outside, looks) = shares(Duration::from_nanos(50), 20_000);
-        assert_eq!(outside, 0, "the turn of the own ones is not over");
-        assert!(looks <= own / STRIDE_MAX + 5, "{looks} looks in {own} steps");
-    }
-
-    #[test]
-    fn what_was_taken_goes_on_before_the_next() {
-        let (turns, now) = (Turns::new(), Instant::now());
-        assert!(!turns.decide(now, true));
-        assert!(turns.decide(now + TURN, true));
-        assert!(!turns.decide(now + TURN, true), "it goes on");
-        assert!(turns.decide(now + TURN, false));
-        turns.end();
-        assert!(!turns.is_own() && turns.grant() == STEPS_IN_A_ROW);
-    }
-
-    #[test]
-    fn what_was_deferred_has_its_turn_after_as_many_steps_at_any_stride() {
-        let (turns, now) = (Turns::new(), Instant::now());
-        turns.grant();
-        assert!(turns.end_stride(), "they were all its own");
-        for is_changing in [false, true] {
-            // After a few of them something comes from outside.
-            let mut taken = 10;
-            let left = turns.grant() - taken;
-            turns.decide(now, true);
-            let mut steps = turns.shorten(left);
-            loop {
-                taken += steps;
-                if turns.end_stride() {
-                    break;
-                }
-                match is_changing {
-                    true if taken % 3 == 0 => turns.end(),
-                    _ => drop(turns.decide(now, true)),
-                }
-                steps = turns.grant();
+            if turns.look(now) {
+                return (now - start, looks);
             }
-            assert!((STEPS_IN_A_ROW..2 * STEPS_IN_A_ROW).contains(&taken), "{taken}");
-            turns.end();
         }
+    }
+
+    #[test]
+    fn a_turn_takes_its_time_however_long_steps_are() {
+        for is_hurried in [false, true] {
+            for nanos in [50, 1_000, 100_000, 1_000_000, 1_000_000_000] {
+                let step = Duration::from_nanos(nanos);
+                let (took, _) = turn(step, is_hurried);
+                assert!((TURN..2 * TURN + step).contains(&took), "{took:?} with steps of {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn looks_at_the_clock_cost_little() {
+        let step = Duration::from_nanos(50);
+        let steps = (TURN.as_nanos() / step.as_nanos()) as u32;
+        assert!(turn(step, false).1 < steps / STRIDE_MAX + 10);
+        assert!(turn(step, true).1 < steps / STRIDE_HURRIED_MAX + 10);
+    }
+
+    #[test]
+    fn bodies_that_become_long_are_seen_at_once_if_something_waits() {
+        let start = Instant::now();
+        let turns = Turns::new(start);
+        while turns.left() < STRIDE_MAX {
+            assert!(!turns.look(start));
+        }
+        let left = turns.hurry(true, STRIDE_MAX - 10);
+        assert_eq!(left, 1, "of those that were left");
+        turns.keep(left);
+        assert!(!turns.look(start + TURN / 2), "the 11 steps took half a turn");
+        assert_eq!(turns.left(), STRIDE_HURRIED_MAX);
+        turns.look(start + 2 * TURN);
+        assert_eq!(turns.left(), 2, "of 8 that took three halves of a turn, as many as take half a turn");
+    }
+
+    #[test]
+    fn what_is_not_urgent_has_its_part_of_the_time() {
+        let start = Instant::now();
+        let (turns, mut now) = (Turns::new(start), start);
+        let (mut urgent, mut ordinary) = (Duration::ZERO, Duration::ZERO);
+        for body in [TURN, 100 * TURN] {
+            for _ in 0..10_000 {
+                if turns.begin_ordinary(now) {
+                    ordinary += body;
+                    now += body;
+                } else {
+                    urgent += TURN;
+                    now += TURN;
+                }
+                turns.look(now);
+            }
+        }
+        let part = urgent.as_secs_f64() / ordinary.as_secs_f64();
+        assert!((15.0..18.0).contains(&part), "{part}");
     }
 }

@@ -1,4 +1,4 @@
-//! The worker loop: takes steps while there are any and the gate lets it.
+//! The worker loop: takes steps while there are any and the gate lets it, of one line of work for each [turn](super::turns).
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -9,13 +9,13 @@ use super::Scheduler;
 use super::gate::{Gate, Permit, State};
 use super::idle;
 use super::levels::Levels;
-use super::queues::{Claim, Found};
+use super::queues::{Claim, Found, Source};
 use super::turns::Turns;
 use crate::barrier;
 use crate::graph::{self, Cx, Host, NodeId, Queued, Ready, Seat};
 use crate::sync::atomic::{Ordering, fence};
 
-/// For this many turns of deferred nodes, for each worker there may be, a deque stays open once a thief has insisted. The
+/// For this many looks at the clock, for each worker there may be, a deque stays open once a thief has insisted. The
 /// next thief that insists interrupts all workers, so this should be rare, and the rarer the more of them there are.
 const CALM_AFTER: u32 = 4;
 
@@ -47,22 +47,19 @@ pub(super) struct Worker<'s> {
     /// The gate's state while there is nothing in it for us to see. No state is that while there are levels.
     pub(super) full: Cell<State>,
     levels: Levels,
-    /// Whether a spare node has the next turn.
-    spare_turn: Cell<bool>,
-    /// Whether the step is that of a spare node which has its turn.
-    in_turn: Cell<bool>,
     turns: Turns,
-    /// Where the deque ended when something from outside was taken last.
-    taken_at: Cell<usize>,
+    /// Whether it leaves its line: that has had its turn.
+    is_leaving: Cell<bool>,
 }
 
 /// Why a worker has stopped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stop {
+enum Stop<'s> {
     /// There is nothing to do.
     Idle,
     /// There may be work, but this worker is not to take it.
     Displaced,
+    /// It is the turn of something else.
+    TurnIsOver(Permit<'s>),
 }
 
 /// Runs a worker on this thread, which belongs to the pool of `epoch` or to an older one.
@@ -73,28 +70,25 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
     if CURRENT.with_borrow(Option::is_some) || idle::is_interrupted() {
         return Err(permit);
     }
-    let gate = &scheduler.gate;
-    let state = gate.state();
-    let queues = scheduler.queues.claim();
-    queues.seat().take(state.ping());
-    CURRENT.set(Some(Current { scheduler: Arc::clone(scheduler), seat: Arc::clone(queues.seat()) }));
-    let worker = Worker {
-        scheduler,
-        gate,
-        queues,
-        epoch,
-        full: Cell::new(state.full(epoch)),
-        levels: Levels::new(),
-        spare_turn: Cell::new(false),
-        in_turn: Cell::new(false),
-        turns: Turns::new(),
-        taken_at: Cell::new(0),
+    let (mut permit, mut first) = (permit, Source::Line);
+    let mut turns = Turns::new(Instant::now());
+    let is_displaced = loop {
+        let worker = Worker::new(scheduler, epoch, first, turns);
+        let stop = worker.work(permit);
+        worker.queues.release(scheduler.gate.state().max());
+        turns = worker.turns;
+        match stop {
+            Stop::Idle => break false,
+            Stop::Displaced => break true,
+            Stop::TurnIsOver(kept) => permit = kept,
+        }
+        // What it has left is for anybody.
+        scheduler.call_for_queued();
+        first = turns.next(&scheduler.queues);
     };
-    let stop = worker.work(permit);
-    worker.queues.release(gate.state().max());
     graph::flush_memory();
     CURRENT.set(None);
-    if stop == Stop::Displaced {
+    if is_displaced {
         scheduler.call_for_queued();
     }
     Ok(())
@@ -122,7 +116,24 @@ pub(super) fn home() -> Option<Arc<Scheduler>> {
 }
 
 impl<'s> Worker<'s> {
-    fn work(&self, permit: Permit<'s>) -> Stop {
+    fn new(scheduler: &'s Arc<Scheduler>, epoch: u16, first: Source, turns: Turns) -> Self {
+        let state = scheduler.gate.state();
+        let queues = scheduler.queues.claim(first);
+        queues.seat().take(state.ping());
+        CURRENT.set(Some(Current { scheduler: Arc::clone(scheduler), seat: Arc::clone(queues.seat()) }));
+        Self {
+            scheduler,
+            gate: &scheduler.gate,
+            queues,
+            epoch,
+            full: Cell::new(state.full(epoch)),
+            levels: Levels::new(),
+            turns,
+            is_leaving: Cell::new(false),
+        }
+    }
+
+    fn work(&self, permit: Permit<'s>) -> Stop<'s> {
         let mut cx = Cx::new(self, self.queues.seat());
         let mut permit = permit;
         loop {
@@ -137,6 +148,9 @@ impl<'s> Worker<'s> {
                 }
                 cx.rest();
                 self.end_levels(Levels::clear);
+                if self.is_leaving.get() {
+                    return Stop::TurnIsOver(permit);
+                }
                 continue;
             }
             if self.scheduler.bring_back() {
@@ -149,11 +163,11 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Takes steps until there is nothing left to do here, or the gate wants this worker to leave.
+    /// Takes steps until there is nothing left to do here, or it is to be done by others.
     #[inline(never)]
     fn take_steps(&self, first: Ready, cx: &mut Cx<'_>) {
         let mut ready = first;
-        let mut steps = self.turns.grant();
+        let mut steps = self.turns.left();
         loop {
             let mut next = cx.step(ready);
             let queued_more = self.queue_ready(cx);
@@ -162,22 +176,24 @@ impl<'s> Worker<'s> {
             }
             let state = self.gate.state();
             if !state.is(self.full.get()) {
-                match self.heed(state, queued_more, next, cx) {
+                match self.heed(state, queued_more, next, &mut steps, cx) {
                     Some(then) => next = then,
-                    None => return,
+                    None => return self.turns.keep(steps),
                 }
-                steps = self.turns.shorten(steps);
             }
             steps -= 1;
             if steps == 0 {
-                next = self.give_way(next, cx);
-                steps = self.turns.grant();
+                match self.give_way(next, cx) {
+                    Some(then) => next = then,
+                    None => return,
+                }
+                steps = self.turns.left();
             }
             ready = match next {
                 Some(ready) => ready,
                 None => match self.queues.pop() {
                     Some(queued) => cx.take(queued),
-                    None => return,
+                    None => return self.turns.keep(steps),
                 },
             };
         }
@@ -186,7 +202,14 @@ impl<'s> Worker<'s> {
     /// There is something to see at the gate: whether this worker may stay and nothing is paused, somebody wants to be
     /// called, or something is urgent. Returns what to go on with; `None` if the worker is not to go on.
     #[cold]
-    fn heed(&self, state: State, queued_more: bool, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
+    fn heed(
+        &self,
+        state: State,
+        queued_more: bool,
+        next: Option<Ready>,
+        steps: &mut u32,
+        cx: &mut Cx<'_>,
+    ) -> Option<Option<Ready>> {
         self.hear(state);
         if !state.may_stay(self.epoch) || state.is_paused() {
             self.put_back(next, cx);
@@ -201,38 +224,11 @@ impl<'s> Worker<'s> {
         if state.is_urgent() {
             return Some(self.hurry(next, cx));
         }
-        Some(if state.has_outside() || self.turns.is_own() { self.share(next, cx) } else { next })
-    }
-
-    /// Nodes from outside wait, or did: they have their turn, or this worker's own have. Gives what to go on with.
-    fn share(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
-        if !self.levels.is_empty() {
-            return next;
+        if state.has_outside() != self.full.get().has_outside() {
+            self.full.set(self.full.get().with_outside(state.has_outside()));
+            *steps = self.turns.hurry(state.has_outside(), *steps);
         }
-        let mut queued = None;
-        if !self.scheduler.queues.has_outside() {
-            if self.gate.state().has_outside() {
-                self.scheduler.end_outside();
-            }
-            self.turns.end();
-        } else if self.turns.decide(Instant::now(), next.is_some() || self.has_nodes_above(self.taken_at.get())) {
-            queued = self.queues.take_outside();
-        }
-        self.full.set(self.full.get().with_outside(self.turns.is_own()));
-        let Some(queued) = queued else { return next };
-        if self.scheduler.queues.has_outside() {
-            // There may be more than somebody knew of who has found nothing meanwhile.
-            self.scheduler.call_for_queued();
-        }
-        self.put_back(next, cx);
-        self.taken_at.set(self.queues.bottom());
-        self.queues.show(0);
-        Some(cx.take(queued))
-    }
-
-    /// Whether the deque has nodes above where it ended then. The numbers may wrap around.
-    fn has_nodes_above(&self, bottom: usize) -> bool {
-        0 < self.queues.bottom().wrapping_sub(bottom) as isize
+        Some(next)
     }
 
     fn end_levels(&self, end: impl FnOnce(&Levels)) {
@@ -332,20 +328,53 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// So many steps are taken that others may have their turn. Gives what to go on with; what was at hand waits in our queue
-    /// meanwhile.
+    /// So many steps are taken that it is time to look at the clock. Gives what to go on with; `None` if this worker leaves its
+    /// line, with what was at hand, since that has had its turn.
     #[cold]
-    fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
-        if !self.turns.end_stride() {
-            return self.share(next, cx);
-        }
+    fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
+        let now = Instant::now();
+        let is_over = self.turns.look(now);
         self.queues.calm_down(CALM_AFTER * self.gate.state().max() as u32);
-        if self.gate.state().is_urgent() {
-            return next;
+        let queues = &self.scheduler.queues;
+        if self.gate.state().has_outside() && !queues.has(Source::Outside) {
+            self.scheduler.end_outside();
         }
-        let spare = if self.spare_turn.replace(!self.spare_turn.get()) { self.queues.take_spare() } else { None };
-        self.in_turn.set(spare.is_some());
-        let Some(queued) = spare.or_else(|| self.queues.take_deferred()) else { return next };
+        if !is_over || self.gate.state().is_urgent() {
+            return Some(next);
+        }
+        self.turns.begin(now);
+        if !self.levels.is_empty() {
+            return Some(self.share_with_ordinary(now, next, cx));
+        }
+        if !self.turns.are_wanted(queues) {
+            return Some(next);
+        }
+        if queues.has_room_for_line() {
+            self.put_back(next, cx);
+            self.is_leaving.set(true);
+            return None;
+        }
+        Some(self.take_up(self.turns.next(queues), next, cx))
+    }
+
+    /// Something urgent is under way here, or what has a turn meanwhile. Gives what to go on with.
+    fn share_with_ordinary(&self, now: Instant, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+        if self.levels.priority() == 0 {
+            // That is over. What is left of it is deferred.
+            let bottom = self.levels.bottom().expect("there are levels");
+            self.put_back(next, cx);
+            let above = || if self.queues.bottom() == bottom { None } else { self.queues.pop() };
+            let mut left: Vec<Queued> = std::iter::from_fn(above).collect();
+            left.drain(..).rev().for_each(|node| self.scheduler.defer(node));
+            self.end_levels(|levels| levels.end(self.queues.bottom()));
+            return None;
+        }
+        if self.turns.begin_ordinary(now) { self.take_up(Source::Deferred, next, cx) } else { next }
+    }
+
+    /// Takes something up, with what was at hand below it in our queue. Gives what to go on with.
+    fn take_up(&self, first: Source, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let Some(queued) = self.queues.take_injected(first) else { return next };
         self.put_back(next, cx);
         if !self.levels.is_empty() {
             self.levels.begin_ordinary(self.queues.bottom());
@@ -405,10 +434,6 @@ impl Host for Worker<'_> {
 
     fn ranked_is_through(&self, node: NodeId) {
         self.end_levels(|levels| levels.end_of(node));
-    }
-
-    fn take_turn(&self) -> bool {
-        self.in_turn.replace(false)
     }
 
     fn max_workers(&self) -> usize {

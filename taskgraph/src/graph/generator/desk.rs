@@ -8,7 +8,6 @@ use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 use super::batch::OpenBatch;
 use super::body::Pausing;
@@ -27,12 +26,6 @@ use crate::graph::stream::outlet::{self, Outlet};
 
 const SEGMENT_LEN_MIN: usize = 16;
 const SEGMENT_LEN_MAX: usize = 1 << 16;
-/// A pump that waits so long for its turn is held up by long bodies.
-const WAITED_LONG: Duration = Duration::from_millis(2);
-/// So often it then has its turn by time, and twice as often each time that it finds the same again.
-const HURRIES_MIN: u32 = 16;
-const HURRIES_MAX: u32 = 4096;
-
 /// Whether the body is to be suspended for a while.
 #[must_use]
 pub struct Pause(bool);
@@ -110,11 +103,6 @@ pub(in crate::graph) struct Work<T> {
     cx: *mut Cx<'static>,
     /// Whether the body was resumed before.
     has_begun: bool,
-    /// When the pump was deferred, unless the body was resumed since.
-    deferred_at: Option<Instant>,
-    /// How often it is to have its turn by time before it is deferred again, and how often that was at first.
-    hurries: u32,
-    hurries_at_first: u32,
     /// If the items go into an outlet.
     feeding: Option<Feeding<T>>,
     segments: Vec<Segment<T>>,
@@ -150,10 +138,6 @@ impl<T: Send + 'static> Desk<T> {
             generator,
             cx: ptr::null_mut(),
             has_begun: false,
-            deferred_at: None,
-            // Until something else is known.
-            hurries: HURRIES_MIN,
-            hurries_at_first: HURRIES_MIN,
             feeding: None,
             segments: Vec::new(),
             next_slot: 0,
@@ -222,29 +206,6 @@ impl<T: Send + 'static> Desk<T> {
 }
 
 impl<T: Send + 'static> Work<T> {
-    /// The pump is about to be queued. Returns whether it should have its turn by time: what is deferred has its turn after
-    /// many steps, and their bodies may be long.
-    pub(super) fn note_queued(&mut self, now: Instant) -> bool {
-        let hurries = 0 < self.hurries;
-        if hurries {
-            self.hurries -= 1;
-        } else {
-            self.deferred_at = Some(now);
-        }
-        hurries
-    }
-
-    /// The body is about to be resumed. If its pump was deferred and had to wait for long, it is not for a while.
-    pub(super) fn note_resumed(&mut self, now: Instant) {
-        let Some(at) = self.deferred_at.take() else { return };
-        if now.saturating_duration_since(at) < WAITED_LONG {
-            self.hurries_at_first = HURRIES_MIN / 2;
-        } else {
-            self.hurries_at_first = (2 * self.hurries_at_first).min(HURRIES_MAX);
-            self.hurries = self.hurries_at_first;
-        }
-    }
-
     /// Begins a slice for the body: of some children, or of as many values as the longest slice has children. After
     /// waiting for something else the body goes on with the same slice, or its children would be without number. False
     /// if there is no room for anything.
