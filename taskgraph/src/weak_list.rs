@@ -14,16 +14,25 @@ impl<T: ?Sized> WeakList<T> {
 
     pub(crate) fn add(&mut self, item: Weak<T>) {
         if self.0.len() == self.0.capacity() {
-            self.0.retain(|item| 0 < item.strong_count());
-            // As much room again as is used: then sweeping costs each item a few looks at most.
-            self.0.reserve(self.0.len().max(ROOM_MIN));
+            self.sweep();
         }
         self.0.push(item);
     }
 
     /// Those that are not gone.
-    pub(crate) fn live(&self) -> impl Iterator<Item = Arc<T>> {
-        self.0.iter().filter_map(Weak::upgrade)
+    pub(crate) fn live(&mut self) -> Vec<Arc<T>> {
+        let live: Vec<_> = self.0.iter().filter_map(Weak::upgrade).collect();
+        if live.len() < self.0.len() / 2 {
+            self.sweep();
+        }
+        live
+    }
+
+    fn sweep(&mut self) {
+        self.0.retain(|item| 0 < item.strong_count());
+        // As much room again as is used: then sweeping costs each item a few looks at most.
+        self.0.shrink_to(2 * self.0.len().max(ROOM_MIN));
+        self.0.reserve(self.0.len().max(ROOM_MIN));
     }
 }
 
@@ -45,7 +54,17 @@ mod tests {
             let gone = Arc::new(i);
             list.add(Arc::downgrade(if i % 100 == 0 { &kept } else { &gone }));
         }
-        assert_eq!(list.live().count(), 100);
+        assert_eq!(list.live().len(), 100);
         assert!(list.0.capacity() < 1_000, "{}", list.0.capacity());
+    }
+
+    #[test]
+    fn who_looks_at_what_is_gone_does_so_once() {
+        let mut list = WeakList::new();
+        let items: Vec<_> = (0..10_000).map(Arc::new).collect();
+        items.iter().for_each(|item| list.add(Arc::downgrade(item)));
+        drop(items);
+        assert!(list.live().is_empty());
+        assert!(list.0.is_empty() && list.0.capacity() < 100);
     }
 }

@@ -40,6 +40,7 @@ pub struct Builder {
     token: Option<String>,
     limits: Vec<(String, usize)>,
     stall_after: Duration,
+    stack_size: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +60,7 @@ impl Builder {
             token: None,
             limits: Vec::new(),
             stall_after: STALL_AFTER,
+            stack_size: None,
         }
     }
 
@@ -148,6 +150,22 @@ impl Builder {
         self
     }
 
+    /// How many bytes of stack each worker has, for bodies that recurse deeply, or have large variables. By default 2 MiB, or what
+    /// `RUST_MIN_STACK` in the environment says. (A deep graph needs none of it: no worker calls a body from inside another.)
+    ///
+    /// ```
+    /// fn depth(n: u64) -> u64 {
+    ///     if n == 0 { 0 } else { 1 + std::hint::black_box(depth(n - 1)) }
+    /// }
+    /// let runtime = taskgraph::Runtime::builder().stack_size(64 << 20).no_control().build()?;
+    /// assert_eq!(runtime.run(taskgraph::DC::new(depth, (100_000,)))?, 100_000);
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
     /// Starts the threads, and opens the control port.
     ///
     /// # Errors
@@ -175,7 +193,7 @@ impl Builder {
             limits.set(name, *size)?;
         }
         let core = Arc::new(Core {
-            scheduler: Scheduler::new(max_workers, self.stall_after)?,
+            scheduler: Scheduler::new(max_workers, self.stall_after, self.stack_size)?,
             reactor: OwnReactor::new(Arc::clone(&limits)),
             limits,
             live: Mutex::new(Live::default()),
@@ -196,6 +214,7 @@ impl fmt::Debug for Builder {
             .field("control", &self.control)
             .field("limits", &self.limits)
             .field("stall_after", &self.stall_after)
+            .field("stack_size", &self.stack_size)
             .finish_non_exhaustive()
     }
 }

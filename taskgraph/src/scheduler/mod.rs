@@ -75,8 +75,12 @@ pub(crate) struct Scheduler {
 const CALL_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 impl Scheduler {
-    /// It reports a stall that has lasted for `stall_after`.
-    pub(crate) fn new(max_workers: usize, stall_after: Duration) -> Result<Arc<Self>, Error> {
+    /// It reports a stall that has lasted for `stall_after`. Its threads have stacks of that many bytes, or of std's default.
+    pub(crate) fn new(
+        max_workers: usize,
+        stall_after: Duration,
+        stack_size: Option<usize>,
+    ) -> Result<Arc<Self>, Error> {
         let home = worker::Home::default();
         let threads_home = Arc::clone(&home);
         let on_start = Arc::new(move |pool| {
@@ -88,7 +92,7 @@ impl Scheduler {
             queues: Queues::new(),
             aside: Aside::new(),
             watch: Watch::new(stall_after),
-            pool: Pool::new(max_workers, on_start)?,
+            pool: Pool::new(max_workers, stack_size, on_start)?,
             called: Mutex::new(None),
             size: Mutex::new(Size::new(max_workers)),
             later: CallDue::default(),

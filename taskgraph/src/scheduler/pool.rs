@@ -19,6 +19,7 @@ use crate::sync::{Mutex, lock};
 
 pub(crate) struct Pool {
     threads: Mutex<Threads>,
+    stack_size: Option<usize>,
     /// What every thread runs before its first job.
     on_start: OnStart,
 }
@@ -36,9 +37,9 @@ struct Threads {
 }
 
 impl Pool {
-    pub(crate) fn new(threads: usize, on_start: OnStart) -> Result<Self, Error> {
-        let (pool, handles) = build(threads, 0, &on_start)?;
-        Ok(Self { threads: Mutex::new(Threads { current: Some(pool), handles, number: 0 }), on_start })
+    pub(crate) fn new(threads: usize, stack_size: Option<usize>, on_start: OnStart) -> Result<Self, Error> {
+        let (pool, handles) = build(threads, 0, stack_size, &on_start)?;
+        Ok(Self { threads: Mutex::new(Threads { current: Some(pool), handles, number: 0 }), stack_size, on_start })
     }
 
     /// Lets new workers start on a new pool of this many threads; `renewed` runs before the first of them can. Returns
@@ -52,7 +53,7 @@ impl Pool {
             inner.number += 1;
             inner.number
         };
-        let (pool, handles) = build(threads, number, &self.on_start)?;
+        let (pool, handles) = build(threads, number, self.stack_size, &self.on_start)?;
         let mut inner = lock(&self.threads);
         inner.handles.retain(|handle| !handle.is_finished());
         inner.handles.extend(handles);
@@ -102,7 +103,12 @@ impl Pool {
     }
 }
 
-fn build(threads: usize, number: u64, on_start: &OnStart) -> Result<(ThreadPool, Vec<JoinHandle<()>>), Error> {
+fn build(
+    threads: usize,
+    number: u64,
+    stack_size: Option<usize>,
+    on_start: &OnStart,
+) -> Result<(ThreadPool, Vec<JoinHandle<()>>), Error> {
     let mut handles = Vec::with_capacity(threads);
     // A thread of rayon's looks through the deques of all others before it sleeps. A thousand that did so at once would
     // keep this one from starting the rest.
@@ -111,7 +117,11 @@ fn build(threads: usize, number: u64, on_start: &OnStart) -> Result<(ThreadPool,
     let built = ThreadPoolBuilder::new()
         .num_threads(threads)
         .spawn_handler(|thread| {
-            let builder = thread::Builder::new().name(format!("taskgraph-{}", thread.index()));
+            let named = thread::Builder::new().name(format!("taskgraph-{}", thread.index()));
+            let builder = match stack_size {
+                Some(bytes) => named.stack_size(bytes),
+                None => named,
+            };
             let (on_start, start) = (Arc::clone(on_start), Arc::clone(&start));
             let body = move || {
                 on_start(number);

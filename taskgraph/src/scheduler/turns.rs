@@ -31,6 +31,8 @@ pub(super) struct Turns {
     stride: Cell<u32>,
     left: Cell<u32>,
     is_hurried: Cell<bool>,
+    /// Steps since it was time to calm down.
+    steps: Cell<u32>,
     /// How many turns are over.
     over: Cell<u32>,
     /// When what is not urgent has its next turn beside what is; and whether it has one.
@@ -52,6 +54,7 @@ impl Turns {
             stride: Cell::new(1),
             left: Cell::new(1),
             is_hurried: Cell::new(false),
+            steps: Cell::new(0),
             over: Cell::new(0),
             ordinary_at: Cell::new(now + ORDINARY_PART * TURN),
             is_ordinary: Cell::new(false),
@@ -85,10 +88,18 @@ impl Turns {
             self.ordinary_at.set(now + (ORDINARY_PART * took).max(ORDINARY_PART * TURN));
         }
         let max = if self.is_hurried.get() { STRIDE_HURRIED_MAX } else { STRIDE_MAX };
+        self.steps.set(self.steps.get() + self.stride.get());
         let stride = next_stride(self.stride.get(), took).min(max);
         self.stride.set(stride);
         self.left.set(stride);
         TURN <= now.saturating_duration_since(self.began.get())
+    }
+
+    /// Now and then, by the number of steps: see [`Deque::calm_down`](crate::graph::Deque::calm_down).
+    pub(super) fn is_time_to_calm(&self) -> bool {
+        let steps = self.steps.get();
+        self.steps.set(if steps < STRIDE_MAX { steps } else { 0 });
+        STRIDE_MAX <= steps
     }
 
     /// The next turn begins.

@@ -15,7 +15,7 @@ use crate::barrier;
 use crate::graph::{self, Cx, Host, NodeId, Queued, Ready, Seat};
 use crate::sync::atomic::{Ordering, fence};
 
-/// For this many looks at the clock, for each worker there may be, a deque stays open once a thief has insisted. The
+/// For so many times 256 steps, for each worker there may be, a deque stays open once a thief has insisted. The
 /// next thief that insists interrupts all workers, so this should be rare, and the rarer the more of them there are.
 const CALM_AFTER: u32 = 4;
 
@@ -334,7 +334,9 @@ impl<'s> Worker<'s> {
     fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
         let now = Instant::now();
         let is_over = self.turns.look(now);
-        self.queues.calm_down(CALM_AFTER * self.gate.state().max() as u32);
+        if self.turns.is_time_to_calm() {
+            self.queues.calm_down(CALM_AFTER * self.gate.state().max() as u32);
+        }
         let queues = &self.scheduler.queues;
         if self.gate.state().has_outside() && !queues.has(Source::Outside) {
             self.scheduler.end_outside();
