@@ -37,6 +37,11 @@ pub(crate) trait Host {
     fn defer_ranked(&self, node: Queued, priority: i32);
     /// The computation that was queued by its priority, as this node, has its result or has failed.
     fn ranked_is_through(&self, _: NodeId) {}
+    /// Whether it is the turn of what is for workers that would go idle, although this one would not; and the end of that.
+    fn is_spares_turn(&self) -> bool {
+        false
+    }
+    fn end_spares_turn(&self) {}
     /// How many workers there may be.
     fn max_workers(&self) -> usize;
     /// Whether nodes of that home are queued here.

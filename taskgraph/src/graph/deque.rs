@@ -301,6 +301,13 @@ impl Deque {
         self.shared.len() == 0
     }
 
+    /// A new owner comes, of what another one has left: that need not stay public.
+    pub(crate) fn come(&self) {
+        if barrier::is_exact() {
+            self.close();
+        }
+    }
+
     /// The owner leaves: makes all that is left public.
     pub(crate) fn leave(&self) {
         if !self.is_empty() {

@@ -120,6 +120,14 @@ where
             let at = generator.as_ptr();
             let desk = &(*at).desk;
             let work = desk.work.get();
+            // A worker that has other things to do makes more than is plenty only if what is in flight waits for something.
+            if cx.host.is_spares_turn()
+                && !matches!(desk.window.room(cx.host.max_workers()), Room::Plenty)
+                && !(*work).is_stuck(&desk.window, cx.host.now())
+            {
+                cx.host.end_spares_turn();
+                return Self::go_on(generator, pump, cx);
+            }
             let lent = ptr::from_mut(cx).cast();
             if !(*work).begin_slice(&desk.window, lent) {
                 (*work).end_slice(cx);

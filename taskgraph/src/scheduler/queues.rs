@@ -166,6 +166,9 @@ impl Queues {
     pub(crate) fn claim(&self, first: Source) -> Claim<'_> {
         let mut deques = lock(&self.deques);
         let line = if first == Source::Line { deques.lines.pop_front() } else { None };
+        if let Some((_, own)) = &line {
+            own.come();
+        }
         self.lines.store(deques.lines.len(), Ordering::Relaxed);
         let (worker_idx, own) = line.or_else(|| deques.unclaimed.pop()).unwrap_or_else(|| {
             let own = Deque::new();
@@ -273,7 +276,7 @@ impl Queues {
     /// Whether there is anything of that kind; the oldest nodes are not looked for.
     pub(crate) fn has(&self, source: Source) -> bool {
         match source {
-            Source::Line => 0 < self.lines.load(Ordering::Relaxed),
+            Source::Line => 0 < self.lines(),
             Source::Outside => self.has_outside(),
             Source::Deferred => !self.deferred.is_empty(),
             Source::Spare => self.has_spare(),
@@ -281,9 +284,14 @@ impl Queues {
         }
     }
 
-    /// Whether one more line may wait.
+    /// How many lines wait.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more may wait.
     pub(crate) fn has_room_for_line(&self) -> bool {
-        self.lines.load(Ordering::Relaxed) < LINES_MAX
+        self.lines() < LINES_MAX
     }
 
     /// Whether anything from outside is queued.
@@ -388,6 +396,15 @@ impl Claim<'_> {
         let stealers = self.stealers();
         let idx = self.queues.insists_on.fetch_add(1, Ordering::Relaxed) % stealers.len();
         stealers[idx..].iter().chain(&stealers[..idx]).find(|stealer| !stealer.is_empty())?.insist()
+    }
+
+    /// What it looks at first.
+    pub(crate) fn first(&self) -> Source {
+        self.first.get()
+    }
+
+    pub(crate) fn look_at_lines_first(&self) {
+        self.first.set(Source::Line);
     }
 
     /// Whether one waits with a priority above `least`.

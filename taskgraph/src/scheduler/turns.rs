@@ -19,8 +19,10 @@ const TURN: Duration = Duration::from_millis(1);
 /// At most so many steps pass between two looks at the clock; and so many while something from outside waits.
 const STRIDE_MAX: u32 = 256;
 const STRIDE_HURRIED_MAX: u32 = 8;
-/// The oldest node of some deque has a turn after so many others. Mostly its turn comes without that.
+/// The oldest node of some deque has a turn after so many others, and after twice as many for each line that waits already: as
+/// each opens another part of the graph, there are few in the longest of runs. Mostly its turn comes without that.
 const OLDEST_AFTER: u32 = 64;
+const DOUBLINGS_MAX: usize = 20;
 /// Of the time beside what is urgent, what is not has about this part: it may be what that waits for.
 const ORDINARY_PART: u32 = 16;
 
@@ -33,7 +35,7 @@ pub(super) struct Turns {
     is_hurried: Cell<bool>,
     /// Steps since it was time to calm down.
     steps: Cell<u32>,
-    /// How many turns are over.
+    /// How many turns are over since that of the oldest node.
     over: Cell<u32>,
     /// When what is not urgent has its next turn beside what is; and whether it has one.
     ordinary_at: Cell<Instant>,
@@ -105,19 +107,22 @@ impl Turns {
     /// The next turn begins.
     pub(super) fn begin(&self, now: Instant) {
         self.began.set(now);
-        self.over.set(self.over.get().wrapping_add(1));
+        self.over.set(self.over.get().saturating_add(1));
     }
 
     /// Whether anything waits for its turn, besides this worker's line.
     pub(super) fn are_wanted(&self, queues: &Queues) -> bool {
-        self.is_oldests() || OTHERS.into_iter().chain([Source::Line]).any(|source| queues.has(source))
+        self.is_oldests(queues) || OTHERS.into_iter().chain([Source::Line]).any(|source| queues.has(source))
     }
 
     /// Whose turn is next, once this worker has left its line.
     pub(super) fn next(&self, queues: &Queues) -> Source {
         let others = (1..=OTHERS.len()).map(|i| (self.last.get() + i) % OTHERS.len());
         let source = match self.source.get() {
-            _ if self.is_oldests() => Source::Oldest,
+            _ if self.is_oldests(queues) => {
+                self.over.set(0);
+                Source::Oldest
+            }
             Source::Line => others.into_iter().find(|other| queues.has(OTHERS[*other])).map_or(Source::Line, |other| {
                 self.last.set(other);
                 OTHERS[other]
@@ -128,8 +133,8 @@ impl Turns {
         source
     }
 
-    fn is_oldests(&self) -> bool {
-        self.over.get().is_multiple_of(OLDEST_AFTER)
+    fn is_oldests(&self, queues: &Queues) -> bool {
+        OLDEST_AFTER << queues.lines().min(DOUBLINGS_MAX) <= self.over.get()
     }
 
     /// Something urgent is under way. Returns whether something that is not has a turn all the same.

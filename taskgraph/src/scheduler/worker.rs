@@ -438,6 +438,14 @@ impl Host for Worker<'_> {
         self.end_levels(|levels| levels.end_of(node));
     }
 
+    fn is_spares_turn(&self) -> bool {
+        self.queues.first() == Source::Spare
+    }
+
+    fn end_spares_turn(&self) {
+        self.queues.look_at_lines_first();
+    }
+
     fn max_workers(&self) -> usize {
         self.gate.state().max()
     }

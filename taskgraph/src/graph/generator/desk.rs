@@ -8,6 +8,7 @@ use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use super::batch::OpenBatch;
 use super::body::Pausing;
@@ -26,6 +27,9 @@ use crate::graph::stream::outlet::{self, Outlet};
 
 const SEGMENT_LEN_MIN: usize = 16;
 const SEGMENT_LEN_MAX: usize = 1 << 16;
+/// If no child settles for so long although workers are busy, all of them wait for something.
+const STUCK_AFTER: Duration = Duration::from_millis(10);
+
 /// Whether the body is to be suspended for a while.
 #[must_use]
 pub struct Pause(bool);
@@ -103,6 +107,8 @@ pub(in crate::graph) struct Work<T> {
     cx: *mut Cx<'static>,
     /// Whether the body was resumed before.
     has_begun: bool,
+    /// How many children had settled when the pump looked first that found so many, and when that was.
+    progress: Option<(u32, Instant)>,
     /// If the items go into an outlet.
     feeding: Option<Feeding<T>>,
     segments: Vec<Segment<T>>,
@@ -138,6 +144,7 @@ impl<T: Send + 'static> Desk<T> {
             generator,
             cx: ptr::null_mut(),
             has_begun: false,
+            progress: None,
             feeding: None,
             segments: Vec::new(),
             next_slot: 0,
@@ -206,6 +213,18 @@ impl<T: Send + 'static> Desk<T> {
 }
 
 impl<T: Send + 'static> Work<T> {
+    /// Whether the children do not get on.
+    pub(super) fn is_stuck(&mut self, window: &Window, now: Instant) -> bool {
+        let settled = window.settled();
+        match self.progress {
+            Some((before, since)) if before == settled => STUCK_AFTER <= now.saturating_duration_since(since),
+            _ => {
+                self.progress = Some((settled, now));
+                false
+            }
+        }
+    }
+
     /// Begins a slice for the body: of some children, or of as many values as the longest slice has children. After
     /// waiting for something else the body goes on with the same slice, or its children would be without number. False
     /// if there is no room for anything.

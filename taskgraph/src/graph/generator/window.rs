@@ -30,6 +30,8 @@ const SETTLED_LATE: Duration = Duration::from_millis(2);
 
 pub(in crate::graph) struct Window {
     in_flight: InFlight,
+    /// How many children were in flight up to now. Written by the pump; it may wrap around.
+    closed: AtomicU32,
     slice_len: AtomicU32,
     /// Without one it is [`UNBOUNDED`]. It is set before the first slice.
     bound: AtomicU32,
@@ -62,6 +64,7 @@ impl Window {
     pub(in crate::graph) fn new() -> Self {
         Self {
             in_flight: InFlight::new(),
+            closed: AtomicU32::new(0),
             slice_len: AtomicU32::new(FIRST_SLICE_LEN),
             bound: AtomicU32::new(UNBOUNDED),
         }
@@ -126,7 +129,14 @@ impl Window {
 
     /// The pump closes a batch of this many children.
     pub(in crate::graph) fn batch_closed(&self, children: u32) {
+        // Relaxed: only the pump reads it.
+        self.closed.store(self.closed.load(Ordering::Relaxed).wrapping_add(children), Ordering::Relaxed);
         self.in_flight.add(children);
+    }
+
+    /// How many children have settled up to now. For the pump; it may wrap around.
+    pub(super) fn settled(&self) -> u32 {
+        self.closed.load(Ordering::Relaxed).wrapping_sub(self.in_flight.len())
     }
 
     pub(in crate::graph) fn room(&self, max_workers: usize) -> Room {
