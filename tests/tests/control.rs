@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use taskgraph::{DC, Runtime};
 
 /// A test that fails must not hang.
@@ -250,6 +251,16 @@ fn interrupts_clear_the_line() {
     check(b"\xff\xf4\xff\xfd\x06\xff\xf4\xff\xfd\x06", b"\xff\xfc\x06\xff\xfc\x06");
     check(b"set_max_workers 1\xff\xf3get_max_workers\r\n", b"4\r\n");
     check(b"set_max_workers 1\x03get_max_workers\r\n", b"4\r\n");
+}
+
+#[test]
+fn a_synch_clears_the_line_and_takes_nothing_of_the_next() {
+    let (_runtime, addr) = runtime();
+    let mut stream = connect(addr);
+    stream.write_all(b"quit\xff\xf4\xff").unwrap();
+    // The data mark is an urgent byte (RFC 854).
+    assert_eq!(SockRef::from(&stream).send_out_of_band(b"\xf2").unwrap(), 1);
+    assert_eq!(ask(&mut stream, "get_max_workers"), "4\r\n");
 }
 
 #[test]

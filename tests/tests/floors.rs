@@ -22,7 +22,7 @@ const TESTS: [&str; 2] = ["tests.rs", "models.rs"];
 /// What the crate's root has besides rooms: constants.
 const OF_THE_ROOT: [&str; 2] = ["MAX_WORKERS_LIMIT", "CONTROL_PORT"];
 /// A foreign crate, and the only places that name it: mostly one room.
-const FOREIGN: [(&str, &[&str]); 14] = [
+const FOREIGN: [(&str, &[&str]); 15] = [
     ("rayon", &["scheduler/pool.rs"]),
     ("crossbeam_deque", &["scheduler/queues.rs"]),
     ("crossbeam_utils", &["mailbox.rs"]),
@@ -33,6 +33,7 @@ const FOREIGN: [(&str, &[&str]); 14] = [
     ("fastrand", &["policy.rs", "testing.rs"]),
     ("bon", &["__private.rs"]),
     ("subtle", &["control/auth.rs"]),
+    ("socket2", &["control/urgent.rs"]),
     ("thiserror", &["error.rs"]),
     ("anyhow", &["error/cause.rs"]),
     ("futures_util", &["join.rs", "control/"]),

@@ -12,6 +12,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::control::session::{Next, Session};
+use crate::control::urgent::Inline;
 
 /// How much is read at a time: one full line.
 const READ_BYTES: usize = 4096;
@@ -36,7 +37,7 @@ pub(super) async fn serve(mut stream: TcpStream, mut session: Session) {
     let conversation = async {
         // Answers are small and somebody waits for them.
         stream.set_nodelay(true)?;
-        converse(&mut stream, &mut session).await
+        converse(&mut Inline::new(&mut stream)?, &mut session).await
     };
     match conversation.await {
         Ok(End::Close) => close(stream).await,

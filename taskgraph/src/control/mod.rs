@@ -24,6 +24,7 @@ mod command;
 mod actions;
 mod session;
 mod pace;
+mod urgent;
 mod connection;
 mod listener;
 #[cfg(any(test, fuzzing))]
