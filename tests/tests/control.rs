@@ -49,6 +49,13 @@ fn ask(stream: &mut TcpStream, line: &str) -> String {
     read_line(stream)
 }
 
+/// A client that has a place.
+fn inside(addr: SocketAddr) -> TcpStream {
+    let mut stream = connect(addr);
+    assert_eq!(ask(&mut stream, "get_max_workers"), "4\r\n");
+    stream
+}
+
 /// Everything that comes back on a new connection that sends `input` and half-closes.
 fn converse(addr: SocketAddr, input: &[u8]) -> Vec<u8> {
     let mut stream = connect(addr);
@@ -325,9 +332,7 @@ fn a_browser_is_closed_and_its_body_is_not_obeyed() {
 #[test]
 fn the_65th_connection_is_told_so_and_closed() {
     let (_runtime, addr) = runtime();
-    let mut streams: Vec<_> = (0..64).map(|_| connect(addr)).collect();
-    // All 64 are in.
-    streams.iter_mut().for_each(|stream| assert_eq!(ask(stream, "get_max_workers"), "4\r\n"));
+    let mut streams: Vec<_> = (0..64).map(|_| inside(addr)).collect();
     let one_more = connect(addr);
     assert_eq!(read_to_end(one_more), b"too many connections, at most 64 can be open\r\n");
     streams.iter_mut().for_each(|stream| assert_eq!(ask(stream, "get_max_workers"), "4\r\n"));
@@ -337,6 +342,19 @@ fn the_65th_connection_is_told_so_and_closed() {
     let deadline = Instant::now() + PATIENCE;
     while converse(addr, b"get_max_workers\n") != b"4\r\n" {
         assert!(Instant::now() < deadline, "the place was not given back");
+    }
+}
+
+#[test]
+fn whoever_finds_no_place_is_told_so() {
+    let (_runtime, addr) = runtime();
+    let _inside: Vec<_> = (0..64).map(|_| inside(addr)).collect();
+    // None of them closes before all have come.
+    let refused: Vec<_> = (0..100).map(|_| connect(addr)).collect();
+    for mut stream in &refused {
+        let mut told = Vec::new();
+        stream.read_to_end(&mut told).unwrap();
+        assert_eq!(told.escape_ascii().to_string(), r"too many connections, at most 64 can be open\r\n");
     }
 }
 

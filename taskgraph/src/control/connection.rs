@@ -49,11 +49,9 @@ pub(super) async fn serve(mut stream: TcpStream, mut session: Session) {
     }
 }
 
-/// Sends one text and closes.
-pub(super) async fn tell(mut stream: TcpStream, text: &str) {
-    if send(&mut stream, text.as_bytes()).await.is_ok() {
-        close(stream).await;
-    }
+/// Sends one text; gives back what is to be closed, unless it is lost.
+pub(super) async fn tell(mut stream: TcpStream, text: &str) -> Option<TcpStream> {
+    send(&mut stream, text.as_bytes()).await.is_ok().then_some(stream)
 }
 
 /// Why a conversation is over.
@@ -129,7 +127,7 @@ async fn send(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::R
 ///
 /// Unread bytes from the client would make the kernel reset the connection, and the last answers could be lost with it.
 /// So our side ends first, and what still comes is thrown away for a while.
-async fn close(mut stream: TcpStream) {
+pub(super) async fn close(mut stream: TcpStream) {
     let mut scrap = [0; READ_BYTES];
     let emptied = async {
         stream.shutdown().await?;

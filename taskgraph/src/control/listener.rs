@@ -1,10 +1,11 @@
 //! Who gets in: takes connections, up to a limit, and gives each a task of its own.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
@@ -15,8 +16,8 @@ use crate::control::session::{Port, Session};
 /// Far more than people and scripts need, and few enough to leave the process its file descriptors.
 const CONNECTIONS_MAX: usize = 64;
 
-/// How many connections above the limit are told so at a time; any more are closed without a word.
-const REFUSALS_MAX: usize = 16;
+/// How many connections without a place may linger at a time; any more are closed as soon as they have been told why.
+const LINGERING_MAX: usize = 16;
 
 /// How long after a failure to take a connection, most likely for want of file descriptors, the next try comes.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -29,19 +30,12 @@ pub(super) async fn serve(listener: TcpListener, port: Arc<Port>) {
 }
 
 async fn accept(listener: TcpListener, port: Arc<Port>, pace: &Pace) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+    let door = Arc::new(Door::new(port));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let Some(place) = take(&places) {
-                    tracing::debug!(%peer, "control connection");
-                    let session = Session::new(Arc::clone(&port), peer);
-                    spawn(connection::serve(stream, session), place, pace);
-                } else if let Some(place) = take(&refusals) {
-                    tracing::debug!(%peer, "control connection refused, {CONNECTIONS_MAX} are open");
-                    spawn(refuse(stream), place, pace);
-                }
+                let door = Arc::clone(&door);
+                tokio::spawn(pace.keep(async move { door.receive(stream, peer).await }));
             }
             Err(error) => {
                 tracing::debug!(%error, "cannot take a control connection");
@@ -53,18 +47,31 @@ async fn accept(listener: TcpListener, port: Arc<Port>, pace: &Pace) {
     }
 }
 
-fn take(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(places).try_acquire_owned().ok()
+/// The places that connections have.
+struct Door {
+    port: Arc<Port>,
+    places: Semaphore,
+    lingering: Semaphore,
 }
 
-/// Serves a connection, which keeps its place until it is closed.
-fn spawn(serving: impl Future<Output = ()> + Send + 'static, place: OwnedSemaphorePermit, pace: &Pace) {
-    tokio::spawn(pace.keep(async move {
-        serving.await;
-        drop(place);
-    }));
-}
+impl Door {
+    fn new(port: Arc<Port>) -> Door {
+        Door { port, places: Semaphore::new(CONNECTIONS_MAX), lingering: Semaphore::new(LINGERING_MAX) }
+    }
 
-async fn refuse(stream: TcpStream) {
-    connection::tell(stream, &format!("too many connections, at most {CONNECTIONS_MAX} can be open\r\n")).await;
+    /// Serves a connection, or tells it that there is no place.
+    async fn receive(&self, stream: TcpStream, peer: SocketAddr) {
+        if let Ok(_place) = self.places.try_acquire() {
+            tracing::debug!(%peer, "control connection");
+            return connection::serve(stream, Session::new(Arc::clone(&self.port), peer)).await;
+        }
+        tracing::debug!(%peer, "control connection refused, {CONNECTIONS_MAX} are open");
+        // A new socket takes so short a text at once: who does not linger is open for a moment only.
+        let refusal = format!("too many connections, at most {CONNECTIONS_MAX} can be open\r\n");
+        if let Some(stream) = connection::tell(stream, &refusal).await
+            && let Ok(_place) = self.lingering.try_acquire()
+        {
+            connection::close(stream).await;
+        }
+    }
 }
