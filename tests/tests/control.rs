@@ -359,6 +359,19 @@ fn whoever_finds_no_place_is_told_so() {
 }
 
 #[test]
+fn whoever_has_seen_the_end_has_left_a_place() {
+    let (_runtime, addr) = runtime();
+    let streams: Vec<_> = (0..64).map(|_| inside(addr)).collect();
+    let mut open = Vec::new();
+    for mut stream in streams {
+        stream.write_all(b"quit\r\n").unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        // It stays open on this side.
+        open.push((stream, inside(addr)));
+    }
+}
+
+#[test]
 fn a_client_that_never_reads_holds_up_nobody() {
     let (runtime, addr) = runtime();
     let mut stuck = connect(addr);

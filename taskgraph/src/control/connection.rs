@@ -32,20 +32,23 @@ const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(500);
 /// How long a client that we closed may take to close as well.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves a client until one side closes.
-pub(super) async fn serve(mut stream: TcpStream, mut session: Session) {
+/// Serves a client until one side closes; gives back what is to be closed, unless it is lost.
+pub(super) async fn serve(mut stream: TcpStream, mut session: Session) -> Option<TcpStream> {
     let conversation = async {
         // Answers are small and somebody waits for them.
         stream.set_nodelay(true)?;
         converse(&mut Inline::new(&mut stream)?, &mut session).await
     };
     match conversation.await {
-        Ok(End::Close) => close(stream).await,
+        Ok(End::Close) => Some(stream),
         Ok(End::Http) => {
             session.log_browser();
-            close(stream).await;
+            Some(stream)
         }
-        Err(error) => tracing::debug!(peer = %session.peer(), %error, "control connection lost"),
+        Err(error) => {
+            tracing::debug!(peer = %session.peer(), %error, "control connection lost");
+            None
+        }
     }
 }
 

@@ -61,15 +61,17 @@ impl Door {
 
     /// Serves a connection, or tells it that there is no place.
     async fn receive(&self, stream: TcpStream, peer: SocketAddr) {
-        if let Ok(_place) = self.places.try_acquire() {
+        let ended = if let Ok(_place) = self.places.try_acquire() {
             tracing::debug!(%peer, "control connection");
-            return connection::serve(stream, Session::new(Arc::clone(&self.port), peer)).await;
-        }
-        tracing::debug!(%peer, "control connection refused, {CONNECTIONS_MAX} are open");
-        // A new socket takes so short a text at once: who does not linger is open for a moment only.
-        let refusal = format!("too many connections, at most {CONNECTIONS_MAX} can be open\r\n");
-        if let Some(stream) = connection::tell(stream, &refusal).await
-            && let Ok(_place) = self.lingering.try_acquire()
+            connection::serve(stream, Session::new(Arc::clone(&self.port), peer)).await
+        } else {
+            tracing::debug!(%peer, "control connection refused, {CONNECTIONS_MAX} are open");
+            // A new socket takes so short a text at once: who does not linger is open for a moment only.
+            connection::tell(stream, &format!("too many connections, at most {CONNECTIONS_MAX} can be open\r\n")).await
+        };
+        // The client's place is free before it can see the end.
+        if let Some(stream) = ended
+            && let Ok(_lingering) = self.lingering.try_acquire()
         {
             connection::close(stream).await;
         }
