@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::control::connection;
 use crate::control::pace::Pace;
@@ -18,6 +18,9 @@ const CONNECTIONS_MAX: usize = 64;
 
 /// How many connections without a place may linger at a time; any more are closed as soon as they have been told why.
 const LINGERING_MAX: usize = 16;
+
+/// How long a connection may linger until there is a place: a client that closes is gone before its end is read here.
+const PLACE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How long after a failure to take a connection, most likely for want of file descriptors, the next try comes.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -61,7 +64,7 @@ impl Door {
 
     /// Serves a connection, or tells it that there is no place.
     async fn receive(&self, stream: TcpStream, peer: SocketAddr) {
-        let ended = if let Ok(_place) = self.places.try_acquire() {
+        let ended = if let Some(_place) = self.place().await {
             tracing::debug!(%peer, "control connection");
             connection::serve(stream, Session::new(Arc::clone(&self.port), peer)).await
         } else {
@@ -75,5 +78,57 @@ impl Door {
         {
             connection::close(stream).await;
         }
+    }
+
+    /// A place, if there is one now or soon.
+    async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Some(place);
+        }
+        let _lingering = self.lingering.try_acquire().ok()?;
+        timeout(PLACE_TIMEOUT, self.places.acquire()).await.ok()?.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+    use tokio::runtime::Builder;
+
+    use super::*;
+    use crate::control::stand_in::Fake;
+
+    /// Each test has a door of its own, and virtual time.
+    fn check(test: impl AsyncFnOnce(Door)) {
+        let port = Port::new(Arc::new(Fake::with_max_workers(4)), None);
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(test(Door::new(Arc::new(port))));
+    }
+
+    #[test]
+    fn whoever_finds_no_place_waits_for_one_that_becomes_free() {
+        check(async |door| {
+            let places = door.places.try_acquire_many(64).unwrap();
+            let mut waiting = pin!(door.place());
+            assert!(waiting.as_mut().now_or_never().is_none());
+            drop(places);
+            assert!(waiting.await.is_some());
+        });
+    }
+
+    #[test]
+    fn no_more_than_16_wait_and_not_for_long() {
+        check(async |door| {
+            let _places = door.places.try_acquire_many(64).unwrap();
+            let mut waiting: Vec<_> = (0..16).map(|_| Box::pin(door.place())).collect();
+            assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
+            assert!(door.place().now_or_never().expect("it does not wait").is_none());
+            for waiting in waiting {
+                assert!(waiting.await.is_none());
+            }
+            assert_eq!(door.lingering.available_permits(), 16);
+        });
     }
 }
