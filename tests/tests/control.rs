@@ -522,9 +522,13 @@ fn the_environment_says_where_a_run_listens() {
 
 #[test]
 fn the_environment_can_turn_the_port_off() {
-    assert_eq!(Program::start("build", Some("off")).wait_for("addr "), "None");
+    for off in ["off", "OFF", " Off "] {
+        assert_eq!(Program::start("build", Some(off)).wait_for("addr "), "None", "{off}");
+    }
     let addr = free_addr();
-    assert_eq!(Program::start("build", Some(&addr.to_string())).wait_for("addr "), format!("Some({addr})"));
+    for value in [addr.to_string(), addr.port().to_string()] {
+        assert_eq!(Program::start("build", Some(&value)).wait_for("addr "), format!("Some({addr})"), "{value}");
+    }
 }
 
 /// One test, since the usual port exists once.

@@ -404,9 +404,13 @@ fn said_by_child(command: &mut Command, role: &str) -> String {
 
 fn system(page: &mut Page) {
     let program = env::current_exe().unwrap();
-    let told = said_by_child(Command::new(&program).env("TASKGRAPH_CONTROL", "localhost:8888"), "settings");
-    let expected = "TASKGRAPH_CONTROL is \"localhost:8888\", and must be `off` or an address such as 127.0.0.1:8888";
-    page.show("Setting", told, expected);
+    for value in ["localhost:8888", "65536"] {
+        let told = said_by_child(Command::new(&program).env("TASKGRAPH_CONTROL", value), "settings");
+        let expected = format!(
+            "TASKGRAPH_CONTROL is {value:?}, and must be `off`, a port such as 8888, or an address such as 127.0.0.1:8888"
+        );
+        page.show("Setting", told, expected);
+    }
     for token in ["two words", ""] {
         let told = said_by_child(Command::new(&program).env("TASKGRAPH_CONTROL_TOKEN", token), "settings");
         page.show("Setting", told, TOKEN_IS_NO_WORD);

@@ -78,8 +78,8 @@ impl Builder {
 
     /// Where the control port listens. Port 0 means any free one; [`control_addr`](Runtime::control_addr) says which.
     ///
-    /// The default is the environment variable `TASKGRAPH_CONTROL` (`off`, or an address), and without that
-    /// `127.0.0.1:8888` if it is free. An address other than loopback needs a [`control_token`](Self::control_token).
+    /// The default is the environment variable `TASKGRAPH_CONTROL` (`off`, a port of 127.0.0.1, or an address), and without
+    /// that `127.0.0.1:8888` if it is free. An address other than loopback needs a [`control_token`](Self::control_token).
     ///
     /// ```
     /// let any_port = "127.0.0.1:0".parse().unwrap();
@@ -224,12 +224,16 @@ impl Listen {
         let Self::ByDefault = self else { return Ok(self) };
         match variable(CONTROL_VARIABLE)?.as_deref() {
             None | Some("") => Ok(self),
-            Some("off") => Ok(Self::Nowhere),
-            Some(value) => value.parse().map(Self::At).map_err(|_| {
-                Error::setting(format!(
-                    "{CONTROL_VARIABLE} is {value:?}, and must be `off` or an address such as 127.0.0.1:{CONTROL_PORT}"
-                ))
-            }),
+            Some(off) if off.eq_ignore_ascii_case("off") => Ok(Self::Nowhere),
+            Some(value) => {
+                let at_port = value.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+                at_port.or_else(|_| value.parse()).map(Self::At).map_err(|_| {
+                    Error::setting(format!(
+                        "{CONTROL_VARIABLE} is {value:?}, and must be `off`, a port such as {CONTROL_PORT}, or an address \
+                         such as 127.0.0.1:{CONTROL_PORT}"
+                    ))
+                })
+            }
         }
     }
 
