@@ -1,7 +1,7 @@
 //! The commands that look at the runtime, or change something there.
 
 use crate::MAX_WORKERS_LIMIT;
-use crate::control::command::{Answer, WrongArguments};
+use crate::control::command::Answer;
 use crate::control::echo;
 use crate::control::session::Client;
 use crate::steering::{LimitStatus, RunStatus, Running};
@@ -9,26 +9,26 @@ use crate::steering::{LimitStatus, RunStatus, Running};
 /// How much of a list is shown: a few screenfuls.
 const LISTED_MAX: usize = 100;
 
-pub(super) fn cancel(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
+pub(super) fn cancel(client: &mut Client, arguments: &[&str]) -> Answer {
     let steering = client.port.steering();
     let id = match arguments.first() {
         None => None,
         Some(said) => match said.parse() {
             Ok(id) => Some(id),
-            Err(_) => return Ok(no_run(client, said)),
+            Err(_) => return no_run(client, said),
         },
     };
     let n_runs = steering.cancel(id, client.peer);
     if 0 < n_runs {
         tracing::info!(peer = %client.peer, n_runs, "cancelled through the control port");
     }
-    Ok(match (id, n_runs) {
+    match (id, n_runs) {
         (Some(_), 0) => no_run(client, arguments[0]),
         (Some(id), _) => Answer::line(format_args!("cancelling run {id}")),
         (None, 0) => Answer::line("there is no run"),
         (None, 1) => Answer::line("cancelling 1 run"),
         (None, n_runs) => Answer::line(format_args!("cancelling {n_runs} runs")),
-    })
+    }
 }
 
 fn no_run(client: &Client, said: &str) -> Answer {
@@ -42,16 +42,16 @@ fn no_run(client: &Client, said: &str) -> Answer {
     Answer::line(format_args!("there is no run {word}, only: {}{more}", ids.join(", ")))
 }
 
-pub(super) fn get_max_workers(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    Ok(Answer::line(client.port.steering().max_workers()))
+pub(super) fn get_max_workers(client: &mut Client, _: &[&str]) -> Answer {
+    Answer::line(client.port.steering().max_workers())
 }
 
-pub(super) fn limits(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+pub(super) fn limits(client: &mut Client, _: &[&str]) -> Answer {
     let limits = client.port.steering().limits();
     let line = |limit: &LimitStatus| {
         format!("{} {}, {} running, {} waiting", echo::word(&limit.name), limit.size, limit.running, limit.waiting)
     };
-    Ok(listed(&limits, limits.len(), line, "no named limit has been set or used"))
+    listed(&limits, limits.len(), line, "no named limit has been set or used")
 }
 
 /// A line for each of the `first` of `n`, as far as people want to read; `none` if there are none.
@@ -65,24 +65,24 @@ fn listed<T>(first: &[T], n: usize, line: impl Fn(&T) -> String, none: &str) -> 
     Answer::lines(lines)
 }
 
-pub(super) fn pause(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+pub(super) fn pause(client: &mut Client, _: &[&str]) -> Answer {
     client.port.steering().pause();
     tracing::info!(peer = %client.peer, "paused through the control port");
-    Ok(Answer::line("pausing, running steps end undisturbed"))
+    Answer::line("pausing, running steps end undisturbed")
 }
 
-pub(super) fn resume(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+pub(super) fn resume(client: &mut Client, _: &[&str]) -> Answer {
     client.port.steering().resume();
     tracing::info!(peer = %client.peer, "resumed through the control port");
-    Ok(Answer::line("resuming"))
+    Answer::line("resuming")
 }
 
-pub(super) fn running(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+pub(super) fn running(client: &mut Client, _: &[&str]) -> Answer {
     let running = client.port.steering().running();
     if running.is_empty() {
-        return Ok(Answer::line("nothing is running"));
+        return Answer::line("nothing is running");
     }
-    Ok(Answer::lines(running.iter().map(running_line).collect()))
+    Answer::lines(running.iter().map(running_line).collect())
 }
 
 /// Such as `1  load (src/main.rs:12)  12.3 s`.
@@ -95,25 +95,25 @@ fn running_line(running: &Running) -> String {
 }
 
 /// Lines such as `` 1  `survey` (src/main.rs:12)  12.3 s ``.
-pub(super) fn runs(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+pub(super) fn runs(client: &mut Client, _: &[&str]) -> Answer {
     let runs = client.port.steering().runs(LISTED_MAX);
     let n_runs = client.port.steering().status().runs;
     let line = |run: &RunStatus| {
         let task = run.task.as_ref().map_or_else(|| "-".to_owned(), |task| echo::message(&task.to_string()));
         format!("{}  {task}  {:.1} s", run.id, run.lasts.as_secs_f64())
     };
-    Ok(listed(&runs, n_runs, line, "there is no run"))
+    listed(&runs, n_runs, line, "there is no run")
 }
 
-pub(super) fn set_limit(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
+pub(super) fn set_limit(client: &mut Client, arguments: &[&str]) -> Answer {
     let (name, said) = (arguments[0], arguments[1]);
     let Ok(size) = said.parse() else {
         let line = format!("the limit {} must be from 1 to {}, not {}", echo::word(name), u32::MAX, echo::word(said));
-        return Ok(Answer::line(line));
+        return Answer::line(line);
     };
     let steering = client.port.steering();
     let is_known = steering.limits().iter().any(|limit| limit.name == name);
-    Ok(match steering.set_limit(name, size) {
+    match steering.set_limit(name, size) {
         Ok(()) => {
             tracing::info!(peer = %client.peer, name, size, "limit set through the control port");
             // It may be a typing error.
@@ -121,31 +121,31 @@ pub(super) fn set_limit(client: &mut Client, arguments: &[&str]) -> Result<Answe
             Answer::line(format_args!("setting limit {} to {size}{hint}", echo::word(name)))
         }
         Err(error) => Answer::line(echo::message(&error.to_string())),
-    })
+    }
 }
 
-pub(super) fn set_max_workers(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
+pub(super) fn set_max_workers(client: &mut Client, arguments: &[&str]) -> Answer {
     let said = arguments[0];
     let Ok(max_workers) = said.parse() else {
         // In the words of the error that the runtime has for a number out of range.
         let line = format!("max_workers must be from 1 to {MAX_WORKERS_LIMIT}, not {}", echo::word(said));
-        return Ok(Answer::line(line));
+        return Answer::line(line);
     };
-    Ok(match client.port.steering().set_max_workers(max_workers) {
+    match client.port.steering().set_max_workers(max_workers) {
         Ok(()) => {
             tracing::info!(peer = %client.peer, max_workers, "max workers set through the control port");
             Answer::line(format_args!("setting max workers to {max_workers}"))
         }
         Err(error) => Answer::line(echo::message(&error.to_string())),
-    })
+    }
 }
 
-pub(super) fn status(client: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
+pub(super) fn status(client: &mut Client, _: &[&str]) -> Answer {
     let status = client.port.steering().status();
-    Ok(Answer::lines(vec![
+    Answer::lines(vec![
         format!("max_workers: {}", status.max_workers),
         format!("running: {}", status.running),
         format!("runs: {}", status.runs),
         format!("paused: {}", if status.is_paused { "yes" } else { "no" }),
-    ]))
+    ])
 }

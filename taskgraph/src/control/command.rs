@@ -19,7 +19,7 @@ struct Command {
     summary: &'static str,
     /// Whether it serves clients that have yet to send the token.
     is_for_all: bool,
-    answer: fn(&mut Client, &[&str]) -> Result<Answer, WrongArguments>,
+    answer: fn(&mut Client, &[&str]) -> Answer,
 }
 
 /// Sorted by name: the list of what is available always has the same order.
@@ -149,9 +149,6 @@ pub(super) struct Answer {
     pub(super) is_last: bool,
 }
 
-/// The arguments are wrong, in number or in what they are; the answer is the usage line.
-pub(super) struct WrongArguments;
-
 impl Answer {
     pub(super) const NONE: Answer = Answer { lines: Vec::new(), is_late: false, is_last: false };
 
@@ -182,18 +179,19 @@ pub(super) fn answer(client: &mut Client, line: &str) -> Answer {
     }
     let Some(command) = command else { return unknown(name) };
     let arguments: Vec<&str> = words.collect();
-    let answer = match command.n_arguments.contains(&arguments.len()) {
-        true => (command.answer)(client, &arguments),
-        false => Err(WrongArguments),
-    };
-    answer.unwrap_or_else(|WrongArguments| {
-        Answer::lines(vec![format!("invalid arguments for command {name}, usage info:"), command.usage()])
-    })
+    if !command.n_arguments.contains(&arguments.len()) {
+        return command.wrong_arguments();
+    }
+    (command.answer)(client, &arguments)
 }
 
 impl Command {
     fn usage(&self) -> String {
         format!("{} {}", self.name, self.arguments).trim_end().to_owned()
+    }
+
+    fn wrong_arguments(&self) -> Answer {
+        Answer::lines(vec![format!("invalid arguments for command {}, usage info:", self.name), self.usage()])
     }
 
     fn help(&self) -> String {
@@ -210,33 +208,33 @@ fn unknown(name: &str) -> Answer {
     Answer::line(format_args!("unknown command {}, available: {}", echo::word(name), available.join(", ")))
 }
 
-fn auth(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
-    Ok(match client.access.try_token(client.port.token(), arguments[0]) {
+fn auth(client: &mut Client, arguments: &[&str]) -> Answer {
+    match client.access.try_token(client.port.token(), arguments[0]) {
         Verdict::NotNeeded => Answer::line("no token is needed"),
         Verdict::Right => Answer::line("authorized"),
         Verdict::Wrong => Answer::line("wrong token").late(),
         Verdict::Hopeless => Answer::line("wrong token, closing").late().last(),
-    })
+    }
 }
 
-fn help(_: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
-    Ok(match arguments.first() {
+fn help(_: &mut Client, arguments: &[&str]) -> Answer {
+    match arguments.first() {
         None => Answer::lines(COMMANDS.iter().map(Command::help).collect()),
         Some(name) => find(name).map_or_else(|| unknown(name), |command| Answer::line(command.help())),
-    })
+    }
 }
 
-fn prompt(client: &mut Client, arguments: &[&str]) -> Result<Answer, WrongArguments> {
+fn prompt(client: &mut Client, arguments: &[&str]) -> Answer {
     client.has_prompt = match arguments {
         [] | ["on"] => true,
         ["off"] => false,
-        _ => return Err(WrongArguments),
+        _ => return find("prompt").expect("it is in the table").wrong_arguments(),
     };
-    Ok(Answer::line(if client.has_prompt { "prompt is on" } else { "prompt is off" }))
+    Answer::line(if client.has_prompt { "prompt is on" } else { "prompt is off" })
 }
 
-fn quit(_: &mut Client, _: &[&str]) -> Result<Answer, WrongArguments> {
-    Ok(Answer::NONE.last())
+fn quit(_: &mut Client, _: &[&str]) -> Answer {
+    Answer::NONE.last()
 }
 
 #[cfg(test)]

@@ -50,14 +50,6 @@ use crate::steering::Steering;
 /// The environment variable with a token, for programs that set none themselves.
 pub(crate) const TOKEN_VARIABLE: &str = "TASKGRAPH_CONTROL_TOKEN";
 
-/// Where the port listens, and whom it answers.
-pub(crate) struct Settings {
-    /// Port 0 takes any free one.
-    pub addr: SocketAddr,
-    /// What a client has to send first; an address that other machines can reach needs one.
-    pub token: Option<Token>,
-}
-
 /// The open port; dropping it closes every connection, ends the thread, and frees the port.
 ///
 /// Dropping waits for the thread, and so for a command that it is just carrying out: do not drop it while holding a lock
@@ -70,8 +62,9 @@ pub(crate) struct Control {
 
 impl Control {
     /// Binds, so that a busy port is an error here and at once, then serves on a thread of its own.
-    pub(crate) fn open(settings: Settings, steering: Arc<dyn Steering>) -> io::Result<Control> {
-        let Settings { addr, token } = settings;
+    ///
+    /// Port 0 takes any free one. An address that other machines can reach needs a token, which clients have to send first.
+    pub(crate) fn open(addr: SocketAddr, token: Option<Token>, steering: Arc<dyn Steering>) -> io::Result<Control> {
         if token.is_none() && !is_loopback(addr) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,

@@ -5,10 +5,10 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::control::Control;
 use crate::control::auth::{Access, Token};
 use crate::control::session::{Client, Port, Session};
 use crate::control::stand_in::{Fake, peer};
-use crate::control::{Control, Settings};
 
 pub(super) fn client(steering: &Arc<Fake>, token: Option<Token>) -> Client {
     let access = Access::new(token.as_ref());
@@ -37,9 +37,8 @@ impl Random {
 }
 
 fn open_with(token: Option<&str>) -> Control {
-    let settings =
-        Settings { addr: "127.0.0.1:0".parse().unwrap(), token: token.map(|token| Token::new(token).unwrap()) };
-    Control::open(settings, Arc::new(Fake::with_max_workers(4))).unwrap()
+    let token = token.map(|token| Token::new(token).unwrap());
+    Control::open("127.0.0.1:0".parse().unwrap(), token, Arc::new(Fake::with_max_workers(4))).unwrap()
 }
 
 fn connect(addr: SocketAddr) -> TcpStream {
@@ -136,16 +135,17 @@ fn dropping_is_prompt_and_frees_the_port() {
 #[test]
 fn a_busy_port_is_an_error_at_once() {
     let control = open_with(None);
-    let settings = Settings { addr: control.addr(), token: None };
-    let error = Control::open(settings, Arc::new(Fake::with_max_workers(4))).err().unwrap();
+    let error = Control::open(control.addr(), None, Arc::new(Fake::with_max_workers(4))).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
 }
 
 #[test]
 fn other_machines_are_let_in_with_a_token_only() {
     let open = |addr: &str, token: Option<&str>| {
-        let settings = Settings { addr: addr.parse().unwrap(), token: token.map(|token| Token::new(token).unwrap()) };
-        Control::open(settings, Arc::new(Fake::with_max_workers(4))).map(drop).map_err(|error| error.kind())
+        let token = token.map(|token| Token::new(token).unwrap());
+        Control::open(addr.parse().unwrap(), token, Arc::new(Fake::with_max_workers(4)))
+            .map(drop)
+            .map_err(|error| error.kind())
     };
     for addr in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:192.0.2.1]:0"] {
         assert_eq!(open(addr, None), Err(ErrorKind::InvalidInput), "{addr}");
@@ -184,8 +184,7 @@ fn guessing_is_slow_and_ends_soon() {
 
 #[test]
 fn a_bug_of_the_runtime_ends_one_connection_and_no_other() {
-    let settings = Settings { addr: "127.0.0.1:0".parse().unwrap(), token: None };
-    let control = Control::open(settings, Arc::new(Fake::panicking_at(13))).unwrap();
+    let control = Control::open("127.0.0.1:0".parse().unwrap(), None, Arc::new(Fake::panicking_at(13))).unwrap();
     let mut other = connect(control.addr());
     assert_eq!(converse(control.addr(), [&b"set_max_workers 13\n"[..]]), "");
     assert_eq!(ask(&mut other, "get_max_workers"), "4\r\n");

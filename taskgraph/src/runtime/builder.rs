@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Core, Live, Runtime, check_max_workers};
-use crate::control::{Control, Settings, TOKEN_VARIABLE, Token};
+use crate::control::{Control, TOKEN_VARIABLE, Token};
 use crate::error::Error;
 use crate::limit::Limits;
 use crate::reactor::OwnReactor;
@@ -240,13 +240,13 @@ impl Listen {
     fn open(self, token: Option<Token>, steering: Arc<dyn Steering>) -> Result<Option<Control>, Error> {
         match self {
             Self::Nowhere => Ok(None),
-            Self::At(addr) => match Control::open(Settings { addr, token }, steering) {
+            Self::At(addr) => match Control::open(addr, token, steering) {
                 Ok(control) => Ok(Some(control)),
                 Err(source) => Err(Error::control(addr, source)),
             },
             Self::ByDefault => {
                 let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, CONTROL_PORT));
-                match Control::open(Settings { addr, token }, steering) {
+                match Control::open(addr, token, steering) {
                     Ok(control) => Ok(Some(control)),
                     Err(error) => {
                         tracing::warn!(%addr, "running without a control port, {addr} cannot be opened: {error}; \
