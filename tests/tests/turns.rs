@@ -351,10 +351,55 @@ fn what_is_urgent_is_soon_through_beside_a_run_that_is_not() {
         let urgent = runtime.spawn(long(100).priority(1));
         std::thread::sleep(Duration::from_millis(5)); // so that it is under way
         keep_busy(&runtime, 0);
-        let ordinary = runtime.spawn(long(100));
+        let ordinary = runtime.spawn(long(10_000));
         assert_eq!(urgent.join().unwrap().len(), 100);
         assert!(!ordinary.is_finished(), "it has a small part of the time");
-        assert_eq!(ordinary.join().unwrap().len(), 100);
+    });
+}
+
+#[test]
+fn beside_what_is_urgent_others_have_a_part_of_the_time() {
+    #[delayed]
+    fn counts(steps: Arc<AtomicU64>) -> DC<u64> {
+        steps.fetch_add(1, Relaxed);
+        counts(steps)
+    }
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let steps = Arc::new(AtomicU64::new(0));
+        runtime.spawn(counts(Arc::clone(&steps))).detach();
+        wait::until(|| 0 < steps.load(Relaxed));
+        // The first is under way, another one waits.
+        (0..2).for_each(|_| runtime.spawn(for_ever(0).priority(5)).detach());
+        std::thread::sleep(Duration::from_millis(5)); // so that it is under way
+        let before = steps.load(Relaxed);
+        assert_eq!(runtime.run(DC::new(|| 7, ())).unwrap(), 7);
+        wait::until(|| before + 100_000 < steps.load(Relaxed));
+    });
+}
+
+#[test]
+fn of_many_runs_none_starves() {
+    #[delayed]
+    fn counts(steps: Arc<AtomicU64>) -> DC<u64> {
+        steps.fetch_add(1, Relaxed);
+        counts(steps)
+    }
+    wait::ends(|| {
+        for workers in [1, 2] {
+            let runtime = runtime(workers);
+            let steps: Vec<_> = (0..100).map(|_| Arc::new(AtomicU64::new(0))).collect();
+            let runs: Vec<_> = steps.iter().map(|steps| runtime.spawn(counts(Arc::clone(steps)))).collect();
+            for _ in 0..3 {
+                let before: Vec<_> = steps.iter().map(|steps| steps.load(Relaxed)).collect();
+                wait::until(|| steps.iter().zip(&before).all(|(steps, before)| before + 1_000 < steps.load(Relaxed)));
+                assert_eq!(runtime.run(DC::new(|| 7, ())).unwrap(), 7);
+            }
+            for run in runs {
+                run.cancel();
+                assert!(run.join().unwrap_err().is_cancelled());
+            }
+        }
     });
 }
 

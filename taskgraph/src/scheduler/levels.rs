@@ -15,8 +15,7 @@ pub(super) struct Levels(RefCell<Vec<Level>>);
 struct Level {
     /// What has a higher one comes first.
     priority: i32,
-    /// The computation; `None` for ordinary work.
-    of: Option<NodeId>,
+    of: NodeId,
     /// Where the deque ended below it.
     bottom: usize,
 }
@@ -32,17 +31,12 @@ impl Levels {
 
     /// A computation of this priority is started, above what is in the deque.
     pub(super) fn begin(&self, priority: i32, of: NodeId, bottom: usize) {
-        self.0.borrow_mut().push(Level { priority, of: Some(of), bottom });
-    }
-
-    /// Something that belongs to none of them is taken up, above what is in the deque.
-    pub(super) fn begin_ordinary(&self, bottom: usize) {
-        self.0.borrow_mut().push(Level { priority: 0, of: None, bottom });
+        self.0.borrow_mut().push(Level { priority, of, bottom });
     }
 
     /// The computation is through: what comes of it is no part of it.
     pub(super) fn end_of(&self, of: NodeId) {
-        self.0.borrow_mut().retain(|level| level.of != Some(of));
+        self.0.borrow_mut().retain(|level| level.of != of);
     }
 
     /// The deque ends here, and no node is at hand. Ends those of which nothing is left.

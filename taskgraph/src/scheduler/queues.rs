@@ -67,9 +67,6 @@ const MANY_BLOCKED: usize = 32;
 const SPARE_AFTER: Duration = Duration::from_millis(10);
 const SPARE_AFTER_MAX: Duration = Duration::from_secs(1);
 
-/// If more lines wait, none is left for something else: whoever looks for work looks at all of them.
-const LINES_MAX: usize = 64;
-
 struct Deques {
     /// With their indices, the largest first.
     unclaimed: Vec<(usize, Deque)>,
@@ -104,6 +101,25 @@ pub(crate) struct Found {
 impl From<Queued> for Found {
     fn from(node: Queued) -> Self {
         Self { node, priority: 0 }
+    }
+}
+
+impl Deques {
+    fn add_unclaimed(&mut self, worker_idx: usize, own: Deque) {
+        let at = self.unclaimed.partition_point(|(idx, _)| worker_idx < *idx);
+        self.unclaimed.insert(at, (worker_idx, own));
+    }
+
+    /// The line that has waited longest. Thieves may have left nothing of those before it.
+    fn take_line(&mut self) -> Option<(usize, Deque)> {
+        while let Some((worker_idx, own)) = self.lines.pop_front() {
+            if !own.is_empty() {
+                own.come();
+                return Some((worker_idx, own));
+            }
+            self.add_unclaimed(worker_idx, own);
+        }
+        None
     }
 }
 
@@ -165,10 +181,7 @@ impl Queues {
     /// A deque for a worker that looks there first: a line if it is the turn of one, or an empty one.
     pub(crate) fn claim(&self, first: Source) -> Claim<'_> {
         let mut deques = lock(&self.deques);
-        let line = if first == Source::Line { deques.lines.pop_front() } else { None };
-        if let Some((_, own)) = &line {
-            own.come();
-        }
+        let line = if first == Source::Line { deques.take_line() } else { None };
         self.lines.store(deques.lines.len(), Ordering::Relaxed);
         let (worker_idx, own) = line.or_else(|| deques.unclaimed.pop()).unwrap_or_else(|| {
             let own = Deque::new();
@@ -202,8 +215,7 @@ impl Queues {
             self.lines.store(deques.lines.len(), Ordering::Relaxed);
             return;
         }
-        let at = deques.unclaimed.partition_point(|(idx, _)| worker_idx < *idx);
-        deques.unclaimed.insert(at, (worker_idx, own));
+        deques.add_unclaimed(worker_idx, own);
         let (len, kept) = (deques.stealers.len(), KEPT.max(max_workers));
         if len <= kept {
             return;
@@ -289,11 +301,6 @@ impl Queues {
         self.lines.load(Ordering::Relaxed)
     }
 
-    /// Whether one more may wait.
-    pub(crate) fn has_room_for_line(&self) -> bool {
-        self.lines() < LINES_MAX
-    }
-
     /// Whether anything from outside is queued.
     pub(crate) fn has_outside(&self) -> bool {
         !self.outside.is_empty() || self.has_stopped.load(Ordering::Relaxed)
@@ -343,7 +350,7 @@ impl Claim<'_> {
     }
 
     /// The oldest node that was deferred.
-    fn take_deferred(&self) -> Option<Queued> {
+    pub(crate) fn take_deferred(&self) -> Option<Queued> {
         take(&self.queues.deferred)
     }
 
@@ -396,6 +403,11 @@ impl Claim<'_> {
         let stealers = self.stealers();
         let idx = self.queues.insists_on.fetch_add(1, Ordering::Relaxed) % stealers.len();
         stealers[idx..].iter().chain(&stealers[..idx]).find(|stealer| !stealer.is_empty())?.insist()
+    }
+
+    /// Whether none of the worker's own nodes is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.own.is_empty()
     }
 
     /// What it looks at first.

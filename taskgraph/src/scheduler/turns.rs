@@ -137,10 +137,13 @@ impl Turns {
         OLDEST_AFTER << queues.lines().min(DOUBLINGS_MAX) <= self.over.get()
     }
 
-    /// Something urgent is under way. Returns whether something that is not has a turn all the same.
-    pub(super) fn begin_ordinary(&self, now: Instant) -> bool {
-        self.is_ordinary.set(self.ordinary_at.get() <= now);
-        self.is_ordinary.get()
+    /// Something urgent is under way. Returns whose turn it is all the same, if it is that of something that is not.
+    pub(super) fn begin_ordinary(&self, now: Instant, queues: &Queues) -> Option<Source> {
+        if now < self.ordinary_at.get() {
+            return None;
+        }
+        self.is_ordinary.set(true);
+        Some(self.next(queues))
     }
 }
 
@@ -206,11 +209,11 @@ mod tests {
     #[test]
     fn what_is_not_urgent_has_its_part_of_the_time() {
         let start = Instant::now();
-        let (turns, mut now) = (Turns::new(start), start);
+        let (turns, queues, mut now) = (Turns::new(start), Queues::new(), start);
         let (mut urgent, mut ordinary) = (Duration::ZERO, Duration::ZERO);
         for body in [TURN, 100 * TURN] {
             for _ in 0..10_000 {
-                if turns.begin_ordinary(now) {
+                if turns.begin_ordinary(now, &queues).is_some() {
                     ordinary += body;
                     now += body;
                 } else {

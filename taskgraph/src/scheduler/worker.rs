@@ -48,8 +48,10 @@ pub(super) struct Worker<'s> {
     pub(super) full: Cell<State>,
     levels: Levels,
     turns: Turns,
-    /// Whether it leaves its line: that has had its turn.
-    is_leaving: Cell<bool>,
+    /// Whether it leaves its line, and for what.
+    leaves_for: Cell<Option<Source>>,
+    /// If it has one turn beside what is urgent, the priority of that.
+    guest_of: Option<i32>,
 }
 
 /// Why a worker has stopped.
@@ -59,7 +61,7 @@ enum Stop<'s> {
     /// There may be work, but this worker is not to take it.
     Displaced,
     /// It is the turn of something else.
-    TurnIsOver(Permit<'s>),
+    TurnIsOver(Permit<'s>, Source),
 }
 
 /// Runs a worker on this thread, which belongs to the pool of `epoch` or to an older one.
@@ -80,11 +82,10 @@ pub(super) fn run<'s>(scheduler: &'s Arc<Scheduler>, permit: Permit<'s>, epoch: 
         match stop {
             Stop::Idle => break false,
             Stop::Displaced => break true,
-            Stop::TurnIsOver(kept) => permit = kept,
+            Stop::TurnIsOver(kept, next) => (permit, first) = (kept, next),
         }
         // What it has left is for anybody.
         scheduler.call_for_queued();
-        first = turns.next(&scheduler.queues);
     };
     graph::flush_memory();
     CURRENT.set(None);
@@ -120,6 +121,8 @@ impl<'s> Worker<'s> {
         let state = scheduler.gate.state();
         let queues = scheduler.queues.claim(first);
         queues.seat().take(state.ping());
+        // This worker has not heard of what is outside.
+        turns.hurry(false, turns.left());
         CURRENT.set(Some(Current { scheduler: Arc::clone(scheduler), seat: Arc::clone(queues.seat()) }));
         Self {
             scheduler,
@@ -129,7 +132,8 @@ impl<'s> Worker<'s> {
             full: Cell::new(state.full(epoch)),
             levels: Levels::new(),
             turns,
-            is_leaving: Cell::new(false),
+            leaves_for: Cell::new(None),
+            guest_of: None,
         }
     }
 
@@ -148,8 +152,8 @@ impl<'s> Worker<'s> {
                 }
                 cx.rest();
                 self.end_levels(Levels::clear);
-                if self.is_leaving.get() {
-                    return Stop::TurnIsOver(permit);
+                if let Some(first) = self.leaves_for.get() {
+                    return Stop::TurnIsOver(permit, first);
                 }
                 continue;
             }
@@ -222,7 +226,11 @@ impl<'s> Worker<'s> {
             self.end_levels(|levels| levels.end(self.queues.bottom()));
         }
         if state.is_urgent() {
-            return Some(self.hurry(next, cx));
+            match self.guest_of {
+                None => return self.hurry(next, cx),
+                Some(priority) if self.queues.has_urgent(priority) => return self.leave(next, cx),
+                Some(_) => {}
+            }
         }
         if state.has_outside() != self.full.get().has_outside() {
             self.full.set(self.full.get().with_outside(state.has_outside()));
@@ -235,7 +243,8 @@ impl<'s> Worker<'s> {
         if !self.levels.is_empty() {
             end(&self.levels);
             if self.levels.is_empty() {
-                self.full.set(self.gate.state().full(self.epoch).with_ping_of(self.full.get()));
+                let (full, before) = (self.gate.state().full(self.epoch), self.full.get());
+                self.full.set(full.with_ping_of(before).with_outside(before.has_outside()));
             }
         }
     }
@@ -283,10 +292,10 @@ impl<'s> Worker<'s> {
     /// Goes on with the first of what comes before everything else; what was at hand waits in our queue. Unless that
     /// was started by a priority that is no lower.
     #[cold]
-    fn hurry(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+    fn hurry(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
         let least = self.levels.priority();
         if !self.queues.has_urgent(least) {
-            return next;
+            return Some(next);
         }
         self.put_back(next, cx);
         // Nodes that only make others ready may make more urgent ones ready.
@@ -306,14 +315,20 @@ impl<'s> Worker<'s> {
         if self.gate.state().has_place() {
             self.scheduler.call_for_queued();
         }
+        if self.levels.is_empty() && !self.queues.is_empty() {
+            // What is not urgent is for others, or has its turns.
+            self.leaves_for.set(Some(Source::Outside));
+            return None;
+        }
         // Of what is given up nothing is left to go on with.
         while self.gate.state().may_stay(self.epoch) {
-            if let Some(started) = self.begin(self.queues.take_urgent(least, self.gate)?, cx) {
-                return Some(started);
+            let Some(found) = self.queues.take_urgent(least, self.gate) else { break };
+            if let Some(started) = self.begin(found, cx) {
+                return Some(Some(started));
             }
             self.end_levels(|levels| levels.end(self.queues.bottom()));
         }
-        None
+        Some(None)
     }
 
     #[cold]
@@ -334,53 +349,63 @@ impl<'s> Worker<'s> {
     fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
         let now = Instant::now();
         let is_over = self.turns.look(now);
-        if self.turns.is_time_to_calm() {
-            self.queues.calm_down(CALM_AFTER * self.gate.state().max() as u32);
-        }
         let queues = &self.scheduler.queues;
         if self.gate.state().has_outside() && !queues.has(Source::Outside) {
             self.scheduler.end_outside();
         }
-        if !is_over || self.gate.state().is_urgent() {
+        let is_long = self.turns.is_time_to_calm();
+        if is_long {
+            self.queues.calm_down(CALM_AFTER * self.gate.state().max() as u32);
+        }
+        if self.guest_of.is_some() {
+            return if is_over { self.leave(next, cx) } else { Some(next) };
+        }
+        if self.gate.state().is_urgent() && self.queues.has_urgent(self.levels.priority()) {
             return Some(next);
+        }
+        if !self.levels.is_empty() {
+            if is_over {
+                self.turns.begin(now);
+                self.turns.begin_ordinary(now, queues).into_iter().for_each(|first| self.let_in_guest(first));
+            }
+            return Some(next);
+        }
+        if !is_over {
+            return Some(if is_long { self.take_up_deferred(next, cx) } else { next });
         }
         self.turns.begin(now);
-        if !self.levels.is_empty() {
-            return Some(self.share_with_ordinary(now, next, cx));
-        }
-        if !self.turns.are_wanted(queues) {
-            return Some(next);
-        }
-        if queues.has_room_for_line() {
-            self.put_back(next, cx);
-            self.is_leaving.set(true);
-            return None;
-        }
-        Some(self.take_up(self.turns.next(queues), next, cx))
+        if self.turns.are_wanted(queues) { self.leave(next, cx) } else { Some(next) }
     }
 
-    /// Something urgent is under way here, or what has a turn meanwhile. Gives what to go on with.
-    fn share_with_ordinary(&self, now: Instant, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
-        if self.levels.priority() == 0 {
-            // That is over. What is left of it is deferred.
-            let bottom = self.levels.bottom().expect("there are levels");
-            self.put_back(next, cx);
-            let above = || if self.queues.bottom() == bottom { None } else { self.queues.pop() };
-            let mut left: Vec<Queued> = std::iter::from_fn(above).collect();
-            left.drain(..).rev().for_each(|node| self.scheduler.defer(node));
-            self.end_levels(|levels| levels.end(self.queues.bottom()));
-            return None;
-        }
-        if self.turns.begin_ordinary(now) { self.take_up(Source::Deferred, next, cx) } else { next }
-    }
-
-    /// Takes something up, with what was at hand below it in our queue. Gives what to go on with.
-    fn take_up(&self, first: Source, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
-        let Some(queued) = self.queues.take_injected(first) else { return next };
+    /// Leaves the line, with what is at hand.
+    fn leave(&self, next: Option<Ready>, cx: &Cx<'_>) -> Option<Option<Ready>> {
         self.put_back(next, cx);
-        if !self.levels.is_empty() {
-            self.levels.begin_ordinary(self.queues.bottom());
+        self.leaves_for.set(Some(self.turns.next(&self.scheduler.queues)));
+        None
+    }
+
+    /// Something else has a turn, on another deque, while this worker keeps what is urgent.
+    fn let_in_guest(&self, first: Source) {
+        let turns = Turns::new(Instant::now());
+        let guest_of = Some(self.levels.priority());
+        let guest = Worker { guest_of, ..Worker::new(self.scheduler, self.epoch, first, turns) };
+        let mut cx = Cx::new(&guest, guest.queues.seat());
+        // It does not steal: that could be a part of what is urgent.
+        if let Some(found) = guest.queues.pop().or_else(|| guest.queues.take_injected(first))
+            && let Some(found) = guest.admit(Found::from(found))
+            && let Some(ready) = guest.begin(found, &mut cx)
+        {
+            guest.take_steps(ready, &mut cx);
         }
+        cx.rest();
+        guest.queues.release(self.gate.state().max());
+        CURRENT.set(Some(Current { scheduler: Arc::clone(self.scheduler), seat: Arc::clone(self.queues.seat()) }));
+    }
+
+    /// Generators keep ahead of what consumes their items. Gives what to go on with.
+    fn take_up_deferred(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Ready> {
+        let Some(queued) = self.queues.take_deferred() else { return next };
+        self.put_back(next, cx);
         self.queues.show(0);
         Some(cx.take(queued))
     }
