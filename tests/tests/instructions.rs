@@ -32,18 +32,19 @@ struct Work {
 /// lower one is worth recording: otherwise it would hide the next loss.
 const REPEATS: RangeInclusive<f64> = -5.0..=3.0;
 /// Threads that call each other and look around for work do so more or less often, as the system lets them, and turns go by
-/// the clock. Measured: 5 % up or down in `start` and `stream`, with and without other programs on the same processor, and
-/// 2 % in `rescale`.
+/// the clock, which has fifty times fewer steps in a turn under valgrind. Measured: 5 % up or down in `start` and `stream`,
+/// with and without other programs on the same processor, 2 % in `rescale`; between turns of 1 and of 100 ms 12 % in `wave`, and
+/// 6 % in `fan-generator`.
 const VARIES: RangeInclusive<f64> = -15.0..=15.0;
 
 const WORKS: [Work; 12] = [
     Work { name: "fib", sizes: [15, 22], nodes: calls_of_fib, tolerance: REPEATS },
     Work { name: "fan-list", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "fan-each", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
-    Work { name: "fan-generator", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
+    Work { name: "fan-generator", sizes: [20_000, 120_000], nodes: |n| n, tolerance: VARIES },
     Work { name: "chain", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "grow", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
-    Work { name: "wave", sizes: [100, 300], nodes: |side| side * side, tolerance: REPEATS },
+    Work { name: "wave", sizes: [100, 300], nodes: |side| side * side, tolerance: VARIES },
     Work { name: "async", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "await", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "stream", sizes: [20_000, 120_000], nodes: |n| n, tolerance: VARIES },

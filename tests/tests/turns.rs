@@ -379,6 +379,18 @@ fn beside_what_is_urgent_others_have_a_part_of_the_time() {
 }
 
 #[test]
+fn beside_many_that_are_urgent_others_have_a_part_of_the_time() {
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let urgent = (0..10_000).map(|_| DC::new(|| spin(Duration::from_millis(1)), ()).priority(5));
+        let urgent = runtime.spawn(all(urgent));
+        std::thread::sleep(Duration::from_millis(20)); // so that they are under way
+        assert_eq!(runtime.run(DC::new(|| 7, ())).unwrap(), 7);
+        assert!(!urgent.is_finished());
+    });
+}
+
+#[test]
 fn of_many_runs_none_starves() {
     #[delayed]
     fn counts(steps: Arc<AtomicU64>) -> DC<u64> {

@@ -339,8 +339,8 @@ impl Scope {
         // Release, pairs with the Acquire in `is_needed`.
         STOPS.fetch_add(1, Ordering::Release);
         // Whoever is added after this finds the scope stopped, having had the lock after us.
-        let mut asleep = lock(&self.kept).as_mut().map(|kept| mem::take(&mut kept.asleep));
-        asleep.iter_mut().flat_map(WeakList::live).for_each(|alarm| alarm.ring());
+        let asleep = lock(&self.kept).as_mut().map(|kept| mem::take(&mut kept.asleep));
+        asleep.iter().flat_map(WeakList::live).for_each(|alarm| alarm.ring());
         asleep::tell_of_change(self.has_asked.load(Ordering::SeqCst));
     }
 

@@ -424,6 +424,11 @@ impl Claim<'_> {
         self.queues.ranks.has_urgent(least)
     }
 
+    /// The highest priority that waits.
+    pub(crate) fn highest_waiting(&self) -> i32 {
+        self.queues.ranks.highest()
+    }
+
     /// The first of the nodes that come before everything else, if its priority is above `least`.
     pub(crate) fn take_urgent(&self, least: i32, gate: &Gate) -> Option<Found> {
         self.queues.ranks.take_urgent(least, gate).map(|(node, priority)| Found { node, priority })

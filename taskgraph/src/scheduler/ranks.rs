@@ -52,7 +52,12 @@ impl<N> Ranks<N> {
 
     /// Whether there is one with a priority above `least`; without the lock, as far as this thread has heard.
     pub(crate) fn has_urgent(&self, least: i32) -> bool {
-        least < self.highest.load(Ordering::Relaxed)
+        least < self.highest()
+    }
+
+    /// The highest priority of all; the lowest there is if there are none.
+    pub(crate) fn highest(&self) -> i32 {
+        self.highest.load(Ordering::Relaxed)
     }
 
     /// The first of those that come before everything else, with its priority; only if that is above `least`, which is not

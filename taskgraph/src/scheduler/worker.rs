@@ -232,7 +232,9 @@ impl<'s> Worker<'s> {
                 Some(_) => {}
             }
         }
-        if state.has_outside() != self.full.get().has_outside() {
+        if state.has_outside() && !self.scheduler.queues.has(Source::Outside) {
+            self.scheduler.end_outside();
+        } else if state.has_outside() != self.full.get().has_outside() {
             self.full.set(self.full.get().with_outside(state.has_outside()));
             *steps = self.turns.hurry(state.has_outside(), *steps);
         }
@@ -360,10 +362,7 @@ impl<'s> Worker<'s> {
         if self.guest_of.is_some() {
             return if is_over { self.leave(next, cx) } else { Some(next) };
         }
-        if self.gate.state().is_urgent() && self.queues.has_urgent(self.levels.priority()) {
-            return Some(next);
-        }
-        if !self.levels.is_empty() {
+        if !self.levels.is_empty() || self.gate.state().is_urgent() {
             if is_over {
                 self.turns.begin(now);
                 self.turns.begin_ordinary(now, queues).into_iter().for_each(|first| self.let_in_guest(first));
@@ -384,10 +383,10 @@ impl<'s> Worker<'s> {
         None
     }
 
-    /// Something else has a turn, on another deque, while this worker keeps what is urgent.
+    /// Something else has a turn, on another deque, beside what is urgent.
     fn let_in_guest(&self, first: Source) {
         let turns = Turns::new(Instant::now());
-        let guest_of = Some(self.levels.priority());
+        let guest_of = Some(self.queues.highest_waiting().max(self.levels.priority()));
         let guest = Worker { guest_of, ..Worker::new(self.scheduler, self.epoch, first, turns) };
         let mut cx = Cx::new(&guest, guest.queues.seat());
         // It does not steal: that could be a part of what is urgent.

@@ -37,7 +37,7 @@ impl AsleepInShared {
     /// Counts that scopes which waited for shared results have stopped, or handles are gone; returns those who want to know.
     fn change(&mut self) -> Vec<Arc<Alarm>> {
         self.changes += 1;
-        let asleep = self.asleep.live();
+        let asleep = self.asleep.live_of_swept();
         let many = (CALLED_EACH_TIME < asleep.len()).then_some(asleep.len() as u32);
         self.calm_until = many.map(|len| Instant::now() + (MOMENT * len).min(CALM_MAX));
         asleep
@@ -85,7 +85,7 @@ pub(in crate::graph) fn tell_of_change(of_shared: bool) {
         asleep_here.iter().for_each(|alarm| alarm.ring());
         call_sleepers();
     }
-    let homes = asleep_in_shared().homes.live();
+    let homes = asleep_in_shared().homes.live_of_swept();
     homes.into_iter().for_each(|home| home.look_again());
 }
 

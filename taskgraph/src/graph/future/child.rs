@@ -91,7 +91,7 @@ pub(in crate::graph) trait Stop: Send + Sync {
 impl Drop for Children {
     fn drop(&mut self) {
         // Each by itself: the last owner of one drops a user's values.
-        self.0.live().into_iter().for_each(|child| unwind::drop_values(move || child.stop()));
+        self.0.live().for_each(|child| unwind::drop_values(move || child.stop()));
     }
 }
 
