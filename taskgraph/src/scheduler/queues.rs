@@ -87,7 +87,7 @@ pub(crate) struct Claim<'q> {
     /// The changes that it has seen.
     seen: Cell<usize>,
     /// What it looks at first. If that is no injector, they come first in turn.
-    first: Cell<Source>,
+    pub(crate) first: Cell<Source>,
     is_deferreds: Cell<bool>,
 }
 
@@ -408,15 +408,6 @@ impl Claim<'_> {
     /// Whether none of the worker's own nodes is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty()
-    }
-
-    /// What it looks at first.
-    pub(crate) fn first(&self) -> Source {
-        self.first.get()
-    }
-
-    pub(crate) fn look_at_lines_first(&self) {
-        self.first.set(Source::Line);
     }
 
     /// Whether one waits with a priority above `least`.

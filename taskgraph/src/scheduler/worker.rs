@@ -385,6 +385,7 @@ impl<'s> Worker<'s> {
 
     /// Something else has a turn, on another deque, beside what is urgent.
     fn let_in_guest(&self, first: Source) {
+        self.queues.seat().clear();
         let turns = Turns::new(Instant::now());
         let guest_of = Some(self.queues.highest_waiting().max(self.levels.priority()));
         let guest = Worker { guest_of, ..Worker::new(self.scheduler, self.epoch, first, turns) };
@@ -463,11 +464,11 @@ impl Host for Worker<'_> {
     }
 
     fn is_spares_turn(&self) -> bool {
-        self.queues.first() == Source::Spare
+        self.queues.first.get() == Source::Spare
     }
 
     fn end_spares_turn(&self) {
-        self.queues.look_at_lines_first();
+        self.queues.first.set(Source::Line);
     }
 
     fn max_workers(&self) -> usize {
