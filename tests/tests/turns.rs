@@ -379,6 +379,20 @@ fn beside_what_is_urgent_others_have_a_part_of_the_time() {
 }
 
 #[test]
+fn what_is_urgent_knows_its_own_run_after_others_had_their_part() {
+    /// Asks for the limits of its run.
+    #[delayed(limit = 8)]
+    async fn countdown(n: u64) -> DC<u64> {
+        if n == 0 { DC::value(0) } else { countdown(n - 1) }
+    }
+    wait::ends(|| {
+        let runtime = runtime(1);
+        keep_busy(&runtime, 0);
+        assert_eq!(runtime.run(countdown(200_000).priority(1)).unwrap(), 0);
+    });
+}
+
+#[test]
 fn beside_many_that_are_urgent_others_have_a_part_of_the_time() {
     wait::ends(|| {
         let runtime = runtime(1);

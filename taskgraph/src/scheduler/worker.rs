@@ -363,11 +363,16 @@ impl<'s> Worker<'s> {
             return if is_over { self.leave(next, cx) } else { Some(next) };
         }
         if !self.levels.is_empty() || self.gate.state().is_urgent() {
-            if is_over {
-                self.turns.begin(now);
-                self.turns.begin_ordinary(now, queues).into_iter().for_each(|first| self.let_in_guest(first));
+            if !is_over {
+                return Some(next);
             }
-            return Some(next);
+            self.turns.begin(now);
+            let Some(first) = self.turns.begin_ordinary(now, queues) else { return Some(next) };
+            // Others may wait for what this worker has yet to tell, and the guest's bodies may be long.
+            self.put_back(next, cx);
+            cx.rest();
+            self.let_in_guest(first);
+            return Some(None);
         }
         if !is_over {
             return Some(if is_long { self.take_up_deferred(next, cx) } else { next });
