@@ -128,6 +128,13 @@ fn for_ever(n: u64) -> DC<u64> {
     for_ever(n + 1)
 }
 
+/// The same, and counts its steps.
+#[delayed]
+fn counts(steps: Arc<AtomicU64>) -> DC<u64> {
+    steps.fetch_add(1, Relaxed);
+    counts(steps)
+}
+
 /// Only the last one ever has a result.
 #[delayed]
 async fn contender(i: u32, of: u32) -> u32 {
@@ -328,11 +335,6 @@ fn a_body_that_waits_for_what_it_has_yielded_gets_it_beside_busy_workers() {
 
 #[test]
 fn equal_runs_get_equal_shares() {
-    #[delayed]
-    fn counts(steps: Arc<AtomicU64>) -> DC<u64> {
-        steps.fetch_add(1, Relaxed);
-        counts(steps)
-    }
     wait::ends(|| {
         let runtime = runtime(1);
         let steps: Vec<_> = (0..3).map(|_| Arc::new(AtomicU64::new(0))).collect();
@@ -359,11 +361,6 @@ fn what_is_urgent_is_soon_through_beside_a_run_that_is_not() {
 
 #[test]
 fn beside_what_is_urgent_others_have_a_part_of_the_time() {
-    #[delayed]
-    fn counts(steps: Arc<AtomicU64>) -> DC<u64> {
-        steps.fetch_add(1, Relaxed);
-        counts(steps)
-    }
     wait::ends(|| {
         let runtime = runtime(1);
         let steps = Arc::new(AtomicU64::new(0));
@@ -406,11 +403,6 @@ fn beside_many_that_are_urgent_others_have_a_part_of_the_time() {
 
 #[test]
 fn of_many_runs_none_starves() {
-    #[delayed]
-    fn counts(steps: Arc<AtomicU64>) -> DC<u64> {
-        steps.fetch_add(1, Relaxed);
-        counts(steps)
-    }
     wait::ends(|| {
         for workers in [1, 2] {
             let runtime = runtime(workers);

@@ -5,6 +5,9 @@
 //! left for those who would go idle, or the line that has waited longest. Every other turn is a line's. Now and then it is
 //! the turn of the oldest node of some deque: a line may be endless, and so may be the body of its worker.
 //!
+//! What is urgent is not left. It lets a guest have a turn on another deque, so that what is not urgent has a small part of
+//! the time.
+//!
 //! Bodies take nanoseconds or hours, so turns are measured by the clock. A look at that takes as long as a short body. So a
 //! worker looks after as many steps as should take half a turn, by the last ones; and after fewer while something from outside
 //! waits, in case that bodies become long all of a sudden.
