@@ -36,6 +36,7 @@ mod mailbox;
 mod block_on;
 mod join;
 mod task;
+mod progress;
 mod error;
 mod steering;
 #[expect(unsafe_code, reason = "nodes of all types in one queue, written and freed without a lock")]
@@ -61,6 +62,7 @@ pub use graph::{
     Awaited, DC, Func, IntoArg, IntoRef, Output, Shared, Stream, all, attempt, each, first_of, is_cancelled,
     map_chunks, race, reduce, select_ok, stream,
 };
+pub use progress::{FunctionProgress, Progress};
 pub use run::{run, run_async};
 pub use runtime::{Builder, Canceller, Handle, IntoStream, Results, Runtime};
 pub use task::Task;

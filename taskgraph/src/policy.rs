@@ -8,6 +8,7 @@
 //! A task without such options has none of this.
 
 use std::error::Error as StdError;
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,16 @@ use crate::graph::{self, Bond, DC, Fallible, Generating, Input, Returns, Task, T
 use crate::task::Task as TaskName;
 use crate::timeout::Countdown;
 use crate::timer;
+
+/// The task that tries. It has the name of the task that it tries, which is counted itself.
+struct Tries<N>(PhantomData<N>);
+
+impl<N: Task> Task for Tries<N> {
+    const NAME: &'static str = N::NAME;
+    const LABEL: Option<&'static str> = N::LABEL;
+    const PLACE: Option<&'static Location<'static>> = N::PLACE;
+    const IS_COUNTED: bool = false;
+}
 
 /// What the options of `#[delayed]` say.
 #[derive(Clone, Copy)]
@@ -190,7 +201,7 @@ where
         if policy.timeout.is_none() && policy.retries == 0 {
             return policy.priority(inside).once::<N, R, _, _>(origin, make(), None);
         }
-        graph::future::<N, Fallible, T, _>(graph::sent(policy.try_each::<N, R, _, _>(origin, make)))
+        graph::future::<Tries<N>, Fallible, T, _>(graph::sent(policy.try_each::<N, R, _, _>(origin, make)))
     });
     graph::ranked(call, outside)
 }

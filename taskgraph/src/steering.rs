@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::progress::Progress;
 use crate::task::Task;
 
 /// What the control port asks of a runtime.
@@ -18,6 +19,8 @@ pub(crate) trait Steering: Send + Sync + 'static {
     fn status(&self) -> Status;
     /// The bodies that workers are in.
     fn running(&self) -> Vec<Running>;
+    /// How many tasks have ended since they are counted, which is from now on at the latest.
+    fn progress(&self) -> Progress;
     /// The first of those that have not settled, by their number.
     fn runs(&self, at_most: usize) -> Vec<RunStatus>;
     /// Ends the run with this number early, or all of them, on behalf of a client; gives how many there were.

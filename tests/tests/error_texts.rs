@@ -443,8 +443,8 @@ fn port(page: &mut Page) {
     let check = |page: &mut Page, line: &str, expected: &str| {
         page.show("the port", say(&runtime, &format!("{line}\n")).1.join("\n"), expected);
     };
-    let available = "auth, cancel, get_max_workers, help, limits, pause, prompt, quit, resume, running, runs, set_limit, \
-                     set_max_workers, status";
+    let available = "auth, cancel, get_max_workers, help, limits, pause, progress, prompt, quit, resume, running, runs, \
+                     set_limit, set_max_workers, status";
     check(page, "frobnicate 1", &format!("unknown command frobnicate, available: {available}"));
     check(page, "help frobnicate", &format!("unknown command frobnicate, available: {available}"));
     let usage = "invalid arguments for command set_max_workers, usage info:\nset_max_workers max_workers: int";

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms by floor: each knows the rooms of lower floors, those before it on its own, and itself.
 const FLOORS: [&[&str]; 6] = [
     &["sync", "barrier", "unwind", "weak_list", "mailbox", "block_on", "join"],
-    &["task", "error", "steering"],
+    &["task", "progress", "error", "steering"],
     &["graph"],
     &["scheduler", "timer", "timeout", "limit", "reactor", "policy"],
     &["control"],
@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 6] = [
 /// On top of all: what users hold, the usual way to run, what generated code calls, and the programs of the guide.
 const ROOF: [&str; 4] = ["lib", "run", "__private", "guide"];
 /// The control port knows errors and what it may ask of a runtime, but not the runtime.
-const CONTROL_KNOWS: [&str; 4] = ["sync", "task", "error", "steering"];
+const CONTROL_KNOWS: [&str; 5] = ["sync", "task", "progress", "error", "steering"];
 /// Tests inside the crate also know what users know.
 const TESTS: [&str; 2] = ["tests.rs", "models.rs"];
 /// What the crate's root has besides rooms: constants.

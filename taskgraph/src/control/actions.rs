@@ -4,6 +4,7 @@ use crate::MAX_WORKERS_LIMIT;
 use crate::control::command::Answer;
 use crate::control::echo;
 use crate::control::session::Client;
+use crate::progress::FunctionProgress;
 use crate::steering::{LimitStatus, RunStatus, Running};
 
 /// How much of a list is shown: a few screenfuls.
@@ -69,6 +70,17 @@ pub(super) fn pause(client: &mut Client, _: &[&str]) -> Answer {
     client.port.steering().pause();
     tracing::info!(peer = %client.peer, "paused through the control port");
     Answer::line("pausing, running steps end undisturbed")
+}
+
+pub(super) fn progress(client: &mut Client, _: &[&str]) -> Answer {
+    let progress = client.port.steering().progress();
+    if progress.counted_for.is_zero() {
+        return Answer::line("tasks are counted from now on, ask again");
+    }
+    let line = |function: &FunctionProgress| echo::message(&progress.line(function));
+    let mut answer = listed(&progress.functions, progress.functions.len(), line, "no task has ended yet");
+    answer.lines.insert(0, format!("counted for {:.1} s:", progress.counted_for.as_secs_f64()));
+    answer
 }
 
 pub(super) fn resume(client: &mut Client, _: &[&str]) -> Answer {

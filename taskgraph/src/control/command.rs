@@ -73,6 +73,14 @@ const COMMANDS: &[Command] = &[
         answer: actions::pause,
     },
     Command {
+        name: "progress",
+        arguments: "",
+        n_arguments: 0..=0,
+        summary: "how many tasks of each function have ended; they are counted from the first time on",
+        is_for_all: false,
+        answer: actions::progress,
+    },
+    Command {
         name: "prompt",
         arguments: "[on|off]",
         n_arguments: 0..=1,
@@ -261,8 +269,8 @@ mod tests {
         let steering = Arc::new(Fake::with_max_workers(4));
         let client = &mut client(&steering, None);
         let in_range = "max_workers must be from 1 to 1024, not";
-        let unknown = "available: auth, cancel, get_max_workers, help, limits, pause, prompt, quit, resume, running, runs, \
-                       set_limit, set_max_workers, status";
+        let unknown = "available: auth, cancel, get_max_workers, help, limits, pause, progress, prompt, quit, resume, \
+                       running, runs, set_limit, set_max_workers, status";
         let wrong = |name| format!("invalid arguments for command {name}, usage info:");
         for (line, expected) in [
             ("get_max_workers", vec!["4"]),
@@ -304,6 +312,8 @@ mod tests {
             ("resume", vec!["resuming"]),
             ("status", vec!["max_workers: 3", "running: 2", "runs: 1", "paused: no"]),
             ("running", vec!["nothing is running"]),
+            ("progress", vec!["tasks are counted from now on, ask again"]),
+            ("progress", vec!["counted for 4.0 s:", "load  10 done, 1 failed, 2 running, 2.5/s"]),
             ("pause 1", vec![&wrong("pause"), "pause"]),
             ("frobnicate 1", vec![&format!("unknown command frobnicate, {unknown}")]),
             ("GET_MAX_WORKERS", vec![&format!("unknown command GET_MAX_WORKERS, {unknown}")]),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::MAX_WORKERS_LIMIT;
 use crate::error::Error;
+use crate::progress::{Function, FunctionProgress, Progress};
 use crate::steering::{LimitStatus, RunStatus, Running, Status, Steering};
 
 pub(super) struct Fake {
@@ -13,6 +14,7 @@ pub(super) struct Fake {
     limit: AtomicUsize,
     has_run: AtomicBool,
     is_paused: AtomicBool,
+    is_counting: AtomicBool,
     fault: Option<Fault>,
 }
 
@@ -31,6 +33,7 @@ impl Fake {
             limit: AtomicUsize::new(8),
             has_run: AtomicBool::new(true),
             is_paused: AtomicBool::new(false),
+            is_counting: AtomicBool::new(false),
             fault: None,
         }
     }
@@ -79,6 +82,12 @@ impl Steering for Fake {
 
     fn running(&self) -> Vec<Running> {
         Vec::new()
+    }
+
+    fn progress(&self) -> Progress {
+        let function = Function { name: "load", label: None, place: None };
+        let counted_for = Duration::from_secs(if self.is_counting.swap(true, Ordering::Relaxed) { 4 } else { 0 });
+        Progress { counted_for, functions: vec![FunctionProgress { function, done: 10, failed: 1, running: 2 }] }
     }
 
     fn runs(&self, _: usize) -> Vec<RunStatus> {

@@ -4,7 +4,6 @@ pub(super) mod input;
 pub(super) mod given;
 
 use std::any;
-use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
@@ -12,6 +11,7 @@ use std::ptr::NonNull;
 
 use self::input::{FailedSlots, Input, Placing};
 use super::cx::Cx;
+use super::cx::seat::Name;
 use super::delayed::DC;
 use super::node::memory;
 use super::node::{Abandoned, Described, Destination, Node, Ready, Table};
@@ -33,6 +33,9 @@ pub trait Task: 'static {
     const IN_FLIGHT: Option<u32> = None;
     /// Whether no user wrote it: errors do not list it among what needed what failed.
     const IS_PLUMBING: bool = false;
+    /// Whether it is a task of its own for those who count them.
+    #[doc(hidden)]
+    const IS_COUNTED: bool = !Self::IS_PLUMBING;
 
     #[doc(hidden)]
     fn name() -> &'static str {
@@ -263,6 +266,8 @@ pub(super) unsafe fn conclude<N: Task, T>(
         // SAFETY: as above; the computation has the node's result.
         Outcome::Delayed(delayed) => unsafe { delayed.replace(to, cx) },
         Outcome::Generated(mut generator) => {
+            // The body has yet to end there.
+            cx.seat.clear();
             generator.set_origin(origin);
             // SAFETY: as above.
             unsafe { generator.replace(to, cx) }
@@ -284,6 +289,7 @@ pub(super) unsafe fn fail<N: Task>(
     to: Destination,
     cx: &mut Cx<'_>,
 ) -> Option<Ready> {
+    cx.seat.count_failed::<N>();
     // SAFETY: the caller's promise.
     unsafe {
         settle::blame(name::<N>(origin), why, to, cx);
@@ -305,6 +311,5 @@ pub(super) unsafe fn describe<N: Task>(node: NonNull<Node>) -> Described {
 }
 
 pub(crate) fn name<N: Task>(origin: &'static Location<'static>) -> TaskName {
-    let origin = N::PLACE.filter(|_| TaskName::is_nowhere(origin)).unwrap_or(origin);
-    TaskName { name: Cow::Borrowed(N::name()), label: N::LABEL.map(Cow::Borrowed), origin }
+    Name::of::<N>().task(origin)
 }

@@ -4,6 +4,8 @@
 //! [`Cx::ready`]. The worker puts those in its queue. Whatever is in that list belongs to the same scope.
 
 pub(super) mod seat;
+#[forbid(unsafe_code)]
+pub(super) mod counts;
 
 use std::mem;
 use std::ptr::NonNull;

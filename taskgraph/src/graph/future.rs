@@ -108,6 +108,7 @@ where
             let body = Pin::new_unchecked(body);
             let lent = ptr::from_mut(cx).cast();
             let polled = child::with_parent(node, children, lent, || body.poll(&mut Context::from_waker(waker)));
+            cx.seat.clear();
             (node, at, polled)
         };
         let ended = match polled {
@@ -172,6 +173,7 @@ where
             memory::free(this);
             (outcome, to, origin)
         };
+        cx.seat.note::<N>(origin);
         // SAFETY: the destination and the origin are those of this node.
         unsafe { call::conclude::<N, _>(outcome, origin, to, cx) }
     }

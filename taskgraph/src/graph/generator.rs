@@ -136,6 +136,7 @@ where
             cx.seat.note::<N>(node.as_ref().origin());
             let body = (*at).body.as_mut().expect("the body has not ended");
             let resumed = body.resume(pump, node, &desk.is_paused, lent);
+            cx.seat.clear();
             (*work).end_slice(cx);
             (generator, resumed)
         };
@@ -217,6 +218,7 @@ where
             memory::free(generator);
             (segments, to, origin)
         };
+        cx.seat.note::<N>(origin);
         match unwind::catch(|| collected::<C>(segments)) {
             // SAFETY: the destination is that of a node whose result is this collection.
             Ok(collection) => unsafe { settle::deliver(to, collection, cx) },

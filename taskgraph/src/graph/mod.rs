@@ -27,6 +27,7 @@ mod reduce;
 #[forbid(unsafe_code)]
 mod map_chunks;
 
+pub(crate) use cx::counts::Counts;
 pub(crate) use cx::seat::Seat;
 pub(crate) use cx::{Cx, Host, NodeId, Queued};
 pub(crate) use deque::{Deque, Stealer};

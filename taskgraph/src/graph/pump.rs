@@ -81,6 +81,7 @@ pub(super) unsafe fn end<N: Task>(node: NonNull<Node>, ended: Result<(), Why>, c
 /// As for [`end`].
 #[cold]
 unsafe fn fail<N: Task>(node: NonNull<Node>, why: Why, cx: &mut Cx<'_>) -> Option<Ready> {
+    cx.seat.count_failed::<N>();
     // SAFETY: the caller's promise; the node waits for its pump, so it is alive and has not arrived.
     unsafe {
         let (origin, to) = (node.as_ref().origin(), node.as_ref().destination());

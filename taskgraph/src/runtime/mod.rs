@@ -17,6 +17,7 @@ use crate::control::Control;
 use crate::error::{CancelledBy, Error};
 use crate::graph::{self, DC, Home, Reactor};
 use crate::limit::Limits;
+use crate::progress::Progress;
 use crate::reactor::{self, CallersReactor, OwnReactor};
 use crate::scheduler::{self, Scheduler};
 use crate::steering::{LimitStatus, RunStatus, Running, Status, Steering};
@@ -283,6 +284,30 @@ impl Runtime {
         self.core.scheduler.is_paused()
     }
 
+    /// How many tasks of each function have ended, in all runs of this runtime, since they are counted.
+    ///
+    /// [`Builder::count_tasks`] counts them from the start; otherwise the first call does from now on, or the first `progress` on
+    /// the control port. While tasks are counted, each takes some nanoseconds more. Otherwise it costs nothing.
+    ///
+    /// ```
+    /// use taskgraph::{Runtime, delayed};
+    ///
+    /// #[delayed]
+    /// fn render(page: u32) -> String { format!("page {page}") }
+    ///
+    /// let runtime = Runtime::builder().count_tasks().no_control().build()?;
+    /// let pages = runtime.spawn(taskgraph::each(0..100, render));
+    /// while !pages.is_finished() {
+    ///     println!("{}", runtime.progress()); // render (src/main.rs:3)  57 done, 0 failed, 4 running, 2.3/s
+    ///     std::thread::sleep(std::time::Duration::from_millis(1));
+    /// }
+    /// # pages.join()?;
+    /// # Ok::<(), taskgraph::Error>(())
+    /// ```
+    pub fn progress(&self) -> Progress {
+        self.core.scheduler.progress()
+    }
+
     /// The address of the control port; `None` without one.
     ///
     /// ```
@@ -422,6 +447,10 @@ impl Steering for Core {
 
     fn running(&self) -> Vec<Running> {
         self.scheduler.bodies()
+    }
+
+    fn progress(&self) -> Progress {
+        self.scheduler.progress()
     }
 
     fn status(&self) -> Status {

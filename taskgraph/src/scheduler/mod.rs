@@ -38,11 +38,11 @@ mod watch;
 mod search;
 mod worker;
 
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::graph::{self, Home, Queued};
+use crate::graph::{self, Counts, Home, Queued};
 use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Mutex, lock};
 use blocking::Size;
@@ -69,6 +69,8 @@ pub(crate) struct Scheduler {
     later: CallDue,
     /// Done once anything may have to be given up when it stops although no worker comes to it.
     hears_of_stops: Once,
+    /// Once tasks are counted.
+    counts: OnceLock<Arc<Counts>>,
 }
 
 /// After this time a worker is called again if its call came to a thread that could not take it.
@@ -97,6 +99,7 @@ impl Scheduler {
             size: Mutex::new(Size::new(max_workers)),
             later: CallDue::default(),
             hears_of_stops: Once::new(),
+            counts: OnceLock::new(),
         });
         home.get_or_init(|| Arc::downgrade(&scheduler));
         Ok(scheduler)

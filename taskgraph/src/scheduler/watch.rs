@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::nap::Nap;
-use crate::graph::Seat;
+use crate::graph::{Counts, Seat};
+use crate::progress::Progress;
 use crate::steering::Running;
 use crate::sync::unmodelled::{Mutex, lock};
 use crate::task::Task;
@@ -60,6 +61,24 @@ impl Scheduler {
             let heard = |ping| seats.iter().any(|seat| seat.has_heard(ping));
             rounds.last_ping = Some((self.gate.change_ping(heard), Instant::now()));
         }
+    }
+
+    /// How many tasks have ended since they are counted, which is from now on at the latest.
+    pub(crate) fn progress(&self) -> Progress {
+        let seats = self.queues.seats();
+        let progress = |counts: &Counts| counts.progress(seats.iter().filter_map(|seat| seat.function()));
+        match self.counts.get() {
+            Some(counts) => progress(counts),
+            None => Progress { counted_for: Duration::ZERO, ..progress(self.count_tasks()) },
+        }
+    }
+
+    /// Tasks are counted from now on.
+    pub(crate) fn count_tasks(&self) -> &Counts {
+        let counts = self.counts.get_or_init(|| Arc::new(Counts::new()));
+        // A worker that takes its seat after this finds the counts.
+        self.queues.seats().iter().for_each(|seat| seat.count_in(counts));
+        counts
     }
 
     /// The bodies in which workers are, as far as that is known.

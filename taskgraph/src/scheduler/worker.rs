@@ -121,6 +121,9 @@ impl<'s> Worker<'s> {
         let state = scheduler.gate.state();
         let queues = scheduler.queues.claim(first);
         queues.seat().take(state.ping());
+        if let Some(counts) = scheduler.counts.get() {
+            queues.seat().count_in(counts);
+        }
         // This worker has not heard of what is outside.
         turns.hurry(false, turns.left());
         CURRENT.set(Some(Current { scheduler: Arc::clone(scheduler), seat: Arc::clone(queues.seat()) }));
@@ -168,12 +171,31 @@ impl<'s> Worker<'s> {
     }
 
     /// Takes steps until there is nothing left to do here, or it is to be done by others.
-    #[inline(never)]
     fn take_steps(&self, first: Ready, cx: &mut Cx<'_>) {
+        let seat = self.queues.seat();
+        let first = if seat.counts() { Some(first) } else { self.take_uncounted(first, cx) };
+        if let Some(first) = first {
+            seat.clear();
+            self.take_steps_that::<true>(first, cx);
+        }
+    }
+
+    /// The same, while nobody counts tasks; then gives what to go on with.
+    #[inline(never)]
+    fn take_uncounted(&self, first: Ready, cx: &mut Cx<'_>) -> Option<Ready> {
+        self.take_steps_that::<false>(first, cx)
+    }
+
+    /// Either of them: steps that are not counted must not pay for those that are.
+    #[inline(always)]
+    fn take_steps_that<const COUNT: bool>(&self, first: Ready, cx: &mut Cx<'_>) -> Option<Ready> {
         let mut ready = first;
         let mut steps = self.turns.left();
         loop {
             let mut next = cx.step(ready);
+            if COUNT {
+                self.queues.seat().count_done();
+            }
             let queued_more = self.queue_ready(cx);
             if queued_more && next.is_some() {
                 self.queues.show(0);
@@ -182,25 +204,27 @@ impl<'s> Worker<'s> {
             if !state.is(self.full.get()) {
                 match self.heed(state, queued_more, next, &mut steps, cx) {
                     Some(then) => next = then,
-                    None => return self.turns.keep(steps),
+                    None => break,
                 }
             }
             steps -= 1;
             if steps == 0 {
-                match self.give_way(next, cx) {
-                    Some(then) => next = then,
-                    None => return,
-                }
+                next = self.give_way(next, cx)?;
                 steps = self.turns.left();
+                if !COUNT && next.is_some() && self.queues.seat().counts() {
+                    return next;
+                }
             }
             ready = match next {
                 Some(ready) => ready,
                 None => match self.queues.pop() {
                     Some(queued) => cx.take(queued),
-                    None => return self.turns.keep(steps),
+                    None => break,
                 },
             };
         }
+        self.turns.keep(steps);
+        None
     }
 
     /// There is something to see at the gate: whether this worker may stay and nothing is paused, somebody wants to be

@@ -1,14 +1,18 @@
 //! A seat: where a worker notes which body it is about to run, for whoever watches.
 //!
 //! The notes are two separate words: whoever reads while they change may see the name of one body with the place of
-//! another. They order nothing, and are the standard library's own atomics, which no model watches.
+//! another. They order nothing but what is counted, and are the standard library's own atomics, which no model watches.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use crate::graph::call::{Task, name};
+use super::counts::{Counter, Counts, Ended};
+use crate::graph::call::Task;
+use crate::progress::Function;
 use crate::task;
 
 /// On a cache line of its own, and not on one that is fetched along with another.
@@ -19,15 +23,47 @@ pub(crate) struct Seat {
     /// The last ping that its worker has heard of.
     heard: AtomicU8,
     presence: AtomicU8,
+    /// Once tasks are counted.
+    counter: OnceLock<Counter>,
 }
 
 /// How the tasks of a type are named.
-pub(super) struct Name(fn(&'static Location<'static>) -> task::Task);
+pub(in crate::graph) struct Name {
+    name: fn() -> &'static str,
+    label: Option<&'static str>,
+    place: Option<&'static Location<'static>>,
+    is_counted: bool,
+}
 
 struct Named<N>(PhantomData<N>);
 
 impl<N: Task> Named<N> {
-    const NAME: &'static Name = &Name(name::<N>);
+    const NAME: &'static Name = &Name { name: N::name, label: N::LABEL, place: N::PLACE, is_counted: N::IS_COUNTED };
+}
+
+impl Name {
+    pub(in crate::graph) fn of<N: Task>() -> &'static Self {
+        Named::<N>::NAME
+    }
+
+    /// That of a task which was called there.
+    pub(in crate::graph) fn task(&self, origin: &'static Location<'static>) -> task::Task {
+        let origin = self.place.filter(|_| task::Task::is_nowhere(origin)).unwrap_or(origin);
+        task::Task { name: Cow::Borrowed((self.name)()), label: self.label.map(Cow::Borrowed), origin }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_test(name: fn() -> &'static str) -> Self {
+        Self { name, label: None, place: None, is_counted: true }
+    }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.is_counted
+    }
+
+    pub(super) fn function(&self) -> Function {
+        Function { name: (self.name)(), label: self.label, place: self.place }
+    }
 }
 
 /// Nobody works there.
@@ -43,6 +79,7 @@ impl Seat {
             origin: AtomicPtr::new(ptr::null_mut()),
             heard: AtomicU8::new(0),
             presence: AtomicU8::new(EMPTY),
+            counter: OnceLock::new(),
         }
     }
 
@@ -58,8 +95,34 @@ impl Seat {
     #[inline(always)]
     pub(in crate::graph) fn note<N: Task>(&self, origin: &'static Location<'static>) {
         // Relaxed: see above.
-        self.name.store(ptr::from_ref(Named::<N>::NAME).cast_mut(), Ordering::Relaxed);
+        self.name.store(ptr::from_ref(Name::of::<N>()).cast_mut(), Ordering::Relaxed);
         self.origin.store(ptr::from_ref(origin).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// A task has failed: it is not counted as done after this step.
+    pub(in crate::graph) fn count_failed<N: Task>(&self) {
+        if let Some(counter) = self.counter.get() {
+            counter.count(Name::of::<N>(), Ended::Badly);
+            self.clear();
+        }
+    }
+
+    /// The step has ended, and so has the task whose body is still noted.
+    pub(crate) fn count_done(&self) {
+        if let (Some(name), Some(counter)) = (self.noted(), self.counter.get()) {
+            counter.count(name, Ended::Well);
+            self.clear();
+        }
+    }
+
+    /// Whether tasks are counted.
+    pub(crate) fn counts(&self) -> bool {
+        self.counter.get().is_some()
+    }
+
+    /// Tasks are counted from now on.
+    pub(crate) fn count_in(&self, counts: &Arc<Counts>) {
+        self.counter.get_or_init(|| Counter::new(counts));
     }
 
     /// A worker takes the seat. It runs no body, and has heard of this ping.
@@ -73,9 +136,10 @@ impl Seat {
         self.heard.store(ping, Ordering::Relaxed);
     }
 
-    /// Its worker looks for work, or goes.
+    /// Its worker is in no body any more.
     pub(crate) fn clear(&self) {
-        self.name.store(ptr::null_mut(), Ordering::Relaxed);
+        // Release, pairs with the Acquire of whoever counts those that run: what is not there any more was counted before.
+        self.name.store(ptr::null_mut(), Ordering::Release);
     }
 
     pub(crate) fn leave(&self) {
@@ -100,13 +164,24 @@ impl Seat {
 
     /// The task whose body runs there, or ran last.
     pub(crate) fn task(&self) -> Option<task::Task> {
-        if self.presence.load(Ordering::Relaxed) != TAKEN {
-            return None;
-        }
+        let name = self.name()?;
         // SAFETY: what is noted lives for ever.
-        unsafe {
-            let name = self.name.load(Ordering::Relaxed).as_ref()?;
-            Some((name.0)(self.origin.load(Ordering::Relaxed).as_ref()?))
-        }
+        let origin = unsafe { self.origin.load(Ordering::Relaxed).as_ref() }?;
+        Some(name.task(origin))
+    }
+
+    /// Its function.
+    pub(crate) fn function(&self) -> Option<Function> {
+        self.name().map(Name::function)
+    }
+
+    /// What is noted, if somebody works there.
+    fn name(&self) -> Option<&'static Name> {
+        if self.presence.load(Ordering::Relaxed) == TAKEN { self.noted() } else { None }
+    }
+
+    fn noted(&self) -> Option<&'static Name> {
+        // SAFETY: what is noted lives for ever.
+        unsafe { self.name.load(Ordering::Acquire).as_ref() }
     }
 }
