@@ -325,7 +325,7 @@ impl<N, T, S, const MAKES: bool> FanOut for Gather<N, T, S, MAKES> {
         if !MAKES {
             return None;
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the fan-out is one of these, and waits for the chunk.
         unsafe {
             let at = fan_out.cast::<Self>().as_ptr();
             let is_ready = (*at).in_flight.settled(children);

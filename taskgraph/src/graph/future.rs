@@ -113,7 +113,7 @@ where
         };
         let ended = match polled {
             Ok(Poll::Pending) => {
-                // SAFETY: as above; after this the pump may be somebody else's.
+                // SAFETY: the pump, and so the body, is still ours; after this it may be somebody else's.
                 return unsafe {
                     let sleeper = (*at).sleeper.as_mut().expect("it was woken up");
                     Sleeper::sleep(sleeper, pump, cx)
@@ -122,7 +122,7 @@ where
             Ok(Poll::Ready(returned)) => unwind::catch(|| R::outcome(returned)),
             Err(message) => Err(message),
         };
-        // SAFETY: as above; what is left of the body goes, and then the pump arrives.
+        // SAFETY: the pump, and so the body, is still ours; what is left of the body goes, and then the pump arrives.
         unsafe {
             let ended = match ended {
                 Ok(Outcome::Failed(cause)) => Err(Why::Failed(cause)),

@@ -141,10 +141,10 @@ where
             (generator, resumed)
         };
         let ended = match resumed {
-            // SAFETY: as above.
+            // SAFETY: the pump is still ours.
             Ok(Resumed::Paused) => return unsafe { Self::go_on(generator, pump, cx) },
             Ok(Resumed::Waiting) => {
-                // SAFETY: as above.
+                // SAFETY: the pump is still ours, and so is the body.
                 return unsafe {
                     let body = (*generator.as_ptr()).body.as_mut().expect("the body has not ended");
                     Sleeper::sleep(body.sleeper(), pump, cx)
@@ -153,7 +153,7 @@ where
             Ok(Resumed::Ended(end)) => end.map_err(Why::Failed),
             Err(message) => Err(Why::Panicked(message)),
         };
-        // SAFETY: as above; what is left of the body is dropped where it is, and then the pump arrives.
+        // SAFETY: the pump is still ours; what is left of the body is dropped where it is, and then the pump arrives.
         unsafe {
             unwind::drop_values(|| (*generator.as_ptr()).body = None);
             pump::end::<N>(generator.cast(), ended, cx)
@@ -166,7 +166,7 @@ where
     ///
     /// The pump is that of the generator, and the caller's.
     unsafe fn go_on(generator: NonNull<Self>, pump: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the generator waits for its pump, which is ours.
         let desk = unsafe { NonNull::from(&*(*generator.as_ptr()).desk) };
         // SAFETY: as above.
         if let Some(asleep) = unsafe { Desk::wait_for_room(desk, cx) } {

@@ -29,7 +29,7 @@ use crate::task::Task;
 pub(super) unsafe fn deliver<T>(to: Destination, value: T, cx: &mut Cx<'_>) -> Option<Ready> {
     // SAFETY: the slot is a place for a `T` in the consumer, which is waiting and so alive; it is ours to fill.
     unsafe { to.slot.cast::<T>().write(value) };
-    // SAFETY: the caller's promise.
+    // SAFETY: the result is in its slot, and arrives here and nowhere else.
     unsafe { arrive(to, cx) }
 }
 
@@ -41,7 +41,7 @@ pub(super) unsafe fn deliver<T>(to: Destination, value: T, cx: &mut Cx<'_>) -> O
 #[inline(always)]
 pub(super) unsafe fn arrive(to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
     let consumer = to.consumer.expect("a node that is stepped has a consumer");
-    // SAFETY: the caller's promise.
+    // SAFETY: what is settled was an input of its consumer, and had not arrived.
     unsafe { cx.arrive(consumer) }
 }
 

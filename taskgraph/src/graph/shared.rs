@@ -163,10 +163,10 @@ impl<T> SharedNode<T> {
         }
         if state == DONE {
             cx.leave();
-            // SAFETY: as above.
+            // SAFETY: nothing of the scope is left, and it has no failure that somebody could ask for.
             unsafe { end_scope(scope) };
         } else {
-            // SAFETY: as above; the first who asked belongs to the run, and has not been told.
+            // SAFETY: the scope is still ours; the first who asked belongs to the run, and has not been told.
             unsafe {
                 scope.as_ref().inherit_failure();
                 // Relaxed: whoever reads it has found the state first.
@@ -213,7 +213,7 @@ impl<T> SharedNode<T> {
             let left = if is_other_nearer { ready.replace(other) } else { Some(other) };
             let (left, scope) = left.expect("there are two");
             cx.enter(scope);
-            // SAFETY: as above.
+            // SAFETY: it is ready, and ours.
             cx.add_ready(unsafe { List::of(left.0) });
         }
         let (ready, scope) = ready?;

@@ -93,7 +93,7 @@ impl<F: FanOut> Chunk<F> {
     ///
     /// The node is one of these, holds its children or has them all in, and is the caller's.
     unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the node is ours; the fan-out waits for it until it arrives, here.
         unsafe {
             let held = Self::take_held(node);
             if !held.is_empty() {
@@ -113,7 +113,7 @@ impl<F: FanOut> Chunk<F> {
     /// As for `step`.
     #[cold]
     unsafe fn abandon(node: NonNull<Node>, cx: &mut Cx<'_>) -> Abandoned {
-        // SAFETY: the caller's promise; the fan-out waits for the chunk, so it is alive until that has arrived.
+        // SAFETY: the node is ours; the fan-out waits for it, so it is alive until whoever called us counts the arrival.
         unsafe {
             let held = Self::take_held(node);
             if !held.is_empty() {

@@ -203,7 +203,7 @@ unsafe impl<T: 'static> Input for DC<T> {
     #[inline(always)]
     unsafe fn place(self, slot: *mut Slot<T>, placing: &mut Placing) {
         match self.open() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the slot is room for a `T`.
             Opened::Done(value) => unsafe { value.move_to(slot.cast()) },
             Opened::Graph(node, ready) => {
                 // SAFETY: the graph has not run, so its nodes are alive.
@@ -215,7 +215,7 @@ unsafe impl<T: 'static> Input for DC<T> {
 
     #[inline(always)]
     unsafe fn take(slot: *mut Slot<T>) -> T {
-        // SAFETY: the caller's promise.
+        // SAFETY: the input has arrived with its value, which is moved out once.
         unsafe { slot.cast::<T>().read() }
     }
 
@@ -226,7 +226,7 @@ unsafe impl<T: 'static> Input for DC<T> {
 
     unsafe fn discard(slot: *mut Slot<T>, failed: &FailedSlots<'_>) {
         if !failed.0.contains(slot) {
-            // SAFETY: the caller's promise; the input arrived.
+            // SAFETY: the input arrived with its value, which is dropped once.
             unwind::drop_values(|| unsafe { slot.cast::<T>().drop_in_place() });
         }
     }

@@ -140,7 +140,7 @@ impl<F: Future<Output: Finish> + 'static> Body for Polled<F> {
         is_paused: &AtomicBool,
         cx: *mut Cx<'static>,
     ) -> Result<Resumed, String> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the body is ours, and stays where it is until it is dropped; the step has lent its `Cx`.
         let polled = unsafe {
             let (waker, children) = Sleeper::wake_up(&mut self.sleeper, pump, &*cx);
             let body = Pin::new_unchecked(&mut self.body.0);

@@ -207,7 +207,7 @@ impl<T: Send + 'static> Desk<T> {
             }
             (ptr::from_mut(feeding.sleeper.as_mut().expect("it was woken up")), desk.pump)
         };
-        // SAFETY: the caller's promise.
+        // SAFETY: the sleeper is part of the desk; what comes of the pump is what the step comes to.
         Some(unsafe { Sleeper::sleep(sleeper, pump, cx) })
     }
 }

@@ -94,7 +94,7 @@ impl Node {
     /// As for [`misses_only`](Self::misses_only); now they have arrived.
     #[inline(always)]
     pub(in crate::graph) unsafe fn inputs_arrived(this: NonNull<Self>, inputs: u32) -> Arrival {
-        // SAFETY: as above.
+        // SAFETY: nobody has counted these inputs yet, so the node still waits for them.
         unsafe { if Self::misses_only(this, inputs) { Arrival::NowReady } else { Self::count(this, inputs) } }
     }
 
@@ -104,7 +104,7 @@ impl Node {
     #[inline(always)]
     unsafe fn count(this: NonNull<Self>, inputs: u32) -> Arrival {
         // AcqRel: Release hands our values to the last arrival, Acquire takes the others' if that is us.
-        // SAFETY: the caller's promise.
+        // SAFETY: as in `inputs_arrived`.
         arrival(unsafe { (*this.as_ptr()).missing.fetch_sub(inputs, Ordering::AcqRel) }, inputs)
     }
 
@@ -115,7 +115,7 @@ impl Node {
     /// As for [`inputs_arrived`](Self::inputs_arrived).
     #[inline(always)]
     pub(in crate::graph) unsafe fn input_brought(this: NonNull<Self>, bearer: u32) -> Arrival {
-        // SAFETY: the caller's promise.
+        // SAFETY: as in `inputs_arrived`: the node waits for this input until it is counted.
         unsafe {
             if Self::misses_only(this, 1) {
                 return Arrival::NowReady;
@@ -144,7 +144,7 @@ impl Node {
             // SAFETY: the node waits for this input.
             unsafe { this.as_ref() }.add_failed(slot);
         }
-        // SAFETY: as above.
+        // SAFETY: as above, until the input is counted here.
         let missing = unsafe { &(*this.as_ptr()).missing };
         // AcqRel: as in `count`; Release also hands over the entry just made.
         let before = missing.fetch_update(Ordering::AcqRel, Ordering::Acquire, |missing| Some((missing | FAILED) - 1));

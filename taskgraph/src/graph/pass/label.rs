@@ -27,7 +27,7 @@ impl<T> Pass<T> for Label {
     type Output = T;
 
     unsafe fn pass(self, result: T, _: &'static Location<'static>, to: Destination, cx: &mut Cx<'_>) -> Option<Ready> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the destination is that of a node whose result is this one.
         unsafe { settle::deliver(to, result, cx) }
     }
 

@@ -36,7 +36,7 @@ const TABLE: &Table = &Table { step, abandon, describe: |_| Described::Plumbing 
 ///
 /// The node is a [`Doomed`], and the caller's.
 unsafe fn step(node: NonNull<Node>, cx: &mut Cx<'_>) -> Option<Ready> {
-    // SAFETY: the caller's promise, and that of `doomed`.
+    // SAFETY: the node is ours; so was its target, with all inputs in, when it was made.
     unsafe { settle::abandon(take(node), cx) }
 }
 

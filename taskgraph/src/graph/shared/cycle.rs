@@ -90,7 +90,7 @@ pub(in crate::graph) fn lock_asking() -> MutexGuard<'static, Asking> {
 /// The caller is part of `scope`, and has a handle on `wanted`.
 #[inline(always)]
 pub(super) unsafe fn is_in_order(scope: &Scope, wanted: NonNull<Head>) -> bool {
-    // SAFETY: the caller's promise; what it is part of has not settled.
+    // SAFETY: the caller is a part of `first`, which therefore has not settled; its handle keeps `wanted`.
     computation(scope).is_none_or(|first| unsafe { Head::place(first) < Head::place(wanted) })
 }
 
@@ -101,7 +101,7 @@ pub(super) unsafe fn is_in_order(scope: &Scope, wanted: NonNull<Head>) -> bool {
 /// As for `is_in_order`, and `wanted` is the caller's to start.
 #[inline(always)]
 pub(in crate::graph) unsafe fn put_in_order(scope: &Scope, wanted: NonNull<Head>) {
-    // SAFETY: the caller's promise.
+    // SAFETY: as in `is_in_order`.
     unsafe {
         // Read once: this place may become lower meanwhile, but that of `wanted`, which others have compared with, must not.
         if let Some(first) = computation(scope).map(|first| Head::place(first))
@@ -147,7 +147,7 @@ impl Asking {
 ///
 /// `first` has started, and not settled; the caller has a handle on `wanted`, and the lock.
 unsafe fn reorder(first: NonNull<Head>, wanted: NonNull<Head>, found: &mut HashMap<NonNull<Head>, Found>) -> bool {
-    // SAFETY: the caller's promise; what waits for `first` has not settled.
+    // SAFETY: the caller has a handle on `wanted`; what waits for `first`, which has not settled, has not either.
     let place_of = |head| unsafe { Head::place(head) };
     let before = place_of(wanted);
     if place_of(first) < before {
@@ -166,7 +166,7 @@ unsafe fn reorder(first: NonNull<Head>, wanted: NonNull<Head>, found: &mut HashM
             continue;
         }
         moved.push((inner, place));
-        // SAFETY: as above.
+        // SAFETY: `inner` is `first` or waits for it, so it has started and not settled.
         for (waiting, outer) in unsafe { outwards(inner) } {
             found.entry(outer).or_insert_with(|| {
                 to_do.push((place_of(outer), outer));
@@ -177,7 +177,7 @@ unsafe fn reorder(first: NonNull<Head>, wanted: NonNull<Head>, found: &mut HashM
         }
     }
     for (head, place) in moved {
-        // SAFETY: as above.
+        // SAFETY: as above, of each that is moved.
         unsafe { Head::set_place(head, place) };
     }
     false

@@ -106,7 +106,7 @@ impl Head {
     ///
     /// The computation has been started, and has not settled.
     pub(in crate::graph) unsafe fn waiting<'a>(this: NonNull<Self>) -> impl Iterator<Item = &'a Waiter> {
-        // SAFETY: the caller's promise; as in `state`.
+        // SAFETY: what has started and not settled is waited for, by somebody with a handle that keeps the node.
         let mut next = unsafe { Self::state(this) };
         iter::from_fn(move || {
             // SAFETY: whoever waits for what has not settled still does.
@@ -122,7 +122,7 @@ impl Head {
     ///
     /// As for `waiting`.
     pub(super) unsafe fn look_at_waiting<'a>(this: NonNull<Self>) -> impl Iterator<Item = &'a Waiter> {
-        // SAFETY: as in `state`.
+        // SAFETY: as in `waiting`.
         let waiters = unsafe { Self::waiters(this) };
         let looked_at = |first: *mut ()| Some(first.map_addr(|addr| addr | LOOKED_AT));
         // AcqRel: whoever was put there before this is seen, and whoever is put there after this sees the mark.
@@ -142,7 +142,7 @@ impl Head {
     ///
     /// As for `waiting`.
     pub(in crate::graph) unsafe fn has_more_handles_than(this: NonNull<Self>, handles: u32) -> bool {
-        // SAFETY: the caller's promise.
+        // SAFETY: as in `waiting`.
         let users = unsafe { (*this.as_ptr()).node.users() };
         // Acquire, pairs with the Release of those who gave up their use.
         let is_more = |users: u32| handles < users & !WATCHED;
@@ -167,7 +167,7 @@ impl Head {
     /// That may be before this returns: then the scope may be gone, too.
     #[inline(always)]
     pub(in crate::graph) unsafe fn ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: ScopePtr) -> Asked {
-        // SAFETY: the caller's promise, here and below: the consumer does not wait yet.
+        // SAFETY: the consumer does not wait for this yet, so it keeps its scope, and by its handle the node.
         let has_to_look = |first: *mut Waiter| unsafe {
             let scope = scope.as_ref();
             scope.is_in_shared() && (first.addr() & LOOKED_AT != 0 || !cycle::is_in_order(scope, this))
@@ -175,7 +175,7 @@ impl Head {
         // SAFETY: as above.
         match unsafe { Self::put(this, waiter, has_to_look) } {
             Some(Asked::First(node)) => {
-                // SAFETY: as above; it has not started, so the consumer waits.
+                // SAFETY: what has not started cannot arrive, so the consumer still keeps both.
                 unsafe {
                     let scope = scope.as_ref();
                     if scope.is_in_shared() {
@@ -185,7 +185,7 @@ impl Head {
                 Asked::First(node)
             }
             Some(asked) => asked,
-            // SAFETY: as above.
+            // SAFETY: nothing was put there, so the consumer still keeps both.
             None => unsafe { Self::look_and_ask(this, waiter, scope) },
         }
     }
@@ -197,7 +197,7 @@ impl Head {
     /// As for `ask`.
     #[inline(always)]
     unsafe fn put(this: NonNull<Self>, waiter: NonNull<Waiter>, stops: impl Fn(*mut Waiter) -> bool) -> Option<Asked> {
-        // SAFETY: as in `state`; the waiter is not in the list yet.
+        // SAFETY: the waiter is not in the list yet, so its consumer is alive, with a handle that keeps the node.
         let (waiters, next) = unsafe { (Self::waiters(this), &(*waiter.as_ptr()).next) };
         loop {
             let first = next.get();

@@ -89,7 +89,7 @@ pub(in crate::graph) unsafe fn ask<I: Input>(
     }
     let is_late = cx.scope().begin_asking();
     let mut asking = Asking { node, cx, first: None, arrival: Arrival::StillWaiting, missing };
-    // SAFETY: as above; the node is left alone once all that is missing has been asked for.
+    // SAFETY: the slots are filled; the node is left alone once all that is missing has been asked for.
     unsafe { I::for_each_tap(slots, &mut asking) };
     let Asking { cx, first, arrival, .. } = asking;
     if is_late {
@@ -303,7 +303,7 @@ unsafe impl<T: Send + Sync + 'static, U: Use<T>> Input for Tapped<T, U> {
 
     #[inline(always)]
     unsafe fn take(slot: *mut Tap<T>) -> Shared<T> {
-        // SAFETY: the caller's promise.
+        // SAFETY: `place` has put a tap there, and the slot is not used again.
         unsafe { Tap::take(slot) }
     }
 
@@ -314,7 +314,7 @@ unsafe impl<T: Send + Sync + 'static, U: Use<T>> Input for Tapped<T, U> {
     }
 
     unsafe fn discard(slot: *mut Tap<T>, _: &FailedSlots<'_>) {
-        // SAFETY: the caller's promise.
+        // SAFETY: as in `take`, whether or not the result is there.
         drop(unsafe { Tap::take(slot) });
     }
 }

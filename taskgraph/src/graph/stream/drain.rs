@@ -53,7 +53,7 @@ impl<C: IntoIterator<Item: Send + 'static>> Pass<C> for Drain<C::Item> {
         // If nobody consumes them any more, they are dropped with it.
         unwind::drop_values(|| drop(outlet));
         match put {
-            // SAFETY: the caller's promise.
+            // SAFETY: the destination is that of a node whose result is a `()`.
             Ok(()) => unsafe { settle::deliver(to, (), cx) },
             // SAFETY: as above.
             Err(message) => unsafe { call::fail::<IntoStream>(origin, Why::Panicked(message), to, cx) },
