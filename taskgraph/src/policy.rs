@@ -128,13 +128,13 @@ impl Policy {
         B: FnOnce() -> O + Send + 'static,
     {
         let mut delays = self.delays();
-        let mut attempts = Vec::new();
-        let mut attempt: u32 = 0;
+        let mut failures = Vec::new();
+        let mut tries: u32 = 0;
         loop {
-            attempt = attempt.saturating_add(1);
+            tries = tries.saturating_add(1);
             let time = self.timeout.map(Countdown::new);
             let bond = if time.is_some() { Bond::Run } else { Bond::Task };
-            let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), bond, Some(attempt));
+            let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), bond, Some(tries));
             let result = match time {
                 Some(time) => {
                     let task = graph::task_name::<N>(origin);
@@ -147,13 +147,13 @@ impl Policy {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure.labelled(graph::own_label()),
             };
-            if attempts.len() == Error::ATTEMPTS_LEN_MAX {
-                attempts.remove(Error::ATTEMPTS_LEN_MAX / 2);
+            if failures.len() == Error::ATTEMPTS_LEN_MAX {
+                failures.remove(Error::ATTEMPTS_LEN_MAX / 2);
             }
-            attempts.push(failure.clone());
-            if self.retries < attempt || failure.is_cancelled() || !(self.retry_if)(&failure) {
+            failures.push(failure.clone());
+            if self.retries < tries || failure.is_cancelled() || !(self.retry_if)(&failure) {
                 // If there was one try, the failure may be that of something in it that was tried again.
-                return Err(Passed(if attempt == 1 { failure } else { failure.after(attempts, attempt) }));
+                return Err(Passed(if tries == 1 { failure } else { failure.after(failures, tries) }));
             }
             let delay = delays.next().unwrap_or(self.backoff.1);
             tracing::debug!("{failure}; tries again in {delay:.1?}");

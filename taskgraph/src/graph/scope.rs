@@ -58,7 +58,7 @@ pub(super) struct Kept {
     /// Who sleeps in this scope, or in an attempt in it.
     asleep: WeakList<Alarm>,
     /// Which try it is, of a task that may be tried again.
-    attempt: Option<u32>,
+    try_number: Option<u32>,
 }
 
 /// A scope as nodes hold it. It outlives every node that belongs to it, since its owner waits for them all.
@@ -410,17 +410,17 @@ impl Scope {
         self.stop();
     }
 
-    pub(super) fn set_attempt(&self, attempt: u32) {
-        lock(&self.kept).get_or_insert_default().attempt = Some(attempt);
+    pub(super) fn set_try_number(&self, try_number: u32) {
+        lock(&self.kept).get_or_insert_default().try_number = Some(try_number);
     }
 
     /// Which try this is part of.
-    pub(super) fn attempt(&self) -> Option<u32> {
-        let attempt = |scope: &Self| lock(&scope.kept).as_ref().and_then(|kept| kept.attempt);
+    pub(super) fn try_number(&self) -> Option<u32> {
+        let own = |scope: &Self| lock(&scope.kept).as_ref().and_then(|kept| kept.try_number);
         let mut scope = Some(self);
         while let Some(this) = scope {
-            if let Some(attempt) = attempt(this) {
-                return Some(attempt);
+            if let Some(try_number) = own(this) {
+                return Some(try_number);
             }
             scope = match this.outwards() {
                 Outwards::Scope(outer) => Some(outer),

@@ -149,11 +149,11 @@ pub(crate) fn own_label() -> Option<Cow<'static, str>> {
 
 /// Makes a computation the child of the task that is polled on this thread. It fails if there is none.
 ///
-/// If it is a try, `attempt` is its number.
+/// If it is a try, it has a number.
 pub(in crate::graph) fn start<T: Send + 'static>(
     delayed: DC<T>,
     bond: Bond,
-    attempt: Option<u32>,
+    try_number: Option<u32>,
 ) -> Result<Arc<Child<T>>, Error> {
     // SAFETY: what `POLLED` points to lives as long as it does so.
     let Some(&PolledTask { node: task, children, cx }) = (unsafe { POLLED.get().as_ref() }) else {
@@ -173,8 +173,8 @@ pub(in crate::graph) fn start<T: Send + 'static>(
     if bond == Bond::Task {
         child.scope.waits_in(cx.scope());
     }
-    if let Some(attempt) = attempt {
-        child.scope.set_attempt(attempt);
+    if let Some(try_number) = try_number {
+        child.scope.set_try_number(try_number);
     }
     // SAFETY: as for the `Cx`.
     unsafe { (*children).0.add(Arc::downgrade(&child) as Weak<dyn Stop>) };

@@ -28,10 +28,10 @@ enum State<T> {
 pub(crate) struct Stopper(Arc<dyn Stop>);
 
 impl<T: Send + 'static> Trial<T> {
-    /// Starts a computation, from the body that is polled on this thread. If it is a try, `attempt` is its number,
-    /// which is 1 for the first. One that may be [left](Self::leave) has a bond with the run.
-    pub(crate) fn start(delayed: DC<T>, bond: Bond, attempt: Option<u32>) -> Self {
-        Self(match child::start(delayed, bond, attempt) {
+    /// Starts a computation, from the body that is polled on this thread. If it is a try, it has a number, which is 1 for
+    /// the first. One that may be [left](Self::leave) has a bond with the run.
+    pub(crate) fn start(delayed: DC<T>, bond: Bond, try_number: Option<u32>) -> Self {
+        Self(match child::start(delayed, bond, try_number) {
             Ok(child) => State::Started(child),
             Err(error) => State::Failed(error),
         })

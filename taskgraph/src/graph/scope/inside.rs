@@ -83,7 +83,7 @@ pub fn is_cancelled() -> bool {
 /// # Ok::<(), taskgraph::Error>(())
 /// ```
 pub fn attempt() -> u32 {
-    with_scope(Scope::attempt).flatten().unwrap_or(1)
+    with_scope(Scope::try_number).flatten().unwrap_or(1)
 }
 
 /// Calls `f` with the timers and the I/O of the run whose step is under way on this thread.
