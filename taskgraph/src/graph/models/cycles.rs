@@ -65,25 +65,25 @@ fn what_is_built_bottom_up_waits_without_a_lock() {
 }
 
 /// The first to want something moves it behind its own computation, while that is moved: others have compared with the
-/// place of what it wants before.
+/// number of what it wants before.
 #[test]
 fn what_has_not_started_moves_back_only() {
     loom::model(|| {
         let [wants, wanted] = [1, 2].map(|x| DC::new(move || x, ()).shared().into_head());
         let scope = Scope::of_shared(wants);
         // SAFETY: the handles are there, and nothing has started.
-        let place_of = |head| unsafe { Head::place(head) };
-        let before = place_of(wanted);
-        assert!(before < place_of(wants), "what is made later comes before");
+        let number_of = |head| unsafe { Head::number(head) };
+        let before = number_of(wanted);
+        assert!(before < number_of(wants), "what is made later comes before");
         let mover = {
             let wants = Held(wants);
             // SAFETY: as above.
-            thread::spawn(move || unsafe { Head::set_place({ wants }.0, before / 2) })
+            thread::spawn(move || unsafe { Head::set_number({ wants }.0, before / 2) })
         };
         // SAFETY: as above.
         unsafe { cycle::put_in_order(&scope, wanted) };
         mover.join().unwrap();
-        assert!(before <= place_of(wanted) && place_of(wants) < place_of(wanted));
+        assert!(before <= number_of(wanted) && number_of(wants) < number_of(wanted));
         // SAFETY: each is dropped once.
         [wants, wanted].into_iter().for_each(|head| drop(unsafe { Shared::<u32>::from_head(head) }));
     });

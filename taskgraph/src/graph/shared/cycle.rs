@@ -7,25 +7,25 @@
 //!
 //! # Who has to look
 //!
-//! Few. Each shared computation has a *place*, which is a number, and whoever waits as part of one has a lower place
-//! than the one it waits for. As long as that holds there is no cycle. So a task that is about to wait compares two
-//! numbers, and looks only if its own is not the lower one.
+//! Few. Each shared computation has a *number*, and whoever waits as part of one has a lower number than the one it
+//! waits for. As long as that holds there is no cycle. So a task that is about to wait compares two of them, and looks
+//! only if its own is not the lower one.
 //!
-//! A new computation gets a lower place than those that its thread made before: what is built bottom up is in order
+//! A new computation gets a lower number than those that its thread made before: what is built bottom up is in order
 //! from the start. A computation that starts waits for nothing yet, so the first task that wants it moves it behind its
 //! own: what is built top down, each by the body of the one that needs it, is in order as well.
 //!
 //! # What it does
 //!
-//! The task looks outwards, at everything up to the place of the computation that it wants. If it does not meet that one,
+//! The task looks outwards, at everything up to the number of the computation that it wants. If it does not meet that one,
 //! it moves all that it has seen before it, and waits. (That is Pearce and Kelly's way to keep an order under insertions:
 //! *A dynamic topological sort algorithm for directed acyclic graphs*, ACM Journal of Experimental Algorithmics 11, 2006.)
 //!
 //! One task looks at a time, under a lock; a task that need not look takes none. The one that looks leaves a
 //! [mark](super::head) among those who wait for what it moves, before it looks at them: whoever comes to wait there
-//! before that is seen, and whoever comes later finds the mark, and has to look, too. For everybody else places may
-//! change at any time: the place of what has started only becomes lower, which keeps it before what it waits for, and
-//! the place of what has not started only becomes higher, which keeps it behind those who wait for it.
+//! before that is seen, and whoever comes later finds the mark, and has to look, too. For everybody else numbers may
+//! change at any time: the number of what has started only becomes lower, which keeps it before what it waits for, and
+//! the number of what has not started only becomes higher, which keeps it behind those who wait for it.
 //!
 //! What we see stays while we look, since it waits for us.
 
@@ -41,9 +41,9 @@ use crate::graph::settle;
 use crate::sync::{Mutex, MutexGuard, lock, shared_static};
 use crate::task::Task;
 
-/// The room between two places, so that others can be moved there without moving more.
+/// The room between two numbers, so that others can be moved there without moving more.
 const ROOM: usize = 1 << 12;
-/// How many places a thread gets at a time, to use one after the other.
+/// How many numbers a thread gets at a time, to use one after the other.
 const BLOCK: usize = ROOM << 10;
 /// Half of all come after it, for what is moved behind others.
 const FIRST: usize = 1 << (usize::BITS - 1);
@@ -55,18 +55,18 @@ shared_static! {
     static ASKING: Mutex<Asking> = Mutex::new(Asking(()));
 }
 
-/// The place of a new shared computation.
+/// The number of a new shared computation.
 #[inline(always)]
-pub(in crate::graph) fn next_place() -> usize {
+pub(in crate::graph) fn next_number() -> usize {
     thread_local! {
         static NEXT: Cell<usize> = const { Cell::new(0) };
     }
-    let mut place = NEXT.get();
-    if place.is_multiple_of(BLOCK) {
-        place = next_block();
+    let mut number = NEXT.get();
+    if number.is_multiple_of(BLOCK) {
+        number = next_block();
     }
-    NEXT.set(place - ROOM);
-    place
+    NEXT.set(number - ROOM);
+    number
 }
 
 #[cold]
@@ -91,7 +91,7 @@ pub(in crate::graph) fn lock_asking() -> MutexGuard<'static, Asking> {
 #[inline(always)]
 pub(super) unsafe fn is_in_order(scope: &Scope, wanted: NonNull<Head>) -> bool {
     // SAFETY: the caller is a part of `first`, which therefore has not settled; its handle keeps `wanted`.
-    computation(scope).is_none_or(|first| unsafe { Head::place(first) < Head::place(wanted) })
+    computation(scope).is_none_or(|first| unsafe { Head::number(first) < Head::number(wanted) })
 }
 
 /// Moves `wanted`, which has not started, behind the computation of `scope`, a part of which is the first to want it.
@@ -103,11 +103,11 @@ pub(super) unsafe fn is_in_order(scope: &Scope, wanted: NonNull<Head>) -> bool {
 pub(in crate::graph) unsafe fn put_in_order(scope: &Scope, wanted: NonNull<Head>) {
     // SAFETY: as in `is_in_order`.
     unsafe {
-        // Read once: this place may become lower meanwhile, but that of `wanted`, which others have compared with, must not.
-        if let Some(first) = computation(scope).map(|first| Head::place(first))
-            && Head::place(wanted) <= first
+        // Read once: this number may become lower meanwhile, but that of `wanted`, which others have compared with, must not.
+        if let Some(first) = computation(scope).map(|first| Head::number(first))
+            && Head::number(wanted) <= first
         {
-            Head::set_place(wanted, first.saturating_add(ROOM));
+            Head::set_number(wanted, first.saturating_add(ROOM));
         }
     }
 }
@@ -148,37 +148,37 @@ impl Asking {
 /// `first` has started, and not settled; the caller has a handle on `wanted`, and the lock.
 unsafe fn reorder(first: NonNull<Head>, wanted: NonNull<Head>, found: &mut HashMap<NonNull<Head>, Found>) -> bool {
     // SAFETY: the caller has a handle on `wanted`; what waits for `first`, which has not settled, has not either.
-    let place_of = |head| unsafe { Head::place(head) };
-    let before = place_of(wanted);
-    if place_of(first) < before {
+    let number_of = |head| unsafe { Head::number(head) };
+    let before = number_of(wanted);
+    if number_of(first) < before {
         return false;
     }
-    let mut places = HashMap::from([(first, before.saturating_sub(1))]);
-    // The highest place first: then all that a computation waits for have been looked at before it.
-    let mut to_do = BinaryHeap::from([(place_of(first), first)]);
+    let mut numbers = HashMap::from([(first, before.saturating_sub(1))]);
+    // The highest number first: then all that a computation waits for have been looked at before it.
+    let mut to_do = BinaryHeap::from([(number_of(first), first)]);
     let mut moved = Vec::new();
     while let Some((now, inner)) = to_do.pop() {
         if inner == wanted {
             return true;
         }
-        let place = places[&inner];
-        if now <= place {
+        let number = numbers[&inner];
+        if now <= number {
             continue;
         }
-        moved.push((inner, place));
+        moved.push((inner, number));
         // SAFETY: `inner` is `first` or waits for it, so it has started and not settled.
         for (waiting, outer) in unsafe { outwards(inner) } {
             found.entry(outer).or_insert_with(|| {
-                to_do.push((place_of(outer), outer));
+                to_do.push((number_of(outer), outer));
                 Found { waiting, inside: Some(inner) }
             });
-            let last = places.entry(outer).or_insert(place.saturating_sub(1));
-            *last = (*last).min(place.saturating_sub(1));
+            let last = numbers.entry(outer).or_insert(number.saturating_sub(1));
+            *last = (*last).min(number.saturating_sub(1));
         }
     }
-    for (head, place) in moved {
+    for (head, number) in moved {
         // SAFETY: as above, of each that is moved.
-        unsafe { Head::set_place(head, place) };
+        unsafe { Head::set_number(head, number) };
     }
     false
 }

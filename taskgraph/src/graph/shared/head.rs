@@ -1,7 +1,7 @@
 //! The head of a shared node: who waits for its result, whatever type that has.
 //!
 //! The state is one word, `waiters`: see [`shared`](super). Whoever asks is put there, unless that would close
-//! a [cycle]. The other word is the place of the computation among those that may wait for each other. A shared node
+//! a [cycle]. The other word is the number of the computation among those that may wait for each other. A shared node
 //! has no consumer of its own, so the two words are where other nodes have their destination.
 
 use std::iter;
@@ -54,8 +54,8 @@ impl Head {
     #[inline(always)]
     pub(in crate::graph) fn new(table: &'static Table, origin: &'static Location<'static>) -> Self {
         let node = Node::new(table, origin, 0);
-        let place = ptr::without_provenance_mut(cycle::next_place());
-        node.attach(Destination { consumer: None, slot: place });
+        let number = ptr::without_provenance_mut(cycle::next_number());
+        node.attach(Destination { consumer: None, slot: number });
         Self { node }
     }
 
@@ -70,13 +70,13 @@ impl Head {
         unsafe { (*this.as_ptr()).node.instead_of_destination() }.0
     }
 
-    /// The place of the computation: see [`cycle`].
+    /// The number of the computation: see [`cycle`].
     ///
     /// # Safety
     ///
     /// As for `waiters`.
     #[inline(always)]
-    pub(in crate::graph) unsafe fn place(this: NonNull<Self>) -> usize {
+    pub(in crate::graph) unsafe fn number(this: NonNull<Self>) -> usize {
         // SAFETY: the caller's promise. Relaxed: see `cycle`.
         unsafe { (*this.as_ptr()).node.instead_of_destination() }.1.load(Ordering::Relaxed).addr()
     }
@@ -84,10 +84,10 @@ impl Head {
     /// # Safety
     ///
     /// As for `waiters`.
-    pub(in crate::graph) unsafe fn set_place(this: NonNull<Self>, place: usize) {
+    pub(in crate::graph) unsafe fn set_number(this: NonNull<Self>, number: usize) {
         // SAFETY: the caller's promise. Relaxed: see `cycle`.
         let (_, word) = unsafe { (*this.as_ptr()).node.instead_of_destination() };
-        word.store(ptr::without_provenance_mut(place), Ordering::Relaxed);
+        word.store(ptr::without_provenance_mut(number), Ordering::Relaxed);
     }
 
     /// If there will be no result: the scope, which has the failure. It is in the node's link, which no list needs any more.
