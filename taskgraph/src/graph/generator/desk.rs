@@ -125,16 +125,16 @@ pub(in crate::graph) struct Work<T> {
 /// What feeds an outlet.
 struct Feeding<T> {
     outlet: Arc<Outlet<T>>,
-    /// The place of the next item.
-    place: u64,
+    /// The index of the next item.
+    idx: u64,
     /// What the pump sleeps with while it waits for room.
     sleeper: Option<Sleeper>,
 }
 
 impl<T> Feeding<T> {
-    fn next_place(&mut self) -> u64 {
-        self.place += 1;
-        self.place - 1
+    fn next_idx(&mut self) -> u64 {
+        self.idx += 1;
+        self.idx - 1
     }
 }
 
@@ -234,7 +234,7 @@ impl<T: Send + 'static> Work<T> {
             let outlet = unsafe { drain::outlet_above(self.generator) };
             self.feeding = outlet.map(|outlet| {
                 window.share_bound(&outlet);
-                Feeding { outlet, place: 0, sleeper: None }
+                Feeding { outlet, idx: 0, sleeper: None }
             });
         }
         let slice = window.next_slice(|| self.feeding.as_ref().map_or(0, |feeding| feeding.outlet.len() as u32));
@@ -279,8 +279,8 @@ impl<T: Send + 'static> Work<T> {
             // SAFETY: the slot is ours to fill.
             None => unsafe { self.take_slot().cast::<T>().write(value) },
             Some(feeding) => {
-                let place = feeding.next_place();
-                feeding.outlet.put(place, value);
+                let idx = feeding.next_idx();
+                feeding.outlet.put(idx, value);
             }
         }
     }
@@ -295,9 +295,9 @@ impl<T: Send + 'static> Work<T> {
         match &mut self.feeding {
             None => (child, self.take_slot().cast()),
             Some(feeding) => {
-                let place = feeding.next_place();
+                let idx = feeding.next_idx();
                 // SAFETY: the caller's promise; the generator waits for its batches, and has the outlet.
-                (unsafe { outlet::parcel(&feeding.outlet, place, child) }, ptr::null_mut())
+                (unsafe { outlet::parcel(&feeding.outlet, idx, child) }, ptr::null_mut())
             }
         }
     }

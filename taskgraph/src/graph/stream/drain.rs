@@ -48,7 +48,7 @@ impl<C: IntoIterator<Item: Send + 'static>> Pass<C> for Drain<C::Item> {
     ) -> Option<Ready> {
         let Self(outlet) = self;
         // Even a collection of nothing may yield items.
-        let put_all = || (outlet.end()..).zip(collection).for_each(|(place, item)| outlet.put(place, item));
+        let put_all = || (outlet.end()..).zip(collection).for_each(|(idx, item)| outlet.put(idx, item));
         let put = unwind::catch(put_all);
         // If nobody consumes them any more, they are dropped with it.
         unwind::drop_values(|| drop(outlet));

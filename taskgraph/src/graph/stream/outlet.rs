@@ -32,7 +32,7 @@ struct State<T> {
     bound: Option<u32>,
     /// From the item that is to be taken next; `None` where one is still to come.
     items: VecDeque<Option<T>>,
-    /// The place of the first of them among all.
+    /// The index of the first of them among all.
     first: u64,
     /// How many of them are there.
     len: usize,
@@ -80,13 +80,13 @@ impl<T> Outlet<T> {
         lock(&self.0).len
     }
 
-    /// Puts item `place` of all there.
-    pub(in crate::graph) fn put(&self, place: u64, item: T) {
+    /// Puts item `idx` of all there.
+    pub(in crate::graph) fn put(&self, idx: u64, item: T) {
         let mut state = lock(&self.0);
         match state.order {
             Order::Completed => state.items.push_back(Some(item)),
             Order::Yielded => {
-                let i = usize::try_from(place - state.first).expect("the items fit into memory");
+                let i = usize::try_from(idx - state.first).expect("the items fit into memory");
                 if state.items.len() <= i {
                     state.items.resize_with(i + 1, || None);
                 }
@@ -101,7 +101,7 @@ impl<T> Outlet<T> {
         }
     }
 
-    /// The place after all items that were put there; no item is still to come.
+    /// The index after all items that were put there; no item is still to come.
     pub(in crate::graph) fn end(&self) -> u64 {
         let state = lock(&self.0);
         state.first + state.items.len() as u64
@@ -160,22 +160,22 @@ fn drop_each<T>(items: impl Iterator<Item = T>) {
 }
 
 struct Parcel<T> {
-    place: u64,
+    idx: u64,
     outlet: NonNull<Outlet<T>>,
 }
 
-/// Makes the result of `child` item `place` of an outlet; the parcel, which is returned, still needs a consumer.
+/// Makes the result of `child` item `idx` of an outlet; the parcel, which is returned, still needs a consumer.
 ///
 /// # Safety
 ///
 /// The child is the caller's and has a result of type `T`. The outlet outlives the consumer of the parcel.
 pub(in crate::graph) unsafe fn parcel<T: Send + 'static>(
     outlet: &Outlet<T>,
-    place: u64,
+    idx: u64,
     child: NonNull<Node>,
 ) -> NonNull<Node> {
     // SAFETY: the caller's promise; an outlet may be used by any thread.
-    unsafe { pass::above::<T, _>(child, Parcel { place, outlet: NonNull::from(outlet) }) }
+    unsafe { pass::above::<T, _>(child, Parcel { idx, outlet: NonNull::from(outlet) }) }
 }
 
 impl<T: Send + 'static> Pass<T> for Parcel<T> {
@@ -185,7 +185,7 @@ impl<T: Send + 'static> Pass<T> for Parcel<T> {
         // SAFETY: the consumer waits for us, so the outlet is there.
         let outlet = unsafe { self.outlet.as_ref() };
         // Whoever waits may have any waker.
-        unwind::drop_values(|| outlet.put(self.place, item));
+        unwind::drop_values(|| outlet.put(self.idx, item));
         // SAFETY: the caller's promise; the result is in the outlet.
         unsafe { settle::arrive(to, cx) }
     }
@@ -270,7 +270,7 @@ mod models {
     unsafe impl Send for Item {}
 
     /// Puts items into an outlet in this order, while its consumer waits for them, and checks in which order they come out.
-    fn check(order: Order, places: [u64; ITEMS as usize], expected: [u64; ITEMS as usize]) {
+    fn check(order: Order, indices: [u64; ITEMS as usize], expected: [u64; ITEMS as usize]) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
         model.check(move || {
@@ -282,14 +282,14 @@ mod models {
                 let end = Arc::clone(&end);
                 thread::spawn(move || {
                     let room = Sleeper::new();
-                    for place in places {
+                    for idx in indices {
                         while outlet.wait_if_ahead(LEN_MAX, LEN_MAX / 2, &Waker::from(Arc::clone(&room))) {
                             room.sleep();
                         }
                         let item = Item(UnsafeCell::new(0));
                         // SAFETY: the item is ours; loom checks that it is written before it is read.
-                        item.0.with_mut(|value| unsafe { *value = place });
-                        outlet.put(place, item);
+                        item.0.with_mut(|value| unsafe { *value = idx });
+                        outlet.put(idx, item);
                     }
                     end.put(Ok(()));
                 })
