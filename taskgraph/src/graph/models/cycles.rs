@@ -57,9 +57,9 @@ fn what_is_built_bottom_up_waits_without_a_lock() {
         let [left, right] = [below.clone(), below].map(|below| below.dc().map(|x| x + 1).shared());
         let outcome = start(DC::new(|a: u32, b: u32| a + b, (left, right)), &ready);
         // Whoever wants the lock waits for ever, and loom reports it.
-        let asking = cycle::lock_asking();
+        let search = cycle::lock_search();
         work_on_two_threads(&ready);
-        drop(asking);
+        drop(search);
         assert_eq!(outcome.result.lock().unwrap().take().expect("the run has settled").unwrap(), 4);
     });
 }

@@ -49,10 +49,10 @@ const BLOCK: usize = ROOM << 10;
 const FIRST: usize = 1 << (usize::BITS - 1);
 
 /// Whoever has it may start to wait although that may close a cycle.
-pub(in crate::graph) struct Asking(());
+pub(in crate::graph) struct Search(());
 
 shared_static! {
-    static ASKING: Mutex<Asking> = Mutex::new(Asking(()));
+    static SEARCH: Mutex<Search> = Mutex::new(Search(()));
 }
 
 /// The number of a new shared computation.
@@ -79,8 +79,8 @@ fn next_block() -> usize {
 }
 
 /// While this is held, nobody else who may close a cycle starts to wait.
-pub(in crate::graph) fn lock_asking() -> MutexGuard<'static, Asking> {
-    lock(&ASKING)
+pub(in crate::graph) fn lock_search() -> MutexGuard<'static, Search> {
+    lock(&SEARCH)
 }
 
 /// Whether waiting for `wanted` as part of `scope` keeps the order.
@@ -118,7 +118,7 @@ struct Found {
     inside: Option<NonNull<Head>>,
 }
 
-impl Asking {
+impl Search {
     /// The tasks through which `asker`, which is part of `scope`, would wait for itself if it waited for `wanted`: from
     /// itself outwards. If there are none, it may wait.
     ///

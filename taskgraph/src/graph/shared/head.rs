@@ -227,14 +227,14 @@ impl Head {
     /// As for `ask`.
     #[cold]
     unsafe fn look_and_ask(this: NonNull<Self>, waiter: NonNull<Waiter>, scope: ScopePtr) -> Asked {
-        let mut asking = cycle::lock_asking();
+        let mut search = cycle::lock_search();
         // SAFETY: the consumer does not wait yet, so it is the caller's; the rest is the caller's promise.
         unsafe {
             let (consumer, scope) = ((*waiter.as_ptr()).consumer, scope.as_ref());
             let state = Self::state(this);
             if state != DONE
                 && state != FAILED
-                && let Some(path) = asking.path(consumer, scope, this)
+                && let Some(path) = search.path(consumer, scope, this)
             {
                 // Its inputs are still out: it has not asked for them.
                 let mut chain = settle::needed_by(Destination::signal(consumer));
