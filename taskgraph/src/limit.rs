@@ -36,13 +36,13 @@ pub struct Limit(Kind);
 
 enum Kind {
     /// Its own, for the whole process.
-    Own(Turns),
+    Own(Quota),
     /// The one with this name, in each runtime.
     Named(&'static str),
 }
 
-/// The turns of one limit. Bodies that wait for a turn sleep, and get it in the order in which they asked.
-struct Turns {
+/// How many turns one limit has to give. Bodies that wait for a turn sleep, and get it in the order in which they asked.
+struct Quota {
     semaphore: Semaphore,
     size: Mutex<Size>,
     waiting: AtomicUsize,
@@ -60,16 +60,16 @@ struct Turn(Source);
 /// Where turns come from.
 #[derive(Clone)]
 enum Source {
-    Own(&'static Turns),
-    Of(Arc<Turns>),
+    Own(&'static Quota),
+    Of(Arc<Quota>),
 }
 
 /// The limits of a runtime.
 #[derive(Default)]
 pub(crate) struct Limits {
-    named: Mutex<BTreeMap<String, Arc<Turns>>>,
+    named: Mutex<BTreeMap<String, Arc<Quota>>>,
     /// Those of functions, by their address, if this is isolated: nobody outside has a turn that is waited for here.
-    own: Option<Mutex<HashMap<usize, Arc<Turns>>>>,
+    own: Option<Mutex<HashMap<usize, Arc<Quota>>>>,
 }
 
 thread_local! {
@@ -77,7 +77,7 @@ thread_local! {
     static HELD: RefCell<Vec<Turn>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Turns {
+impl Quota {
     const fn new(size: usize) -> Self {
         Self {
             semaphore: Semaphore::const_new(size),
@@ -115,28 +115,28 @@ impl Turns {
 }
 
 impl Source {
-    fn turns(&self) -> &Turns {
+    fn quota(&self) -> &Quota {
         match self {
-            Self::Own(turns) => turns,
-            Self::Of(turns) => turns,
+            Self::Own(quota) => quota,
+            Self::Of(quota) => quota,
         }
     }
 
     /// A turn, when it comes.
     async fn turn(&self) -> Turn {
-        struct Waiting<'a>(&'a Turns);
+        struct Waiting<'a>(&'a Quota);
         impl Drop for Waiting<'_> {
             fn drop(&mut self) {
                 self.0.waiting.fetch_sub(1, Ordering::Relaxed);
             }
         }
-        let turns = self.turns();
-        turns.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(turns);
+        let quota = self.quota();
+        quota.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(quota);
         loop {
-            let permit = turns.semaphore.acquire().await.expect("a limit is never closed");
+            let permit = quota.semaphore.acquire().await.expect("a limit is never closed");
             // A permit on its way to somebody who has stopped waiting may be one too many, since the limit became smaller.
-            let mut size = lock(&turns.size);
+            let mut size = lock(&quota.size);
             permit.forget();
             match size.surplus.checked_sub(1) {
                 Some(surplus) => size.surplus = surplus,
@@ -148,7 +148,7 @@ impl Source {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.turns().give_back();
+        self.0.quota().give_back();
     }
 }
 
@@ -169,36 +169,36 @@ impl Limits {
         }
         let mut named = lock(&self.named);
         match named.get(name) {
-            Some(turns) => turns.set_size(size),
+            Some(quota) => quota.set_size(size),
             None if NAMES_MAX <= named.len() => {
                 let message = format!(
                     "the limit {name} would be one more than the {NAMES_MAX} that a runtime may have; set one of those"
                 );
                 return Err(Error::setting(message));
             }
-            None => drop(named.insert(name.to_owned(), Arc::new(Turns::new(size)))),
+            None => drop(named.insert(name.to_owned(), Arc::new(Quota::new(size)))),
         }
         Ok(())
     }
 
     /// Those that have been set or used, by name.
     pub(crate) fn status(&self) -> Vec<LimitStatus> {
-        lock(&self.named).iter().map(|(name, turns)| turns.status(name)).collect()
+        lock(&self.named).iter().map(|(name, quota)| quota.status(name)).collect()
     }
 
-    fn of_name(&self, name: &str) -> Arc<Turns> {
+    fn of_name(&self, name: &str) -> Arc<Quota> {
         let mut named = lock(&self.named);
-        if let Some(turns) = named.get(name) {
-            return Arc::clone(turns);
+        if let Some(quota) = named.get(name) {
+            return Arc::clone(quota);
         }
-        let turns = Arc::new(Turns::new(SIZE_UNSET));
-        named.insert(name.to_owned(), Arc::clone(&turns));
+        let quota = Arc::new(Quota::new(SIZE_UNSET));
+        named.insert(name.to_owned(), Arc::clone(&quota));
         drop(named);
         tracing::warn!(
             name,
             "a limit is used and was never set, so one body runs at a time; set it with `Builder::limit`, or `set_limit`"
         );
-        turns
+        quota
     }
 }
 
@@ -218,7 +218,7 @@ pub(crate) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
 impl Limit {
     /// At most this many at once.
     pub const fn new(limit: usize) -> Self {
-        Self(Kind::Own(Turns::new(limit)))
+        Self(Kind::Own(Quota::new(limit)))
     }
 
     /// As many as the limit of this name allows.
@@ -260,10 +260,10 @@ impl Limit {
         let common = graph::with_reactor(|reactor| reactor.common()).expect("a body is polled by a step");
         let limits: Arc<Limits> = common.downcast().expect("what runs have in common are limits");
         match &self.0 {
-            Kind::Own(turns) => match &limits.own {
-                None => Source::Own(turns),
+            Kind::Own(quota) => match &limits.own {
+                None => Source::Own(quota),
                 Some(own) => {
-                    let new = || Arc::new(Turns::new(lock(&turns.size).now));
+                    let new = || Arc::new(Quota::new(lock(&quota.size).now));
                     Source::Of(Arc::clone(lock(own).entry(ptr::from_ref(self).addr()).or_insert_with(new)))
                 }
             },
