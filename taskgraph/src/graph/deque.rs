@@ -56,7 +56,7 @@ const CAPACITY_KEPT: usize = if cfg!(taskgraph_loom) { 2 } else { 1 << 10 };
 
 /// The owner's side. The owner is one thread at a time.
 pub(crate) struct Deque {
-    shared: Arc<Shared>,
+    shared: Arc<Sides>,
     /// The buffer in use.
     circle: Cell<Circle>,
     /// How far `bottom` may go before the owner has to check what was taken meanwhile.
@@ -72,9 +72,9 @@ unsafe impl Send for Deque {}
 
 /// A thief's side.
 #[derive(Clone)]
-pub(crate) struct Stealer(Arc<Shared>);
+pub(crate) struct Stealer(Arc<Sides>);
 
-struct Shared {
+struct Sides {
     owner: OwnersLine,
     thief: ThievesLine,
 }
@@ -119,7 +119,7 @@ impl Deque {
             access: AtomicU8::new(OPEN),
             is_locked: AtomicBool::new(false),
         };
-        let shared = Arc::new(Shared { owner, thief });
+        let shared = Arc::new(Sides { owner, thief });
         let room_end = Cell::new(i.wrapping_add(CAPACITY_MIN));
         Self { shared, circle, room_end, split: Cell::new(i), rounds_open: Cell::default() }
     }
@@ -145,7 +145,7 @@ impl Deque {
     /// For an owner that does something other than pop: makes the oldest nodes public, if there are more than `kept`.
     #[inline(always)]
     pub(crate) fn show(&self, kept: usize) {
-        let Shared { owner, thief } = &*self.shared;
+        let Sides { owner, thief } = &*self.shared;
         let top = thief.top.load(Ordering::Relaxed);
         let len = owner.bottom.load(Ordering::Relaxed).wrapping_sub(top);
         if top == self.split.get() && kept < len {
@@ -190,7 +190,7 @@ impl Deque {
     /// The newest node.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Queued> {
-        let Shared { owner, thief } = &*self.shared;
+        let Sides { owner, thief } = &*self.shared;
         // Relaxed: only we write it.
         let bottom = owner.bottom.load(Ordering::Relaxed);
         let top = thief.top.load(Ordering::Relaxed);
@@ -241,7 +241,7 @@ impl Deque {
     /// Pops the node that is left, or was: a thief may want it, too.
     #[cold]
     fn pop_oldest(&self, oldest: usize) -> Option<Queued> {
-        let Shared { owner, thief } = &*self.shared;
+        let Sides { owner, thief } = &*self.shared;
         let end = oldest.wrapping_add(1);
         let is_ours = thief.top.compare_exchange(oldest, end, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         owner.bottom.store(end, Ordering::Release);
@@ -287,7 +287,7 @@ impl Deque {
     /// Makes all but some of the oldest private again, unless a thief is at it.
     pub(super) fn close(&self) {
         self.alone(|| {
-            let Shared { owner, thief } = &*self.shared;
+            let Sides { owner, thief } = &*self.shared;
             let (top, bottom) = (thief.top.load(Ordering::Relaxed), owner.bottom.load(Ordering::Relaxed));
             let split = top.wrapping_add(PUBLIC_MAX.min(bottom.wrapping_sub(top)));
             self.split.set(split);
@@ -322,7 +322,7 @@ impl Deque {
             return;
         }
         self.alone(|| {
-            let Shared { owner, thief } = &*self.shared;
+            let Sides { owner, thief } = &*self.shared;
             let before = owner.buffer.load(Ordering::Relaxed);
             let (top, bottom) = (thief.top.load(Ordering::Relaxed), owner.bottom.load(Ordering::Relaxed));
             self.move_to(Buffer::new((capacity / 4).max(CAPACITY_MIN), ptr::null_mut()), top, bottom);
@@ -390,7 +390,7 @@ impl Stealer {
     }
 
     fn steal_locked(&self, insists: bool) -> Option<Queued> {
-        let Shared { owner, thief } = &*self.0;
+        let Sides { owner, thief } = &*self.0;
         let top = thief.top.load(Ordering::Relaxed);
         let is_public =
             thief.access.load(Ordering::Relaxed) == OPEN || is_before(top, thief.split.load(Ordering::Relaxed));
@@ -440,7 +440,7 @@ impl Stealer {
     }
 }
 
-impl Shared {
+impl Sides {
     fn len(&self) -> usize {
         let (bottom, top) = (self.owner.bottom.load(Ordering::Relaxed), self.thief.top.load(Ordering::Relaxed));
         (bottom.wrapping_sub(top) as isize).max(0) as usize
@@ -453,7 +453,7 @@ fn is_before(i: usize, j: usize) -> bool {
     (i.wrapping_sub(j) as isize) < 0
 }
 
-impl Drop for Shared {
+impl Drop for Sides {
     fn drop(&mut self) {
         // SAFETY: it was made from a box, and nobody else is left.
         drop(unsafe { Box::from_raw(self.owner.buffer.load(Ordering::Relaxed)) });

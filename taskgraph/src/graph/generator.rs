@@ -25,7 +25,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use self::body::{Body, Finish, Marked, Plain, Polled, Resumed, Unmarked};
+use self::body::{Body, Coroutine, Finish, Marked, Polled, Resumed, Unmarked};
 use self::desk::{Desk, Yielder};
 use self::window::{Room, Window};
 use super::call::{self, Task};
@@ -50,7 +50,7 @@ where
     F: FnOnce(Yielder<C::Item, Unmarked>) -> B,
     B: Future<Output = R> + Send + 'static,
 {
-    generator::<N, C, _>(|desk| Plain::new(|pausing| body(Yielder::new(desk, pausing))))
+    generator::<N, C, _>(|desk| Coroutine::new(|pausing| body(Yielder::new(desk, pausing))))
 }
 
 /// As [`generate`], with a body that may await.

@@ -1,6 +1,6 @@
 //! A function of each of many items, in tasks that are large enough to be worth it.
 //!
-//! A generator takes items from the iterator, a chunk at a time, and yields a task for each chunk. The [`Pace`] says
+//! A generator takes items from the iterator, a chunk at a time, and yields a task for each chunk. The [`Chunking`] says
 //! how long the next chunk is to be, from how long the last ones took: one item at first, then more while they turn out
 //! to be light.
 //!
@@ -72,11 +72,11 @@ where
     F: Fn(I::Item) -> U + Send + Sync + 'static,
 {
     let mut items = items.into_iter();
-    let pace = Pace::new(size_of::<I::Item>().max(size_of::<U>()));
-    let mapping = Arc::new(Mapping { f, pace, origin: Location::caller() });
+    let chunking = Chunking::new(size_of::<I::Item>().max(size_of::<U>()));
+    let mapping = Arc::new(Mapping { f, chunking, origin: Location::caller() });
     let chunks = generator::generate::<Chunks, Vec<Vec<U>>, (), _, _>(|yielder| async move {
         loop {
-            let len = mapping.pace.chunk_len();
+            let len = mapping.chunking.chunk_len();
             let mut chunk = Vec::with_capacity(items.size_hint().1.map_or(len, |left| left.min(len)));
             chunk.extend(items.by_ref().take(len));
             let is_last = chunk.len() < len;
@@ -93,7 +93,7 @@ where
 /// What all tasks have in common.
 struct Mapping<F> {
     f: F,
-    pace: Pace,
+    chunking: Chunking,
     origin: &'static Location<'static>,
 }
 
@@ -125,9 +125,9 @@ where
         results.extend(items.by_ref().take(stride).map(&mapping.f));
         let took = start.elapsed();
         if items.len() == 0 {
-            mapping.pace.tell(results.len(), took);
+            mapping.chunking.tell(results.len(), took);
         } else if OVERRUN < took {
-            mapping.pace.tell(results.len(), took);
+            mapping.chunking.tell(results.len(), took);
             return Outcome::Delayed(split(mapping, results, items, took));
         }
         let is_light = took - before < STRIDE_TIME;
@@ -175,13 +175,13 @@ fn joined<U>(chunks: Vec<Vec<U>>) -> Vec<U> {
 }
 
 /// How long the next chunk is to be.
-struct Pace {
+struct Chunking {
     /// Nothing depends on it, so every access is relaxed.
     chunk_len: AtomicUsize,
     chunk_len_max: usize,
 }
 
-impl Pace {
+impl Chunking {
     /// For items, or results, of this many bytes. The first chunk is a single item: it may be a heavy one.
     fn new(item_bytes: usize) -> Self {
         let chunk_len_max = (CHUNK_BYTES_MAX / item_bytes.max(ITEM_BYTES_MIN)).max(1);
@@ -216,23 +216,23 @@ mod tests {
 
     #[test]
     fn chunks_grow_while_they_are_light_and_shrink_when_they_are_not() {
-        let pace = Pace::new(1);
+        let chunking = Chunking::new(1);
         let told = |items, took| {
-            pace.tell(items, took);
-            pace.chunk_len()
+            chunking.tell(items, took);
+            chunking.chunk_len()
         };
         assert_eq!([told(1, Duration::ZERO), told(4, Duration::ZERO), told(16, TASK_TIME / 2)], [4, 16, 32]);
         assert_eq!(told(1, Duration::ZERO), 32, "a chunk that was made before says nothing against longer ones");
         assert_eq!([told(32, 2 * TASK_TIME), told(16, TASK_TIME)], [16, 16]);
         assert_eq!([told(1, Duration::MAX), told(1, Duration::MAX), told(1, Duration::MAX)], [4, 1, 1]);
-        let longest = (0..20).map(|_| told(pace.chunk_len(), Duration::ZERO)).max();
+        let longest = (0..20).map(|_| told(chunking.chunk_len(), Duration::ZERO)).max();
         assert_eq!(longest, Some(CHUNK_BYTES_MAX / ITEM_BYTES_MIN));
     }
 
     #[test]
     fn chunks_of_large_items_are_short() {
         for (item_bytes, longest) in [(0, 1 << 13), (8, 1 << 13), (1 << 10, 1 << 6), (1 << 20, 1)] {
-            assert_eq!(Pace::new(item_bytes).chunk_len_max, longest);
+            assert_eq!(Chunking::new(item_bytes).chunk_len_max, longest);
         }
     }
 }

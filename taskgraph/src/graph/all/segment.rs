@@ -25,7 +25,7 @@ impl<T> Segment<T> {
 
     /// A slot for the result of each of `children`, which are still to be handed out, in order: the memory of those
     /// that have been handed out may be overwritten, from the front.
-    pub(super) fn for_results(children: Vec<DC<T>>) -> (Self, Children<T>) {
+    pub(super) fn for_results(children: Vec<DC<T>>) -> (Self, ToHandOut<T>) {
         let len = children.len();
         let mut children = ManuallyDrop::new(children);
         let (first, capacity) = (children.as_mut_ptr(), children.capacity());
@@ -42,7 +42,7 @@ impl<T> Segment<T> {
         };
         // SAFETY: one past the end.
         let end = unsafe { first.add(len) };
-        (Self { slots: ManuallyDrop::new(slots) }, Children { first, next: first, end, own_capacity })
+        (Self { slots: ManuallyDrop::new(slots) }, ToHandOut { first, next: first, end, own_capacity })
     }
 
     pub(in crate::graph) fn capacity(&self) -> usize {
@@ -100,7 +100,7 @@ impl<T> Segment<T> {
 }
 
 /// Computations that are to be handed out, in memory that may serve for their results, too.
-pub(in crate::graph) struct Children<T> {
+pub(in crate::graph) struct ToHandOut<T> {
     first: *mut DC<T>,
     next: *mut DC<T>,
     end: *mut DC<T>,
@@ -109,9 +109,9 @@ pub(in crate::graph) struct Children<T> {
 }
 
 // SAFETY: it owns what is left of the computations, and those can be sent.
-unsafe impl<T> Send for Children<T> {}
+unsafe impl<T> Send for ToHandOut<T> {}
 
-impl<T> Iterator for Children<T> {
+impl<T> Iterator for ToHandOut<T> {
     type Item = DC<T>;
 
     #[inline(always)]
@@ -135,9 +135,9 @@ impl<T> Iterator for Children<T> {
     }
 }
 
-impl<T> ExactSizeIterator for Children<T> {}
+impl<T> ExactSizeIterator for ToHandOut<T> {}
 
-impl<T> Drop for Children<T> {
+impl<T> Drop for ToHandOut<T> {
     fn drop(&mut self) {
         // SAFETY: what was not moved out is dropped once; then the memory goes if it is ours, which was a vector's.
         unsafe {

@@ -51,7 +51,7 @@ impl<T: Send + 'static> DC<T> {
 type Halves<A, B> = (Mutex<Option<A>>, Mutex<Option<B>>);
 
 /// A task's hold on them.
-type Lent<A, B> = Tapped<Halves<A, B>, Borrowed>;
+type Hold<A, B> = Tapped<Halves<A, B>, Borrowed>;
 
 task!(Unzip "unzip");
 
@@ -74,7 +74,7 @@ impl<A: Send + 'static, B: Send + 'static> DC<(A, B)> {
     #[track_caller]
     pub fn unzip(self) -> (DC<A>, DC<B>) {
         let part = |((a, b),)| -> Halves<A, B> { (Mutex::new(Some(a)), Mutex::new(Some(b))) };
-        let [for_a, for_b] = shared::tee(call::call::<Unzip, Value, _, _, _>((self,), part)).map(Lent::new);
+        let [for_a, for_b] = shared::tee(call::call::<Unzip, Value, _, _, _>((self,), part)).map(Hold::new);
         (
             call::call::<Unzip, Value, _, _, _>((for_a,), |(halves,)| take(&halves.0)),
             call::call::<Unzip, Value, _, _, _>((for_b,), |(halves,)| take(&halves.1)),

@@ -76,9 +76,9 @@ pub trait Pausing: Send + Sync + 'static {
 }
 
 /// A body that cannot wait.
-pub(in crate::graph) struct Plain<F: Future>(Gen<(), (), F>);
+pub(in crate::graph) struct Coroutine<F: Future>(Gen<(), (), F>);
 
-impl<F: Future> Plain<F> {
+impl<F: Future> Coroutine<F> {
     pub(in crate::graph) fn new(body: impl FnOnce(Unmarked) -> F) -> Self {
         Self(Gen::new(|co| body(Unmarked(co))))
     }
@@ -93,7 +93,7 @@ impl Pausing for Unmarked {
     }
 }
 
-impl<F: Future<Output: Finish> + Send + 'static> Body for Plain<F> {
+impl<F: Future<Output: Finish> + Send + 'static> Body for Coroutine<F> {
     unsafe fn resume(
         &mut self,
         _: NonNull<Node>,
