@@ -21,7 +21,7 @@
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, lock, wait};
 
-pub(crate) struct Gate {
+pub(super) struct Gate {
     word: AtomicU64,
     /// For tasks that want their place back.
     lock: Mutex<()>,
@@ -30,7 +30,7 @@ pub(crate) struct Gate {
 
 /// The word, to be taken apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct State(u64);
+pub(super) struct State(u64);
 
 const COUNT_BITS: u32 = 12;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
@@ -62,15 +62,15 @@ impl State {
         (self.0 >> field & COUNT) as usize
     }
 
-    pub(crate) fn max(self) -> usize {
+    pub(super) fn max(self) -> usize {
         self.count(MAX)
     }
 
-    pub(crate) fn running(self) -> usize {
+    pub(super) fn running(self) -> usize {
         self.count(RUNNING)
     }
 
-    pub(crate) fn searching(self) -> usize {
+    pub(super) fn searching(self) -> usize {
         self.count(SEARCHING)
     }
 
@@ -78,45 +78,45 @@ impl State {
         self.count(RETURNING)
     }
 
-    pub(crate) fn epoch(self) -> u16 {
+    pub(super) fn epoch(self) -> u16 {
         (self.0 >> EPOCH & EPOCHS) as u16
     }
 
     /// Whether nodes wait that come before everything else.
     #[inline(always)]
-    pub(crate) fn is_urgent(self) -> bool {
+    pub(super) fn is_urgent(self) -> bool {
         self.0 & URGENT != 0
     }
 
     /// Whether nodes from outside wait while every worker is at work.
-    pub(crate) fn has_outside(self) -> bool {
+    pub(super) fn has_outside(self) -> bool {
         self.0 & OUTSIDE != 0
     }
 
     /// Whether no step is to start, except of what is stopped.
     #[inline(always)]
-    pub(crate) fn is_paused(self) -> bool {
+    pub(super) fn is_paused(self) -> bool {
         self.0 & PAUSED != 0
     }
 
     /// Whether there is a place for a worker.
-    pub(crate) fn has_place(self) -> bool {
+    pub(super) fn has_place(self) -> bool {
         self.running() + self.returning() < self.max()
     }
 
     /// Whether there is a place for a worker, and nobody will look for work anyway.
     #[inline(always)]
-    pub(crate) fn wants_worker(self) -> bool {
+    pub(super) fn wants_worker(self) -> bool {
         self.searching() == 0 && self.has_place()
     }
 
     /// Whether a worker of this epoch may go on after its step.
-    pub(crate) fn may_stay(self, epoch: u16) -> bool {
+    pub(super) fn may_stay(self, epoch: u16) -> bool {
         self.epoch() == epoch && self.running() + self.returning() <= self.max()
     }
 
     /// What the word is while every worker of this epoch is at work, however many search.
-    pub(crate) fn full(self, epoch: u16) -> State {
+    pub(super) fn full(self, epoch: u16) -> State {
         State(
             self.0 & PINGS << PING
                 | (epoch as u64) << EPOCH
@@ -126,52 +126,52 @@ impl State {
     }
 
     /// The same, made into what the word never is.
-    pub(crate) fn never(self) -> State {
+    pub(super) fn never(self) -> State {
         State(self.0 | COUNT << SEARCHING)
     }
 
     /// The same, but for whether nodes from outside wait.
-    pub(crate) fn with_outside(self, has_outside: bool) -> State {
+    pub(super) fn with_outside(self, has_outside: bool) -> State {
         State(if has_outside { self.0 | OUTSIDE } else { self.0 & !OUTSIDE })
     }
 
-    pub(crate) fn ping(self) -> u8 {
+    pub(super) fn ping(self) -> u8 {
         (self.0 >> PING & PINGS) as u8
     }
 
     /// The same, with the ping of `other`.
-    pub(crate) fn with_ping_of(self, other: State) -> State {
+    pub(super) fn with_ping_of(self, other: State) -> State {
         State(self.0 & !(PINGS << PING) | other.0 & PINGS << PING)
     }
 
     /// Whether there is nothing for a worker to see here: all run, none returns, the epoch is the same, nothing is urgent or
     /// comes from outside.
     #[inline(always)]
-    pub(crate) fn is(self, full: State) -> bool {
+    pub(super) fn is(self, full: State) -> bool {
         self.0 & !(COUNT << SEARCHING) == full.0
     }
 }
 
 /// The right to take steps, one at a time. Dropping it gives the place back.
 #[must_use]
-pub(crate) struct Permit<'g> {
+pub(super) struct Permit<'g> {
     gate: &'g Gate,
     searching: bool,
 }
 
 impl Gate {
-    pub(crate) fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize) -> Self {
         Self { word: AtomicU64::new((max as u64) << MAX), lock: Mutex::new(()), place_free: Condvar::new() }
     }
 
     /// The state as this thread last heard of it.
     #[inline(always)]
-    pub(crate) fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         State(self.word.load(Ordering::Relaxed))
     }
 
     /// Changes how many may run, and moves all workers to the pool that goes with it.
-    pub(crate) fn set_max(&self, max: usize) {
+    pub(super) fn set_max(&self, max: usize) {
         self.update(|state| {
             let epoch = (State(state).epoch() as u64 + 1) & EPOCHS;
             Some(state & !(COUNT << MAX | EPOCHS << EPOCH) | (max as u64) << MAX | epoch << EPOCH)
@@ -181,18 +181,18 @@ impl Gate {
     }
 
     /// Sets whether nodes wait that come before everything else.
-    pub(crate) fn set_urgent(&self, is_urgent: bool) {
+    pub(super) fn set_urgent(&self, is_urgent: bool) {
         self.update(|state| Some(if is_urgent { state | URGENT } else { state & !URGENT }));
     }
 
     /// Sets whether nodes from outside wait while every worker is at work.
-    pub(crate) fn set_outside(&self, has_outside: bool) {
+    pub(super) fn set_outside(&self, has_outside: bool) {
         self.update(|state| Some(State(state).with_outside(has_outside).0));
     }
 
     /// Has all workers that end a step from now on note that they have; returns the ping that they note. If possible it is
     /// one that no worker has `heard` last: a worker that stays in one body must not seem to have heard this ping.
-    pub(crate) fn change_ping(&self, heard: impl Fn(u8) -> bool) -> u8 {
+    pub(super) fn change_ping(&self, heard: impl Fn(u8) -> bool) -> u8 {
         // Nobody else changes it.
         let ping = self.state().ping();
         let mut others = (1..=PINGS as u8).map(|i| ping.wrapping_add(i) & PINGS as u8);
@@ -202,7 +202,7 @@ impl Gate {
     }
 
     /// Sets whether no step is to start.
-    pub(crate) fn set_paused(&self, is_paused: bool) {
+    pub(super) fn set_paused(&self, is_paused: bool) {
         self.update(|state| Some(if is_paused { state | PAUSED } else { state & !PAUSED }));
         // Tasks that want their place back wait for something else now.
         let _guard = lock(&self.lock);
@@ -210,12 +210,12 @@ impl Gate {
     }
 
     /// A permit for a worker that will look for work, if there is a place.
-    pub(crate) fn try_enter(&self) -> Option<Permit<'_>> {
+    pub(super) fn try_enter(&self) -> Option<Permit<'_>> {
         self.enter_if(State::has_place)
     }
 
     /// The same, unless somebody is looking for work anyway.
-    pub(crate) fn try_call(&self) -> Option<Permit<'_>> {
+    pub(super) fn try_call(&self) -> Option<Permit<'_>> {
         self.enter_if(State::wants_worker)
     }
 
@@ -225,13 +225,13 @@ impl Gate {
     }
 
     /// Gives a running task's place back while it blocks.
-    pub(crate) fn block(&self) {
+    pub(super) fn block(&self) {
         self.release(one(RUNNING));
     }
 
     /// The end of [`block`](Self::block): waits for a place, and for the end of a pause. `has_left` is called when this
     /// does not wait for a place any more.
-    pub(crate) fn unblock(&self, has_left: impl Fn()) {
+    pub(super) fn unblock(&self, has_left: impl Fn()) {
         loop {
             self.wait_for_resume();
             // From here on no new worker takes a place that becomes free, and one that is too many leaves after its step.
@@ -296,7 +296,7 @@ impl Gate {
 
 impl<'g> Permit<'g> {
     /// The worker has found work. Returns whether it was the last that searched: then it should call another if there is more.
-    pub(crate) fn found_work(&mut self) -> bool {
+    pub(super) fn found_work(&mut self) -> bool {
         debug_assert!(self.searching, "work is found by searching");
         self.searching = false;
         let before = self.gate.update(|state| Some(state - one(SEARCHING)));
@@ -304,18 +304,18 @@ impl<'g> Permit<'g> {
     }
 
     /// The worker has nothing left, and looks for work.
-    pub(crate) fn search(&mut self) {
+    pub(super) fn search(&mut self) {
         debug_assert!(!self.searching, "a worker searches once at a time");
         self.searching = true;
         self.gate.update(|state| Some(state + one(SEARCHING)));
     }
 
-    pub(crate) fn is_searching(&self) -> bool {
+    pub(super) fn is_searching(&self) -> bool {
         self.searching
     }
 
     /// Gives the permit back if the worker may not stay: only as many leave as have to.
-    pub(crate) fn stay(self, epoch: u16) -> Option<Self> {
+    pub(super) fn stay(self, epoch: u16) -> Option<Self> {
         let leave = |state: u64| (!State(state).may_stay(epoch)).then_some(state - self.held());
         if self.gate.update(leave).is_none() {
             return Some(self);
@@ -326,7 +326,7 @@ impl<'g> Permit<'g> {
     }
 
     /// The permit as plain data, to go with a job to another thread; [`Gate::receive`] makes it a permit again.
-    pub(crate) fn send(self) -> SentPermit {
+    pub(super) fn send(self) -> SentPermit {
         debug_assert!(self.searching, "only a worker that was called travels");
         std::mem::forget(self);
         SentPermit(())
@@ -339,7 +339,7 @@ impl<'g> Permit<'g> {
 
 /// A permit on its way to the thread that will use it.
 #[must_use = "a permit that is lost is a worker less"]
-pub(crate) struct SentPermit(());
+pub(super) struct SentPermit(());
 
 #[cfg(all(test, taskgraph_loom))]
 impl SentPermit {
@@ -351,7 +351,7 @@ impl SentPermit {
 
 impl Gate {
     /// The permit that was sent.
-    pub(crate) fn receive(&self, _: SentPermit) -> Permit<'_> {
+    pub(super) fn receive(&self, _: SentPermit) -> Permit<'_> {
         Permit { gate: self, searching: true }
     }
 }

@@ -17,7 +17,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::error::Error;
 use crate::sync::{Mutex, lock};
 
-pub(crate) struct Pool {
+pub(super) struct Pool {
     threads: Mutex<Threads>,
     stack_size: Option<usize>,
     /// What every thread runs before its first job.
@@ -37,14 +37,14 @@ struct Threads {
 }
 
 impl Pool {
-    pub(crate) fn new(threads: usize, stack_size: Option<usize>, on_start: OnStart) -> Result<Self, Error> {
+    pub(super) fn new(threads: usize, stack_size: Option<usize>, on_start: OnStart) -> Result<Self, Error> {
         let (pool, handles) = build(threads, 0, stack_size, &on_start)?;
         Ok(Self { threads: Mutex::new(Threads { current: Some(pool), handles, number: 0 }), stack_size, on_start })
     }
 
     /// Lets new workers start on a new pool of this many threads; `renewed` runs before the first of them can. Returns
     /// the number of that pool; `None` if the runtime ends.
-    pub(crate) fn renew(&self, threads: usize, renewed: impl FnOnce()) -> Result<Option<u64>, Error> {
+    pub(super) fn renew(&self, threads: usize, renewed: impl FnOnce()) -> Result<Option<u64>, Error> {
         let number = {
             let mut inner = lock(&self.threads);
             if inner.current.is_none() {
@@ -67,7 +67,7 @@ impl Pool {
     /// Runs a job on one of the threads, if there is one to run; drops it if the pool has ended.
     ///
     /// `job` is called while the pool cannot change.
-    pub(crate) fn host<J: FnOnce() + Send + 'static>(&self, job: impl FnOnce() -> Option<J>) {
+    pub(super) fn host<J: FnOnce() + Send + 'static>(&self, job: impl FnOnce() -> Option<J>) {
         if let Some(pool) = &lock(&self.threads).current
             && let Some(job) = job()
         {
@@ -77,7 +77,7 @@ impl Pool {
 
     /// Starts a thread that is no worker's, and ends with the others; returns whether it could. It says nothing in the log:
     /// whoever listens to that is user code, and may want something that the caller has a lock on.
-    pub(crate) fn start_thread(&self, name: &str, body: impl FnOnce() + Send + 'static) -> bool {
+    pub(super) fn start_thread(&self, name: &str, body: impl FnOnce() + Send + 'static) -> bool {
         let mut inner = lock(&self.threads);
         if inner.current.is_none() {
             return false;
@@ -88,7 +88,7 @@ impl Pool {
     }
 
     /// Lets all threads end once they are through with their jobs, and waits for that.
-    pub(crate) fn end(&self) {
+    pub(super) fn end(&self) {
         let (pool, handles) = {
             let mut inner = lock(&self.threads);
             (inner.current.take(), std::mem::take(&mut inner.handles))

@@ -21,7 +21,7 @@ use crate::graph::{Deque, Queued, Seat, Stealer};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
-pub(crate) struct Queues {
+pub(super) struct Queues {
     /// From outside.
     outside: Injector<Queued>,
     /// For those who have nothing of their own to do.
@@ -47,7 +47,7 @@ pub(crate) struct Queues {
 
 /// What a worker looks at first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Source {
+pub(super) enum Source {
     /// What somebody has left in a deque: the one that has waited longest.
     Line,
     Outside,
@@ -78,7 +78,7 @@ struct Deques {
 }
 
 /// A worker's own deque, and its view of the others. [Released](Self::release) when the worker goes.
-pub(crate) struct Claim<'q> {
+pub(super) struct Claim<'q> {
     queues: &'q Queues,
     worker_idx: usize,
     own: Deque,
@@ -87,15 +87,15 @@ pub(crate) struct Claim<'q> {
     /// The changes that it has seen.
     seen: Cell<usize>,
     /// What it looks at first. If that is no injector, they come first in turn.
-    pub(crate) first: Cell<Source>,
+    pub(super) first: Cell<Source>,
     is_deferreds: Cell<bool>,
 }
 
 /// A node that a worker has found.
-pub(crate) struct Found {
-    pub(crate) node: Queued,
+pub(super) struct Found {
+    pub(super) node: Queued,
     /// By which it was queued, or 0.
-    pub(crate) priority: i32,
+    pub(super) priority: i32,
 }
 
 impl From<Queued> for Found {
@@ -124,7 +124,7 @@ impl Deques {
 }
 
 impl Queues {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let deques =
             Deques { unclaimed: Vec::new(), lines: VecDeque::new(), seats: Vec::new(), stealers: Arc::from([]) };
         Self {
@@ -143,29 +143,29 @@ impl Queues {
     }
 
     /// Queues a node from outside.
-    pub(crate) fn inject(&self, node: Queued) {
+    pub(super) fn inject(&self, node: Queued) {
         self.outside.push(node);
     }
 
     /// Queues a node for those who have nothing of their own to do.
-    pub(crate) fn defer(&self, node: Queued) {
+    pub(super) fn defer(&self, node: Queued) {
         self.deferred.push(node);
     }
 
     /// Queues a node behind everything else.
-    pub(crate) fn inject_spare(&self, node: Queued) {
+    pub(super) fn inject_spare(&self, node: Queued) {
         self.spare.push(node);
     }
 
     /// Queues a node by its priority; the gate hears of it.
-    pub(crate) fn rank(&self, node: Queued, priority: i32, gate: &Gate) {
+    pub(super) fn rank(&self, node: Queued, priority: i32, gate: &Gate) {
         if let Some(stopped) = self.ranks.push(node, priority, gate, Queued::is_stopped) {
             self.inject(stopped);
         }
     }
 
     /// Something has stopped, perhaps of what comes after everything else: it is not to wait for that.
-    pub(crate) fn look_through_ranks(&self) {
+    pub(super) fn look_through_ranks(&self) {
         // Release, pairs with the Acquire of whoever looks. An exchange, not a store, so that they know of all that had stopped
         // before they look. Nobody checks whether anything is there: a node that is about to be may have been asked before.
         self.has_stopped.swap(true, Ordering::Release);
@@ -179,7 +179,7 @@ impl Queues {
     }
 
     /// A deque for a worker that looks there first: a line if it is the turn of one, or an empty one.
-    pub(crate) fn claim(&self, first: Source) -> Claim<'_> {
+    pub(super) fn claim(&self, first: Source) -> Claim<'_> {
         let mut deques = lock(&self.deques);
         let line = if first == Source::Line { deques.take_line() } else { None };
         self.lines.store(deques.lines.len(), Ordering::Relaxed);
@@ -238,23 +238,23 @@ impl Queues {
     }
 
     /// The seats of those who have a deque, or have had one.
-    pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
+    pub(super) fn seats(&self) -> Vec<Arc<Seat>> {
         lock(&self.deques).seats.clone()
     }
 
     /// Roughly how many nodes are queued.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         let in_deques: usize = lock(&self.deques).stealers.iter().map(Stealer::len).sum();
         self.outside.len() + self.deferred.len() + self.spare.len() + self.ranks.len() + in_deques
     }
 
     /// A task blocks from now on.
-    pub(crate) fn add_blocked(&self) {
+    pub(super) fn add_blocked(&self) {
         self.blocked.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A task does not block any more.
-    pub(crate) fn remove_blocked(&self) {
+    pub(super) fn remove_blocked(&self) {
         self.blocked.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -268,7 +268,7 @@ impl Queues {
     }
 
     /// Whether something spare waits for its time only.
-    pub(crate) fn holds_back_spare(&self) -> bool {
+    pub(super) fn holds_back_spare(&self) -> bool {
         !self.spare.is_empty() && self.holds_back()
     }
 
@@ -286,7 +286,7 @@ impl Queues {
     }
 
     /// Whether there is anything of that kind; the oldest nodes are not looked for.
-    pub(crate) fn has(&self, source: Source) -> bool {
+    pub(super) fn has(&self, source: Source) -> bool {
         match source {
             Source::Line => 0 < self.lines(),
             Source::Outside => self.has_outside(),
@@ -297,17 +297,17 @@ impl Queues {
     }
 
     /// How many lines wait.
-    pub(crate) fn lines(&self) -> usize {
+    pub(super) fn lines(&self) -> usize {
         self.lines.load(Ordering::Relaxed)
     }
 
     /// Whether anything from outside is queued.
-    pub(crate) fn has_outside(&self) -> bool {
+    pub(super) fn has_outside(&self) -> bool {
         !self.outside.is_empty() || self.has_stopped.load(Ordering::Relaxed)
     }
 
     /// Whether anything is queued anywhere.
-    pub(crate) fn any(&self) -> bool {
+    pub(super) fn any(&self) -> bool {
         self.has_outside()
             || !self.deferred.is_empty()
             || self.has_spare()
@@ -317,29 +317,29 @@ impl Queues {
 }
 
 impl Claim<'_> {
-    pub(crate) fn seat(&self) -> &Arc<Seat> {
+    pub(super) fn seat(&self) -> &Arc<Seat> {
         &self.seat
     }
 
     #[inline(always)]
-    pub(crate) fn push(&self, node: Queued) {
+    pub(super) fn push(&self, node: Queued) {
         self.own.push(node);
     }
 
     /// The worker goes on with something else: see [`Deque::show`].
     #[inline(always)]
-    pub(crate) fn show(&self, kept: usize) {
+    pub(super) fn show(&self, kept: usize) {
         self.own.show(kept);
     }
 
     /// Where the worker's own nodes end.
-    pub(crate) fn bottom(&self) -> usize {
+    pub(super) fn bottom(&self) -> usize {
         self.own.bottom()
     }
 
     /// The newest of the worker's own nodes.
     #[inline(always)]
-    pub(crate) fn pop(&self) -> Option<Queued> {
+    pub(super) fn pop(&self) -> Option<Queued> {
         self.own.pop()
     }
 
@@ -350,12 +350,12 @@ impl Claim<'_> {
     }
 
     /// The oldest node that was deferred.
-    pub(crate) fn take_deferred(&self) -> Option<Queued> {
+    pub(super) fn take_deferred(&self) -> Option<Queued> {
         take(&self.queues.deferred)
     }
 
     /// The oldest node of an injector, beginning with that one.
-    pub(crate) fn take_injected(&self, first: Source) -> Option<Queued> {
+    pub(super) fn take_injected(&self, first: Source) -> Option<Queued> {
         let spare = if first == Source::Spare { self.queues.take_spare() } else { None };
         spare.or_else(|| match first {
             Source::Deferred => self.take_deferred().or_else(|| self.take_outside()),
@@ -365,7 +365,7 @@ impl Claim<'_> {
 
     /// Something from an injector, the oldest node of another worker, or what is for those who would go idle. What
     /// another worker keeps for itself is only taken if this one [insists](Stealer::insist).
-    pub(crate) fn steal(&self, insists: bool) -> Option<Queued> {
+    pub(super) fn steal(&self, insists: bool) -> Option<Queued> {
         let first = match self.first.get() {
             Source::Oldest => {
                 self.first.set(Source::Line);
@@ -406,27 +406,27 @@ impl Claim<'_> {
     }
 
     /// Whether none of the worker's own nodes is left.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.own.is_empty()
     }
 
     /// Whether one waits with a priority above `least`.
-    pub(crate) fn has_urgent(&self, least: i32) -> bool {
+    pub(super) fn has_urgent(&self, least: i32) -> bool {
         self.queues.ranks.has_urgent(least)
     }
 
     /// The highest priority that waits.
-    pub(crate) fn highest_waiting(&self) -> i32 {
+    pub(super) fn highest_waiting(&self) -> i32 {
         self.queues.ranks.highest()
     }
 
     /// The first of the nodes that come before everything else, if its priority is above `least`.
-    pub(crate) fn take_urgent(&self, least: i32, gate: &Gate) -> Option<Found> {
+    pub(super) fn take_urgent(&self, least: i32, gate: &Gate) -> Option<Found> {
         self.queues.ranks.take_urgent(least, gate).map(|(node, priority)| Found { node, priority })
     }
 
     /// The first of the nodes that come after everything else, if there is nothing else.
-    pub(crate) fn take_patient(&self) -> Option<Found> {
+    pub(super) fn take_patient(&self) -> Option<Found> {
         if self.queues.ranks.is_empty() || self.stealers.borrow().iter().any(|stealer| !stealer.is_empty()) {
             return None;
         }
@@ -434,12 +434,12 @@ impl Claim<'_> {
     }
 
     /// Now and then: see [`Deque::calm_down`].
-    pub(crate) fn calm_down(&self, patience: u32) {
+    pub(super) fn calm_down(&self, patience: u32) {
         self.own.calm_down(patience);
     }
 
     /// Leaves the deque to the next worker; there may be `max_workers`.
-    pub(crate) fn release(self, max_workers: usize) {
+    pub(super) fn release(self, max_workers: usize) {
         self.seat.leave();
         self.own.leave();
         self.queues.leave(self.worker_idx, self.own, max_workers);

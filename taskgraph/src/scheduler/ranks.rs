@@ -11,7 +11,7 @@ use super::gate::Gate;
 use crate::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 
-pub(crate) struct Ranks<N> {
+pub(super) struct Ranks<N> {
     /// Those that wait, by their priority, the oldest first.
     waiting: Mutex<BTreeMap<i32, VecDeque<N>>>,
     /// How many there are, and the highest priority of those. Written under the lock.
@@ -20,13 +20,13 @@ pub(crate) struct Ranks<N> {
 }
 
 impl<N> Ranks<N> {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { waiting: Mutex::new(BTreeMap::new()), len: AtomicUsize::new(0), highest: AtomicI32::new(i32::MIN) }
     }
 
     /// Whoever pushes checks after that whether a worker is wanted. A node that is `stopped`, and would come after
     /// everything else, comes back: whoever stops it may have looked here already.
-    pub(crate) fn push(&self, node: N, priority: i32, gate: &Gate, stopped: impl FnOnce(&N) -> bool) -> Option<N> {
+    pub(super) fn push(&self, node: N, priority: i32, gate: &Gate, stopped: impl FnOnce(&N) -> bool) -> Option<N> {
         let mut waiting = lock(&self.waiting);
         if priority < 0 && stopped(&node) {
             return Some(node);
@@ -42,27 +42,27 @@ impl<N> Ranks<N> {
         None
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
 
     /// Whether there is one with a priority above `least`; without the lock, as far as this thread has heard.
-    pub(crate) fn has_urgent(&self, least: i32) -> bool {
+    pub(super) fn has_urgent(&self, least: i32) -> bool {
         least < self.highest()
     }
 
     /// The highest priority of all; the lowest there is if there are none.
-    pub(crate) fn highest(&self) -> i32 {
+    pub(super) fn highest(&self) -> i32 {
         self.highest.load(Ordering::Relaxed)
     }
 
     /// The first of those that come before everything else, with its priority; only if that is above `least`, which is not
     /// negative.
-    pub(crate) fn take_urgent(&self, least: i32, gate: &Gate) -> Option<(N, i32)> {
+    pub(super) fn take_urgent(&self, least: i32, gate: &Gate) -> Option<(N, i32)> {
         let mut waiting = lock(&self.waiting);
         if !self.has_urgent(least) {
             return None;
@@ -75,7 +75,7 @@ impl<N> Ranks<N> {
     }
 
     /// The first of those that come after everything else, if nothing comes before it.
-    pub(crate) fn take_patient(&self) -> Option<(N, i32)> {
+    pub(super) fn take_patient(&self) -> Option<(N, i32)> {
         if self.is_empty() {
             return None;
         }
@@ -84,7 +84,7 @@ impl<N> Ranks<N> {
     }
 
     /// Those that come after everything else, as far as they are `stopped`: they are given up at once.
-    pub(crate) fn take_stopped(&self, stopped: impl Fn(&N) -> bool) -> Vec<N> {
+    pub(super) fn take_stopped(&self, stopped: impl Fn(&N) -> bool) -> Vec<N> {
         let mut waiting = lock(&self.waiting);
         let mut taken = Vec::new();
         for line in waiting.range_mut(..0).map(|(_, line)| line) {
