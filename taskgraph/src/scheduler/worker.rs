@@ -64,6 +64,14 @@ enum Stop<'s> {
     TurnIsOver(Permit<'s>, Source),
 }
 
+/// How a worker goes on after a step.
+enum Next {
+    /// With this node, or else with the newest of its deque.
+    GoOn(Option<Ready>),
+    /// Not here: it has put back what was at hand.
+    Leave,
+}
+
 /// Runs a worker on this thread, which belongs to the pool of `epoch` or to an older one.
 ///
 /// If the thread is inside a task already, which waits for rayon and was given this job meanwhile, the permit comes
@@ -203,13 +211,16 @@ impl<'s> Worker<'s> {
             let state = self.gate.state();
             if !state.is(self.full.get()) {
                 match self.heed(state, queued_more, next, &mut steps, cx) {
-                    Some(then) => next = then,
-                    None => break,
+                    Next::GoOn(then) => next = then,
+                    Next::Leave => break,
                 }
             }
             steps -= 1;
             if steps == 0 {
-                next = self.give_way(next, cx)?;
+                match self.give_way(next, cx) {
+                    Next::GoOn(then) => next = then,
+                    Next::Leave => return None,
+                }
                 steps = self.turns.left();
                 if !COUNT && next.is_some() && self.queues.seat().counts() {
                     return next;
@@ -228,20 +239,13 @@ impl<'s> Worker<'s> {
     }
 
     /// There is something to see at the gate: whether this worker may stay and nothing is paused, somebody wants to be
-    /// called, or something is urgent. Returns what to go on with; `None` if the worker is not to go on.
+    /// called, or something is urgent.
     #[cold]
-    fn heed(
-        &self,
-        state: State,
-        queued_more: bool,
-        next: Option<Ready>,
-        steps: &mut u32,
-        cx: &mut Cx<'_>,
-    ) -> Option<Option<Ready>> {
+    fn heed(&self, state: State, queued_more: bool, next: Option<Ready>, steps: &mut u32, cx: &mut Cx<'_>) -> Next {
         self.hear(state);
         if !state.may_stay(self.epoch) || state.is_paused() {
             self.put_back(next, cx);
-            return None;
+            return Next::Leave;
         }
         if queued_more && state.has_place() {
             self.scheduler.call_for_queued();
@@ -262,7 +266,7 @@ impl<'s> Worker<'s> {
             self.full.set(self.full.get().with_outside(state.has_outside()));
             *steps = self.turns.hurry(state.has_outside(), *steps);
         }
-        Some(next)
+        Next::GoOn(next)
     }
 
     fn end_levels(&self, end: impl FnOnce(&Levels)) {
@@ -318,10 +322,10 @@ impl<'s> Worker<'s> {
     /// Goes on with the first of what comes before everything else; what was at hand waits in our queue. Unless that
     /// was started by a priority that is no lower.
     #[cold]
-    fn hurry(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
+    fn hurry(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Next {
         let least = self.levels.priority();
         if !self.queues.has_urgent(least) {
-            return Some(next);
+            return Next::GoOn(next);
         }
         self.put_back(next, cx);
         // Nodes that only make others ready may make more urgent ones ready.
@@ -344,17 +348,17 @@ impl<'s> Worker<'s> {
         if self.levels.is_empty() && !self.queues.is_empty() {
             // What is not urgent is for others, or has its turns.
             self.leaves_for.set(Some(Source::Outside));
-            return None;
+            return Next::Leave;
         }
         // Of what is given up nothing is left to go on with.
         while self.gate.state().may_stay(self.epoch) {
             let Some(found) = self.queues.take_urgent(least, self.gate) else { break };
             if let Some(started) = self.begin(found, cx) {
-                return Some(Some(started));
+                return Next::GoOn(Some(started));
             }
             self.end_levels(|levels| levels.end(self.queues.bottom()));
         }
-        Some(None)
+        Next::GoOn(None)
     }
 
     #[cold]
@@ -369,10 +373,9 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// So many steps are taken that it is time to look at the clock. Gives what to go on with; `None` if this worker leaves its
-    /// line, with what was at hand, since that has had its turn.
+    /// So many steps are taken that it is time to look at the clock. This worker leaves its line if that has had its turn.
     #[cold]
-    fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Option<Option<Ready>> {
+    fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Next {
         let now = Instant::now();
         let is_over = self.turns.look(now);
         let queues = &self.scheduler.queues;
@@ -384,32 +387,32 @@ impl<'s> Worker<'s> {
             self.queues.calm_down(CALM_AFTER * self.gate.state().max() as u32);
         }
         if self.guest_of.is_some() {
-            return if is_over { self.leave(next, cx) } else { Some(next) };
+            return if is_over { self.leave(next, cx) } else { Next::GoOn(next) };
         }
         if !self.levels.is_empty() || self.gate.state().is_urgent() {
             if !is_over {
-                return Some(next);
+                return Next::GoOn(next);
             }
             self.turns.begin(now);
-            let Some(first) = self.turns.begin_ordinary(now, queues) else { return Some(next) };
+            let Some(first) = self.turns.begin_ordinary(now, queues) else { return Next::GoOn(next) };
             // Others may wait for what this worker has yet to tell, and the guest's bodies may be long.
             self.put_back(next, cx);
             cx.rest();
             self.let_in_guest(first);
-            return Some(None);
+            return Next::GoOn(None);
         }
         if !is_over {
-            return Some(if is_long { self.take_up_deferred(next, cx) } else { next });
+            return Next::GoOn(if is_long { self.take_up_deferred(next, cx) } else { next });
         }
         self.turns.begin(now);
-        if self.turns.are_wanted(queues) { self.leave(next, cx) } else { Some(next) }
+        if self.turns.are_wanted(queues) { self.leave(next, cx) } else { Next::GoOn(next) }
     }
 
     /// Leaves the line, with what is at hand.
-    fn leave(&self, next: Option<Ready>, cx: &Cx<'_>) -> Option<Option<Ready>> {
+    fn leave(&self, next: Option<Ready>, cx: &Cx<'_>) -> Next {
         self.put_back(next, cx);
         self.leaves_for.set(Some(self.turns.next(&self.scheduler.queues)));
-        None
+        Next::Leave
     }
 
     /// Something else has a turn, on another deque, beside what is urgent.
