@@ -38,7 +38,7 @@ impl Size {
     }
 
     /// How many more workers there may be than were asked for.
-    pub(super) fn lent(&self) -> usize {
+    fn lent(&self) -> usize {
         self.blocked_pieces.len().min(LENT_MAX)
     }
 
