@@ -134,7 +134,9 @@ impl Policy {
             tries = tries.saturating_add(1);
             let time = self.timeout.map(Countdown::new);
             let bond = if time.is_some() { Bond::Run } else { Bond::Task };
-            let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), bond, Some(tries));
+            // Without retries it is a part of whatever is tried around it.
+            let number = if self.retries == 0 { graph::attempt() } else { tries };
+            let trial = Trial::start(self.once::<N, R, _, _>(origin, make(), time.clone()), bond, Some(number));
             let result = match time {
                 Some(time) => {
                     let task = graph::task_name::<N>(origin);

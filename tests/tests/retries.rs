@@ -60,7 +60,17 @@ fn returning_async(seen: Seen, enough: u32) -> Result<DC<u32>, String> {
     Ok(async_part(seen, enough))
 }
 
-fn all(seen: &Seen, enough: u32) -> [DC<u32>; 5] {
+#[delayed(timeout = "1h")]
+fn timed_part(seen: Seen, enough: u32) -> DC<u32> {
+    part(seen, enough)
+}
+
+#[delayed(retries = 3, backoff = "1ms..2ms")]
+fn returning_timed(seen: Seen, enough: u32) -> DC<u32> {
+    timed_part(seen, enough)
+}
+
+fn all(seen: &Seen, enough: u32) -> [DC<u32>; 6] {
     let seen = || Arc::clone(seen);
     [
         plain(seen(), enough),
@@ -68,13 +78,14 @@ fn all(seen: &Seen, enough: u32) -> [DC<u32>; 5] {
         awaiting(seen(), enough),
         yielding(seen(), enough).map(|all| all[0]),
         returning_async(seen(), enough),
+        returning_timed(seen(), enough),
     ]
 }
 
 #[test]
 fn each_body_knows_which_try_it_belongs_to() {
     for enough in 1..=4 {
-        for which in 0..5 {
+        for which in 0..6 {
             for max_workers in [1, 2] {
                 let seen = Seen::default();
                 let one = all(&seen, enough).into_iter().nth(which).unwrap();
@@ -94,7 +105,7 @@ fn each_body_knows_which_try_it_belongs_to() {
 
 #[test]
 fn an_error_tells_of_every_try() {
-    for which in 0..5 {
+    for which in 0..6 {
         let seen = Seen::default();
         let one = all(&seen, 9).into_iter().nth(which).unwrap().map(|x| x + 1);
         let error = run(one, 2).unwrap_err();
