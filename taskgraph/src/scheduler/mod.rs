@@ -36,6 +36,7 @@ mod pool;
 mod turns;
 mod watch;
 mod search;
+mod host;
 mod worker;
 
 use std::sync::{Arc, Once, OnceLock};

@@ -1,7 +1,6 @@
 //! The worker loop: takes steps while there are any and the gate lets it, of one line of work for each [turn](super::turns).
 
 use std::cell::{Cell, RefCell};
-use std::ptr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
@@ -12,8 +11,7 @@ use super::levels::Levels;
 use super::queues::{Claim, Found, Source};
 use super::turns::Turns;
 use crate::barrier;
-use crate::graph::{self, Cx, Host, NodeId, Queued, Ready, Seat};
-use crate::sync::atomic::{Ordering, fence};
+use crate::graph::{self, Cx, Queued, Ready, Seat};
 
 /// For so many times 256 steps, for each worker there may be, a deque stays open once a thief has insisted. The
 /// next thief that insists interrupts all workers, so this should be rare, and the rarer the more of them there are.
@@ -269,7 +267,7 @@ impl<'s> Worker<'s> {
         Next::GoOn(next)
     }
 
-    fn end_levels(&self, end: impl FnOnce(&Levels)) {
+    pub(super) fn end_levels(&self, end: impl FnOnce(&Levels)) {
         if !self.levels.is_empty() {
             end(&self.levels);
             if self.levels.is_empty() {
@@ -394,10 +392,15 @@ impl<'s> Worker<'s> {
                 return Next::GoOn(next);
             }
             self.turns.begin(now);
+            if !self.turns.are_wanted(queues) {
+                return Next::GoOn(next);
+            }
             let Some(first) = self.turns.begin_ordinary(now, queues) else { return Next::GoOn(next) };
-            // Others may wait for what this worker has yet to tell, and the guest's bodies may be long.
+            // The guest's bodies may be long: others may wait for what this worker has yet to tell, or take what it has.
             self.put_back(next, cx);
             cx.rest();
+            self.queues.show(0);
+            self.scheduler.call_for_queued();
             self.let_in_guest(first);
             return Next::GoOn(None);
         }
@@ -431,6 +434,7 @@ impl<'s> Worker<'s> {
         }
         cx.rest();
         guest.queues.release(self.gate.state().max());
+        self.scheduler.call_for_queued();
         CURRENT.set(Some(Current { scheduler: Arc::clone(self.scheduler), seat: Arc::clone(self.queues.seat()) }));
     }
 
@@ -444,7 +448,7 @@ impl<'s> Worker<'s> {
 
     /// Queues what the last step made ready; returns whether that was anything.
     #[inline(always)]
-    fn queue_ready(&self, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn queue_ready(&self, cx: &mut Cx<'_>) -> bool {
         let any = cx.has_ready();
         if any {
             match graph::has_priorities() {
@@ -454,64 +458,5 @@ impl<'s> Worker<'s> {
         }
         barrier::light();
         any
-    }
-}
-
-impl Host for Worker<'_> {
-    fn publish(&self, cx: &mut Cx<'_>) {
-        self.queue_now(cx);
-        self.queues.show(0);
-    }
-
-    fn queue_now(&self, cx: &mut Cx<'_>) {
-        if self.queue_ready(cx) {
-            // This worker may take the newest next.
-            self.queues.show(1);
-            // SeqCst, pairs with the gate's: the body that is under way may wait for what it has queued.
-            fence(Ordering::SeqCst);
-            if self.gate.state().has_place() {
-                self.scheduler.call_for_queued();
-            }
-        }
-    }
-
-    fn inject(&self, node: Queued) {
-        self.scheduler.inject(node);
-    }
-
-    fn defer(&self, node: Queued) {
-        self.scheduler.defer(node);
-    }
-
-    fn defer_until_idle(&self, node: Queued) {
-        self.scheduler.defer_until_idle(node);
-    }
-
-    fn defer_ranked(&self, node: Queued, priority: i32) {
-        self.scheduler.rank(node, priority);
-    }
-
-    fn ranked_is_through(&self, node: NodeId) {
-        self.end_levels(|levels| levels.end_of(node));
-    }
-
-    fn is_spares_turn(&self) -> bool {
-        self.queues.first.get() == Source::Spare
-    }
-
-    fn end_spares_turn(&self) {
-        self.queues.first.set(Source::Line);
-    }
-
-    fn max_workers(&self) -> usize {
-        self.gate.state().max()
-    }
-
-    fn is_home(&self, home: &Arc<dyn graph::Home>) -> bool {
-        ptr::addr_eq(Arc::as_ptr(self.scheduler), Arc::as_ptr(home))
-    }
-
-    fn now(&self) -> Instant {
-        Instant::now()
     }
 }
