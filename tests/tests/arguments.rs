@@ -8,7 +8,7 @@ use taskgraph::{DC, IntoArg, all, delayed};
 use taskgraph_tests::census::{Census, Counted};
 use taskgraph_tests::checks::check;
 use taskgraph_tests::run;
-use taskgraph_tests::tasks::plus;
+use taskgraph_tests::tasks::{plus, task};
 use taskgraph_tests::wait::{self, Stages};
 
 mod arguments {
@@ -174,6 +174,7 @@ mod borrowed_arguments {
         check(total(Arc::new(vec![1, 2])), 3);
         check(total(Arc::<[u64]>::from([1, 2])), 3);
         check(total(vec![DC::value(1), DC::value(2)]), 3);
+        check(total([task(1), task(2)]), 3);
         static LONG_LIVED: [u64; 2] = [1, 2];
         check(total(LONG_LIVED.as_slice()), 3);
     }

@@ -200,7 +200,7 @@ tuples!(A 0 B 1 C 2 D 3);
 ///
 /// That is a `B`, a [`DC<B>`](DC), a [`Shared<B>`](Shared), an [`Arc<B>`](Arc), or a `&'static B`. If `B` is a `str`, a
 /// slice or a `Path`, it can be whatever owns one: `String`, `Vec<T>`, `PathBuf`, delayed, shared, or in an `Arc`.
-/// Nothing is copied.
+/// Nothing is copied. A slice can also be a `Vec` or an array of `DC<T>`s.
 ///
 /// ```
 /// #[taskgraph::delayed]
@@ -286,6 +286,7 @@ lends!([T: ?Sized + Send + Sync + 'static] T: Arc<T> => Plain<Arc<T>> = Plain);
 lends!([T: ?Sized + Send + Sync + 'static] T: DC<Arc<T>> => DC<Arc<T>> = core::convert::identity);
 lends!([T: ?Sized + Sync + 'static] T: &'static T => Plain<&'static T> = Plain);
 lends!([T: Send + Sync + 'static] [T]: Vec<DC<T>> => Listed<T> = Listed::new);
+lends!([T: Send + Sync + 'static, const N: usize] [T]: [DC<T>; N] => [DC<T>; N] = core::convert::identity);
 
 /// `$owner` lends a `$target`, by itself, delayed, shared, or in an `Arc`.
 macro_rules! owner_lends {
