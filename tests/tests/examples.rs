@@ -78,20 +78,20 @@ mod fetch {
 }
 
 mod rescale {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, Instant};
 
+    use taskgraph::Runtime;
     use taskgraph_examples::rescale;
-
-    use super::run;
 
     #[test]
     fn a_run_without_end_ends_when_its_time_is_over_and_loses_no_task() {
-        let settled = Arc::new(AtomicU64::new(0));
-        let yielded = run(rescale::tasks(Instant::now() + Duration::from_millis(100), Arc::clone(&settled)));
+        // One worker counts each task before it takes the next step.
+        let runtime = Runtime::builder().max_workers(1).count_tasks().no_control().build().unwrap();
+        let yielded = runtime.run(rescale::tasks(Instant::now() + Duration::from_millis(100))).unwrap();
         assert!(!yielded.is_empty());
-        assert_eq!(yielded.len() as u64, settled.load(Ordering::Relaxed));
+        let progress = runtime.progress();
+        let done = progress.functions().iter().map(|function| (function.name(), function.done()));
+        assert_eq!(Vec::from_iter(done), [("task", yielded.len() as u64), ("tasks", 1)]);
     }
 }
 

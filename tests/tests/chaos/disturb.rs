@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use taskgraph::Runtime;
+use taskgraph::{FunctionProgress, Runtime};
 
 use crate::random::Random;
 use crate::world::{WORKERS_MAX, World};
@@ -15,7 +15,7 @@ pub(crate) fn disturb(world: &World, thread: &str, random: &mut Random) {
     let Some(runtime) = world.runtime(random.next()) else { return };
     let workers = |random: &mut Random| 1 + random.below(WORKERS_MAX) as usize;
     let rescale = |max_workers| runtime.set_max_workers(max_workers).expect("the system has threads left");
-    match random.below(42) {
+    match random.below(44) {
         0..10 => {
             world.now(thread, "rescales");
             rescale(workers(random));
@@ -55,6 +55,14 @@ pub(crate) fn disturb(world: &World, thread: &str, random: &mut Random) {
             thread::sleep(random.up_to(Duration::from_millis(5)));
             // Somebody else may have done so.
             runtime.resume();
+        }
+        42 | 43 => {
+            world.now(thread, "asks for progress");
+            let done = || runtime.progress().functions().iter().map(FunctionProgress::done).sum::<u64>();
+            let before = done();
+            if done() < before {
+                world.fault(format!("{before} tasks were done, and now fewer are"));
+            }
         }
         36 => {
             world.now(thread, "cancels all runs through the port");
