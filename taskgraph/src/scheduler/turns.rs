@@ -40,8 +40,10 @@ pub(super) struct Turns {
     steps: Cell<u32>,
     /// How many turns are over since that of the oldest node.
     over: Cell<u32>,
-    /// When what is not urgent has its next turn beside what is; and whether it has one.
-    ordinary_at: Cell<Instant>,
+    /// Whether something urgent was under way at the last look.
+    is_urgent: Cell<bool>,
+    /// How much more time what is urgent has before what is not has a turn beside it; and whether that has one.
+    urgent_left: Cell<Duration>,
     is_ordinary: Cell<bool>,
     /// Whose turn it is, and whose it was that was no line's.
     source: Cell<Source>,
@@ -61,7 +63,8 @@ impl Turns {
             is_hurried: Cell::new(false),
             steps: Cell::new(0),
             over: Cell::new(0),
-            ordinary_at: Cell::new(now + ORDINARY_PART * TURN),
+            is_urgent: Cell::new(false),
+            urgent_left: Cell::new(ORDINARY_PART * TURN),
             is_ordinary: Cell::new(false),
             source: Cell::new(Source::Line),
             last: Cell::new(0),
@@ -86,11 +89,14 @@ impl Turns {
         kept
     }
 
-    /// All the steps were taken. Returns whether the turn is over.
-    pub(super) fn look(&self, now: Instant) -> bool {
+    /// All the steps were taken, and something urgent is under way or is not. Returns whether the turn is over.
+    pub(super) fn look(&self, now: Instant, is_urgent: bool) -> bool {
         let took = now.saturating_duration_since(self.looked.replace(now));
+        let was_urgent = self.is_urgent.replace(is_urgent);
         if self.is_ordinary.take() {
-            self.ordinary_at.set(now + (ORDINARY_PART * took).max(ORDINARY_PART * TURN));
+            self.urgent_left.set(ORDINARY_PART * took.max(TURN));
+        } else if was_urgent && is_urgent {
+            self.urgent_left.set(self.urgent_left.get().saturating_sub(took));
         }
         let max = if self.is_hurried.get() { STRIDE_HURRIED_MAX } else { STRIDE_MAX };
         self.steps.set(self.steps.get() + self.stride.get());
@@ -141,8 +147,8 @@ impl Turns {
     }
 
     /// Something urgent is under way. Returns whose turn it is all the same, if it is that of something that is not.
-    pub(super) fn begin_ordinary(&self, now: Instant, queues: &Queues) -> Option<Source> {
-        if now < self.ordinary_at.get() {
+    pub(super) fn begin_ordinary(&self, queues: &Queues) -> Option<Source> {
+        if !self.urgent_left.get().is_zero() {
             return None;
         }
         self.is_ordinary.set(true);
@@ -168,7 +174,7 @@ mod tests {
         loop {
             now += step * turns.left();
             looks += 1;
-            if turns.look(now) {
+            if turns.look(now, false) {
                 return (now - start, looks);
             }
         }
@@ -198,14 +204,14 @@ mod tests {
         let start = Instant::now();
         let turns = Turns::new(start);
         while turns.left() < STRIDE_MAX {
-            assert!(!turns.look(start));
+            assert!(!turns.look(start, false));
         }
         let left = turns.hurry(true, STRIDE_MAX - 10);
         assert_eq!(left, 1, "of those that were left");
         turns.keep(left);
-        assert!(!turns.look(start + TURN / 2), "the 11 steps took half a turn");
+        assert!(!turns.look(start + TURN / 2, false), "the 11 steps took half a turn");
         assert_eq!(turns.left(), STRIDE_HURRIED_MAX);
-        turns.look(start + 2 * TURN);
+        turns.look(start + 2 * TURN, false);
         assert_eq!(turns.left(), 2, "of 8 that took three halves of a turn, as many as take half a turn");
     }
 
@@ -214,19 +220,34 @@ mod tests {
         let start = Instant::now();
         let (turns, queues, mut now) = (Turns::new(start), Queues::new(), start);
         let (mut urgent, mut ordinary) = (Duration::ZERO, Duration::ZERO);
+        turns.look(now, true);
         for body in [TURN, 100 * TURN] {
             for _ in 0..10_000 {
-                if turns.begin_ordinary(now, &queues).is_some() {
+                if turns.begin_ordinary(&queues).is_some() {
                     ordinary += body;
                     now += body;
                 } else {
                     urgent += TURN;
                     now += TURN;
                 }
-                turns.look(now);
+                turns.look(now, true);
             }
         }
         let part = urgent.as_secs_f64() / ordinary.as_secs_f64();
         assert!((15.0..18.0).contains(&part), "{part}");
+    }
+
+    #[test]
+    fn only_time_that_urgent_work_has_had_counts() {
+        let start = Instant::now();
+        let (turns, queues) = (Turns::new(start), Queues::new());
+        turns.look(start + 100 * TURN, true);
+        assert!(turns.begin_ordinary(&queues).is_none(), "until now it was something ordinary that took so long");
+        for i in 1..ORDINARY_PART {
+            turns.look(start + (100 + i) * TURN, true);
+            assert!(turns.begin_ordinary(&queues).is_none(), "{i}");
+        }
+        turns.look(start + (100 + ORDINARY_PART) * TURN, true);
+        assert!(turns.begin_ordinary(&queues).is_some());
     }
 }

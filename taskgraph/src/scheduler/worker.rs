@@ -375,7 +375,8 @@ impl<'s> Worker<'s> {
     #[cold]
     fn give_way(&self, next: Option<Ready>, cx: &mut Cx<'_>) -> Next {
         let now = Instant::now();
-        let is_over = self.turns.look(now);
+        let is_urgent = !self.levels.is_empty() || self.gate.state().is_urgent();
+        let is_over = self.turns.look(now, is_urgent);
         let queues = &self.scheduler.queues;
         if self.gate.state().has_outside() && !queues.has(Source::Outside) {
             self.scheduler.end_outside();
@@ -387,7 +388,7 @@ impl<'s> Worker<'s> {
         if self.guest_of.is_some() {
             return if is_over { self.leave(next, cx) } else { Next::GoOn(next) };
         }
-        if !self.levels.is_empty() || self.gate.state().is_urgent() {
+        if is_urgent {
             if !is_over {
                 return Next::GoOn(next);
             }
@@ -395,7 +396,7 @@ impl<'s> Worker<'s> {
             if !self.turns.are_wanted(queues) {
                 return Next::GoOn(next);
             }
-            let Some(first) = self.turns.begin_ordinary(now, queues) else { return Next::GoOn(next) };
+            let Some(first) = self.turns.begin_ordinary(queues) else { return Next::GoOn(next) };
             // The guest's bodies may be long: others may wait for what this worker has yet to tell, or take what it has.
             self.put_back(next, cx);
             cx.rest();
