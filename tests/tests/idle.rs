@@ -8,31 +8,19 @@ use std::time::Duration;
 
 use taskgraph::{DC, all};
 use taskgraph_tests::wait::{self, Stages};
-use taskgraph_tests::{process, runtime};
+use taskgraph_tests::{blocker, process, runtime};
 
 #[test]
 fn workers_use_no_processor_time() {
     process::alone("workers_use_no_processor_time", || {
         let runtime = runtime(8);
         runtime.run(all((0..1000).map(|i| DC::new(|i: u64| i, (i,))))).unwrap();
-        let used = (0..3)
-            .map(|_| {
-                let stages = Arc::new(Stages::new());
-                let slept = Arc::clone(&stages);
-                let sleeping = runtime.spawn(DC::new(
-                    move || {
-                        slept.signal(1);
-                        thread::sleep(Duration::from_secs(1));
-                    },
-                    (),
-                ));
-                stages.wait_for(1);
-                let before = process::processor_time();
-                sleeping.join().unwrap();
-                process::processor_time() - before
-            })
-            .min()
-            .unwrap();
+        let stages = Arc::new(Stages::new());
+        let first = runtime.spawn(blocker(&stages));
+        stages.wait_for(1);
+        let used = process::processor_time_of(|| thread::sleep(Duration::from_secs(1)));
+        stages.signal(2);
+        first.join().unwrap();
         println!("measured {used:?} in a second");
         assert!(used < Duration::from_millis(20), "{used:?} in a second");
     });

@@ -220,8 +220,8 @@ impl<'s> Worker<'s> {
                     Next::Leave => return None,
                 }
                 steps = self.turns.left();
-                if !COUNT && next.is_some() && self.queues.seat().counts() {
-                    return next;
+                if !COUNT && self.queues.seat().counts() {
+                    return next.or_else(|| self.queues.pop().map(|queued| cx.take(queued)));
                 }
             }
             ready = match next {
@@ -403,7 +403,10 @@ impl<'s> Worker<'s> {
             self.queues.show(0);
             self.scheduler.call_for_queued();
             self.let_in_guest(first);
-            return Next::GoOn(None);
+            // Its bodies may have been long.
+            let state = self.gate.state();
+            let goes_on = state.may_stay(self.epoch) && !state.is_paused();
+            return if goes_on { Next::GoOn(None) } else { Next::Leave };
         }
         if !is_over {
             return Next::GoOn(if is_long { self.take_up_deferred(next, cx) } else { next });
