@@ -35,7 +35,8 @@ impl Progress {
         self.counted_for
     }
 
-    /// The functions of which a task has ended meanwhile, or runs now, by name.
+    /// The functions of which a task has ended meanwhile, or runs now, by name: those of `#[delayed]`, closures, and methods such as
+    /// [`map`](crate::DC::map) that call one. What only puts results together is not counted.
     ///
     /// ```
     /// use taskgraph::{Runtime, delayed};
@@ -143,8 +144,8 @@ impl FunctionProgress {
         self.function.place.map(|place| (place.file(), place.line()))
     }
 
-    /// Tasks whose body has ended well. One that returned a computation counts when it returned that, a generator when all its
-    /// results were there.
+    /// Bodies that have ended well, in whatever run. One that returned a computation counts when it returned that, a generator when
+    /// all its results were there.
     ///
     /// ```
     /// # let runtime = taskgraph::Runtime::builder().max_workers(1).count_tasks().no_control().build()?;
@@ -156,7 +157,8 @@ impl FunctionProgress {
         self.done
     }
 
-    /// Bodies that returned an error or panicked, each try of its own. What was cancelled is in neither number.
+    /// Bodies that have returned an error or panicked, each try for itself. A body that was never called, or was given up while it
+    /// waited, is in neither number.
     ///
     /// ```
     /// #[taskgraph::delayed(retries = 2, backoff = "1ms..1ms")]

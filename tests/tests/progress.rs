@@ -223,6 +223,32 @@ fn workers_that_are_under_way_begin_to_count() {
     });
 }
 
+/// Between bodies there may be nothing at hand.
+#[test]
+fn workers_with_long_bodies_begin_to_count_before_long() {
+    #[delayed]
+    fn slow(begun: Arc<AtomicU64>) {
+        begun.fetch_add(1, Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(1));
+    }
+    ends(|| {
+        let (runtime, begun) = (runtime(1), Arc::new(AtomicU64::new(0)));
+        let new = Arc::clone(&begun);
+        let run = runtime.spawn(taskgraph::each(0..1_000_000, move |_| slow(Arc::clone(&new))));
+        until(|| 20 < begun.load(Ordering::Relaxed));
+        runtime.progress();
+        let before = begun.load(Ordering::Relaxed);
+        until(|| ended(&runtime.progress()).iter().any(|(_, done, _)| 0 < *done));
+        let now = begun.load(Ordering::Relaxed);
+        let [done] = ended(&runtime.progress()).iter().map(|(_, done, _)| *done).collect::<Vec<_>>()[..] else {
+            panic!()
+        };
+        let missed = (now - before).saturating_sub(done);
+        assert!(missed < 10, "{missed} bodies were not counted");
+        run.cancel();
+    });
+}
+
 #[test]
 fn nothing_is_missed_while_workers_come_and_go() {
     ends(|| {

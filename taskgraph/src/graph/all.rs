@@ -60,7 +60,7 @@ pub fn all<T: Send + 'static>(delayed: impl IntoIterator<Item = DC<T>>) -> DC<Ve
     gathered::<All, _>(delayed.into_iter().collect())
 }
 
-task!(pub(super) All "all");
+task!(pub(super) All "all", is_counted: false);
 
 /// The same for a task of another name.
 #[track_caller]
@@ -107,7 +107,7 @@ where
     }
 }
 
-task!(Each "each");
+task!(Each "each", is_counted: false);
 
 /// If `MAKES`, children are only made when they are handed out: then they may be too many to be in flight together.
 #[repr(C)]

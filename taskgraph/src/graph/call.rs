@@ -43,12 +43,16 @@ pub trait Task: 'static {
     }
 }
 
-/// A name for the tasks that a function or a method of the library makes.
+/// A name for the tasks that a function or a method of the library makes. Those that run no code of a user's are not counted.
 macro_rules! task {
     ($visibility:vis $task:ident $name:literal) => {
+        $crate::graph::call::task!($visibility $task $name, is_counted: true);
+    };
+    ($visibility:vis $task:ident $name:literal, is_counted: $is_counted:literal) => {
         $visibility struct $task;
         impl $crate::graph::Task for $task {
             const NAME: &'static str = $name;
+            const IS_COUNTED: bool = $is_counted;
         }
     };
 }

@@ -48,7 +48,7 @@ impl<T: Send + 'static> DC<T> {
     /// ```
     #[track_caller]
     pub fn value(value: T) -> Self {
-        task! { Ready "value" }
+        task! { Ready "value", is_counted: false }
         if Self::FITS {
             return Self::done(value);
         }
@@ -65,7 +65,7 @@ impl<T: Send + 'static> DC<T> {
     /// ```
     #[track_caller]
     pub fn failed(cause: impl IntoCause) -> Self {
-        task! { Failed "failed" }
+        task! { Failed "failed", is_counted: false }
         call::call::<Failed, AsSaid<T>, _, _, _>((Plain(cause.into_cause()),), |(cause,)| Outcome::Failed(cause))
     }
 

@@ -14,6 +14,7 @@ use super::delayed::DC;
 const GROUP_LEN: usize = 32;
 
 task!(Reduce "reduce");
+task!(Group "reduce", is_counted: false);
 
 /// Combines the results of many computations with `f` in pairs, neighbour with neighbour, until one is left; `None` if
 /// there are none.
@@ -45,7 +46,7 @@ pub fn reduce<T: Send + 'static>(
     // The iterator is a user's, and may panic: so before there is a result that would be lost.
     drop(leaves);
     match tree(groups, &f, origin) {
-        Some(root) => call::call::<Reduce, Value, _, _, _>((root,), |(value,)| Some(value)),
+        Some(root) => call::call::<Group, Value, _, _, _>((root,), |(value,)| Some(value)),
         None => DC::value(None),
     }
 }
@@ -57,7 +58,7 @@ where
     F: Fn(T, T) -> T + Send + Sync + 'static,
 {
     let f = Arc::clone(f);
-    let mut group = call::call::<Reduce, Growing, _, _, _>((), move |()| {
+    let mut group = call::call::<Group, Growing, _, _, _>((), move |()| {
         // A count of its own: otherwise each node, on any worker, would write the one that all share.
         let f = Arc::new(move |a, b| f(a, b));
         tree(leaves, &f, origin).expect("a group is not empty")

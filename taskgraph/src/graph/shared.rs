@@ -458,7 +458,7 @@ impl<T: Clone + Send + Sync + 'static> Shared<T> {
     /// ```
     #[track_caller]
     pub fn dc(&self) -> DC<T> {
-        task!(Use "shared");
+        task!(Use "shared", is_counted: false);
         call::call::<Use, Value, _, _, _>((Tapped::<T, Owned>::new(self.clone()),), |(result,)| result)
     }
 }

@@ -93,7 +93,7 @@ where
     I: IntoIterator<Item = DC<T>, IntoIter: Send + 'static>,
     T: Send + 'static,
 {
-    task!(Stream "stream");
+    task!(Stream "stream", is_counted: false);
     stream_of::<Stream, _>(delayed.into_iter())
 }
 

@@ -10,14 +10,16 @@ use std::collections::BTreeMap;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::seat::Name;
 use crate::progress::{Function, FunctionProgress, Progress};
 
 const SHARDS: usize = 64;
-/// So many functions are counted by their names, far more than most programs have; a power of two. All others are one.
+/// Room for so many functions, far more than most programs have.
 const FUNCTIONS_MAX: usize = 1 << 10;
+/// A function that finds no room in so many tries is counted with the others that have none.
+const PROBES_MAX: usize = 16;
 
 const OTHERS: Function = Function { name: "others", label: None, place: None };
 
@@ -74,7 +76,9 @@ impl Counts {
         let functions = functions.into_iter();
         let functions =
             functions.map(|(function, (done, failed, running))| FunctionProgress { function, done, failed, running });
-        Progress { counted_for: self.since.elapsed(), functions: functions.collect() }
+        // It is not zero, which says that counting has just begun.
+        let counted_for = self.since.elapsed().max(Duration::from_nanos(1));
+        Progress { counted_for, functions: functions.collect() }
     }
 }
 
@@ -87,7 +91,7 @@ impl Shard {
     fn of(&self, name: &'static Name) -> &Count {
         // Names lie side by side.
         let first = ptr::from_ref(name).addr() / size_of::<Name>();
-        let counts = (first..first + FUNCTIONS_MAX).map(|i| &self.functions[i % FUNCTIONS_MAX]);
+        let counts = (first..first + PROBES_MAX).map(|i| &self.functions[i % FUNCTIONS_MAX]);
         let mut those_found = counts.filter(|count| ptr::eq(*count.name.get_or_init(|| name), name));
         those_found.next().unwrap_or(&self.others)
     }
@@ -145,7 +149,11 @@ mod tests {
         }
         let progress = counts.progress([].into_iter());
         let found = progress.functions.iter().map(|function| (function.name(), function.done, function.failed));
-        assert_eq!(Vec::from_iter(found), [("f", 1 << 10, 1 << 10), ("others", 10, 10)]);
+        let [("f", by_name, _), ("others", others, others_failed)] = Vec::from_iter(found)[..] else {
+            panic!("{progress}")
+        };
+        assert_eq!((by_name + others, others), (FUNCTIONS_MAX as u64 + 10, others_failed));
+        assert!((10..FUNCTIONS_MAX as u64 / 2).contains(&others), "{others}");
     }
 
     #[test]

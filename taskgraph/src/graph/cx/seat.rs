@@ -1,7 +1,8 @@
 //! A seat: where a worker notes which body it is about to run, for whoever watches.
 //!
 //! The notes are two separate words: whoever reads while they change may see the name of one body with the place of
-//! another. They order nothing but what is counted, and are the standard library's own atomics, which no model watches.
+//! another. They order nothing but the counts of what has ended, and are the standard library's own atomics, which no model
+//! watches.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -94,8 +95,8 @@ impl Seat {
     /// A worker is about to run the body of a task.
     #[inline(always)]
     pub(in crate::graph) fn note<N: Task>(&self, origin: &'static Location<'static>) {
-        // Relaxed: see above.
-        self.name.store(ptr::from_ref(Name::of::<N>()).cast_mut(), Ordering::Relaxed);
+        // Release, as in `clear`.
+        self.name.store(ptr::from_ref(Name::of::<N>()).cast_mut(), Ordering::Release);
         self.origin.store(ptr::from_ref(origin).cast_mut(), Ordering::Relaxed);
     }
 
@@ -128,7 +129,7 @@ impl Seat {
     /// A worker takes the seat. It runs no body, and has heard of this ping.
     pub(crate) fn take(&self, ping: u8) {
         self.heard.store(ping, Ordering::Relaxed);
-        self.presence.store(TAKEN, Ordering::Relaxed);
+        self.set_presence(TAKEN);
     }
 
     /// Its worker has ended a step since this ping.
@@ -138,18 +139,24 @@ impl Seat {
 
     /// Its worker is in no body any more.
     pub(crate) fn clear(&self) {
-        // Release, pairs with the Acquire of whoever counts those that run: what is not there any more was counted before.
+        // Release, pairs with the Acquire of whoever looks who runs, and then at the counts: a task that is not noted any more
+        // was counted before.
         self.name.store(ptr::null_mut(), Ordering::Release);
     }
 
     pub(crate) fn leave(&self) {
         self.clear();
-        self.presence.store(EMPTY, Ordering::Relaxed);
+        self.set_presence(EMPTY);
     }
 
     /// The body waits in a call of ours, and another worker has its place; or it goes on.
     pub(crate) fn set_waiting(&self, is_waiting: bool) {
-        self.presence.store(if is_waiting { WAITING } else { TAKEN }, Ordering::Relaxed);
+        self.set_presence(if is_waiting { WAITING } else { TAKEN });
+    }
+
+    fn set_presence(&self, presence: u8) {
+        // Release, as in `clear`.
+        self.presence.store(presence, Ordering::Release);
     }
 
     /// Whether somebody works there who has heard nothing since this ping.
@@ -170,14 +177,15 @@ impl Seat {
         Some(name.task(origin))
     }
 
-    /// Its function.
+    /// Its function, if its tasks are counted.
     pub(crate) fn function(&self) -> Option<Function> {
-        self.name().map(Name::function)
+        self.name().filter(|name| name.is_counted()).map(Name::function)
     }
 
     /// What is noted, if somebody works there.
     fn name(&self) -> Option<&'static Name> {
-        if self.presence.load(Ordering::Relaxed) == TAKEN { self.noted() } else { None }
+        // Acquire, here and below: see `clear`.
+        if self.presence.load(Ordering::Acquire) == TAKEN { self.noted() } else { None }
     }
 
     fn noted(&self) -> Option<&'static Name> {

@@ -23,7 +23,7 @@ impl<T: Send + 'static> DC<T> {
     // Not `impl IntoArg<U>`: a `DC<u32>` serves for a `u32` and for a `DC<u32>`, and nothing here says which is meant.
     #[track_caller]
     pub fn zip<U: Send + 'static>(self, other: DC<U>) -> DC<(T, U)> {
-        task!(Zip "zip");
+        task!(Zip "zip", is_counted: false);
         call::call::<Zip, Value, _, _, _>((self, other), |pair| pair)
     }
 
@@ -53,7 +53,7 @@ type Halves<A, B> = (Mutex<Option<A>>, Mutex<Option<B>>);
 /// A task's hold on them.
 type Hold<A, B> = Tapped<Halves<A, B>, Borrowed>;
 
-task!(Unzip "unzip");
+task!(Unzip "unzip", is_counted: false);
 
 impl<A: Send + 'static, B: Send + 'static> DC<(A, B)> {
     /// The halves of a pair, each as a computation of its own.
@@ -86,7 +86,7 @@ fn take<T>(half: &Mutex<Option<T>>) -> T {
     lock(half).take().expect("each half has one task, which runs once")
 }
 
-task!(Flatten "flatten");
+task!(Flatten "flatten", is_counted: false);
 
 impl<T: Send + 'static> DC<DC<T>> {
     /// The result of the computation that this one gives.
@@ -156,7 +156,7 @@ impl<T: Send + 'static, E: IntoCause + Send + 'static> DC<Result<T, E>> {
     /// ```
     #[track_caller]
     pub fn or_fail(self) -> DC<T> {
-        task!(OrFail "or_fail");
+        task!(OrFail "or_fail", is_counted: false);
         call::call::<OrFail, Fallible, _, _, _>((self,), |(result,)| result)
     }
 }

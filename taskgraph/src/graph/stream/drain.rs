@@ -24,7 +24,7 @@ use crate::unwind;
 
 struct Drain<T>(Arc<Outlet<T>>);
 
-task!(IntoStream "into_stream");
+task!(IntoStream "into_stream", is_counted: false);
 
 /// The computation that ends when the last item is in the outlet.
 #[track_caller]

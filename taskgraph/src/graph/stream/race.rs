@@ -49,7 +49,7 @@ where
     I: IntoIterator<Item = DC<T>>,
     T: Send + 'static,
 {
-    task!(Race "race");
+    task!(Race "race", is_counted: false);
     let mut results = contenders(delayed);
     future::<Race, Fallible, _, _>(sent(async move {
         let first = results.next().await;
@@ -96,7 +96,7 @@ where
     I: IntoIterator<Item = DC<T>>,
     T: Send + 'static,
 {
-    task!(SelectOk "select_ok");
+    task!(SelectOk "select_ok", is_counted: false);
     let mut results = contenders(delayed);
     future::<SelectOk, Fallible, _, _>(sent(async move {
         let mut failure: Option<Error> = None;
