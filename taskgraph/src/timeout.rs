@@ -23,7 +23,7 @@ use crate::task::Task;
 use crate::timer::Timer;
 
 /// What ends this soon after its time was up is not reported as late.
-const LATE_MIN: Duration = Duration::from_millis(10);
+const LATE_MIN: Duration = Duration::from_millis(100);
 
 impl<T: Send + 'static> DC<T> {
     /// Fails the computation if it does not finish in time. [`Error::is_timeout`] is then true, and the error says how long
@@ -51,7 +51,7 @@ impl<T: Send + 'static> DC<T> {
     /// ```
     #[track_caller]
     pub fn timeout(self, limit: Duration) -> Self {
-        graph::task! { Timeout "timeout" }
+        graph::task! { Timeout "timeout", is_counted: false }
         let origin = Location::caller();
         let task = self.task().unwrap_or(Task { name: "timeout".into(), label: None, origin });
         let body = async move {

@@ -533,7 +533,7 @@ fn warnings(page: &mut Page) {
     let runtime = runtime(2);
     let handle = runtime.spawn(late.attempt().map(|result| result.unwrap_err().is_timeout()));
     started.wait_for(1);
-    std::thread::sleep(Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(200));
     go.signal(1);
     assert!(handle.join().unwrap());
     wait::until(|| !told.lock().unwrap().is_empty());

@@ -231,10 +231,10 @@ fn a_late_body_is_told_in_the_log() {
     process::alone("a_late_body_is_told_in_the_log", || {
         let lines = log::told_by_all();
         for max_workers in [1, 2] {
-            let late = DC::new(|| thread::sleep(Duration::from_millis(60)), ()).named("sleepy").timeout(SOON);
+            let late = DC::new(|| thread::sleep(Duration::from_millis(200)), ()).named("sleepy").timeout(SOON);
             let started = Instant::now();
             assert!(run(late, max_workers).unwrap_err().is_timeout());
-            assert!(Duration::from_millis(60) <= started.elapsed(), "the run does not end before its bodies");
+            assert!(Duration::from_millis(200) <= started.elapsed(), "the run does not end before its bodies");
             let lines = std::mem::take(&mut *lines.lock().unwrap());
             let [line] = lines.as_slice() else { panic!("{lines:?}") };
             assert!(line.starts_with("WARN `closure` \"sleepy\" (tests/tests/timeouts.rs:"), "{line}");
@@ -320,7 +320,7 @@ fn what_others_need_too_goes_on() {
     let shared = looks(Arc::clone(&stages)).shared();
     let (left, stays) = (runtime(2), runtime(1));
     let (timed_out, has_timed_out) = channel();
-    let in_time = shared.dc().timeout(Duration::from_secs(2)).attempt();
+    let in_time = shared.dc().timeout(Duration::from_secs(3)).attempt();
     let first = left.spawn(in_time.map(move |result| timed_out.send(result.is_err()).unwrap()));
     stages.wait_for(1);
     let (second, asked) = asking(shared);
@@ -462,7 +462,7 @@ fn time_goes_on_when_the_runtime_of_tokio_ends() {
         let runtime = runtime(1);
         let tokio = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let first = tokio();
-        let mut run = Box::pin(runtime.run_async(pending().timeout(Duration::from_millis(100))));
+        let mut run = Box::pin(runtime.run_async(pending().timeout(Duration::from_secs(2))));
         let early = first.block_on(async { tokio::time::timeout(Duration::from_millis(10), run.as_mut()).await });
         assert!(early.is_err());
         drop(first);
