@@ -214,8 +214,8 @@ fn a_million_that_wait_for_a_worker_are_dropped_at_once() {
             let start = Instant::now();
             assert!(queued.join().map(drop).unwrap_err().is_cancelled());
             let took = start.elapsed();
-            // Well under a second; a debug build has a tenth as many and is ten times as slow.
-            assert!(took < Duration::from_secs(1), "{took:?}");
+            // Well under a second on a machine that does nothing else; a debug build has a tenth as many and is ten times as slow.
+            assert!(took < Duration::from_secs(5), "{took:?}");
             assert_eq!(ran.load(Ordering::Relaxed), 0);
             census.assert_balanced(len);
         }
@@ -374,8 +374,8 @@ mod a_deadline {
     fn is_replaced_by_the_next_one() {
         wait::ends(|| {
             let runtime = runtime(1);
-            let (soon, late) = (Duration::from_millis(100), Duration::from_secs(3600));
-            let handle = runtime.spawn(DC::new(|| thread::sleep(Duration::from_millis(200)), ()));
+            let (soon, late) = (Duration::from_secs(1), Duration::from_secs(3600));
+            let handle = runtime.spawn(DC::new(|| thread::sleep(Duration::from_millis(1_200)), ()));
             handle.deadline(Instant::now() + soon).deadline(Instant::now() + late).join().unwrap();
             let handle = runtime.spawn(for_ever());
             let error = handle.deadline(Instant::now() + late).deadline(Instant::now() + soon).join().unwrap_err();

@@ -52,16 +52,19 @@ fn a_body_that_is_dropped_keeps_its_turn_until_it_is_gone() {
         let runtime = runtime(2);
         let (inside, begun) = (Inside::default(), Arc::new(AtomicUsize::new(0)));
         let body = |seconds| lingers(inside.clone(), Arc::clone(&begun), seconds);
-        let soon = Duration::from_millis(50);
-        type End = fn(DC<()>, Duration) -> DC<()>;
+        let has_begun = |before| {
+            let begun = Arc::clone(&begun);
+            DC::new(move || waiting::until(|| before < begun.load(Ordering::SeqCst)), ())
+        };
+        type End = fn(DC<()>, DC<()>) -> DC<()>;
         let ends: [End; 3] = [
-            |body, soon| body.timeout(soon).attempt().map(|_| ()),
-            |body, soon| taskgraph::race([body, DC::new(thread::sleep, (soon,))]),
-            |body, soon| taskgraph::select_ok([body, DC::new(thread::sleep, (soon,))]),
+            |body, _| body.timeout(Duration::from_secs(1)).attempt().map(|_| ()),
+            |body, has_begun| taskgraph::race([body, has_begun]),
+            |body, has_begun| taskgraph::select_ok([body, has_begun]),
         ];
         for end in ends {
             let before = begun.load(Ordering::SeqCst);
-            let ended = runtime.spawn(end(body(3600), soon));
+            let ended = runtime.spawn(end(body(3600), has_begun(before)));
             waiting::until(|| before < begun.load(Ordering::SeqCst));
             let after = runtime.spawn(body(0));
             ended.join().unwrap();

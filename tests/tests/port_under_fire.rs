@@ -14,12 +14,13 @@
 //!
 //! This is the worst case: with more workers on more processors, the share of the one thread is smaller. Processor
 //! times do not include the other work of the machine, but that still changes how long a step takes, by a half for
-//! seconds (clock rates, caches, other machines on the same hardware). So attacked phases alternate with quiet ones,
-//! each is compared to the one before it, and the median of these ratios counts: a phase that the machine changed in
-//! does not move it. In the quiet phases the attackers attack somebody else, so that what processors share is as
-//! contended as under attack. Each phase is a run with a port of its own: a port is still busy with what its attackers
+//! seconds (clock rates, caches, other machines on the same hardware). So attacked phases are compared to quiet ones
+//! beside them, before or after, and the median of these ratios counts: a phase that the machine changed in does not move
+//! it. In the quiet phases the attackers attack somebody else, who lets them in as slowly as a port, so that what
+//! processors share is as contended as under attack. Each phase is a run with a port of its own: a port is still busy with what its attackers
 //! have left behind when they are gone. Where a machine is busy enough to disturb a measurement, the next one decides.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -52,7 +53,7 @@ const PHASE: Duration = Duration::from_millis(250);
 const SPEED_MIN: f64 = 0.95;
 
 /// An answer is late only if it takes longer than people wait, even in a debug build on a busy machine.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+const ANSWER_MAX: Duration = Duration::from_secs(15);
 
 /// More than 64 connections of some ten KiB can hold, and less than a thousand could.
 const MEMORY_MAX: u64 = 32 << 20;
@@ -68,7 +69,8 @@ fn a_run_under_fire_keeps_its_speed_its_answer_and_its_belongings() {
     let mut speeds = Vec::new();
     while speeds.len() < MEASUREMENTS_MAX {
         speeds.push(speed_under_fire());
-        if cfg!(debug_assertions) || SPEED_MIN <= speeds[speeds.len() - 1] {
+        let speed = speeds[speeds.len() - 1];
+        if SPEED_MIN <= speed || cfg!(debug_assertions) && 0.0 < speed {
             return;
         }
     }
@@ -90,10 +92,18 @@ fn speed_under_fire() -> f64 {
         run.say("measure");
         Phase::read(&run.next("phase "))
     };
-    let pairs: Vec<_> = (0..PAIRS).map(|_| (phase(false), phase(true))).collect();
+    let mut pair = |i| {
+        let quiet_first = i % 2 == 0;
+        let (first, second) = (phase(!quiet_first), phase(quiet_first));
+        if quiet_first { (first, second) } else { (second, first) }
+    };
+    let pairs: Vec<_> = (0..PAIRS).map(&mut pair).collect();
     let n_opened: usize = attackers.into_iter().map(|attacker| attacker.end("opened ").parse::<usize>().unwrap()).sum();
     println!("measured: {n_opened} connections; {}", run.end("ended: "));
-    assert!(OPENED_MIN <= n_opened, "that was no attack: {n_opened} connections");
+    if n_opened < OPENED_MIN {
+        println!("measured: that was no attack");
+        return 0.0;
+    }
     let of_worker = median(pairs.iter().map(|(quiet, attacked)| attacked.rounds_per_second / quiet.rounds_per_second));
     let of_port = median(pairs.iter().map(|(_, attacked)| attacked.port_share));
     let speed = of_worker * (1.0 - of_port);
@@ -300,8 +310,14 @@ fn attack() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let other_port = other.local_addr().unwrap().port();
     thread::spawn(move || {
+        // About as many, and as fast, as half the port lets in.
+        let mut open = VecDeque::new();
         for mut stream in other.incoming().flatten() {
+            let _ = stream.set_nonblocking(true);
             let _ = stream.read(&mut [0; 4096]);
+            open.push_back(stream);
+            open.drain(..open.len().saturating_sub(40));
+            thread::sleep(Duration::from_millis(4));
         }
     });
     let (opened, attacks) = mpsc::channel();

@@ -36,13 +36,18 @@ impl Batch {
         Self { ended, run }
     }
 
-    /// How many of its bodies end before `f` does, which needs so many turns.
+    /// How many of its bodies end before `f` does, which needs so many turns. The thread of the test has to wait for a
+    /// processor, too, so the best of some times counts.
     #[track_caller]
-    fn check(&self, what: &str, turns: usize, f: impl FnOnce()) {
-        let before = self.ended.load(Relaxed);
-        f();
-        let ended = self.ended.load(Relaxed) - before;
-        assert!(!self.run.is_finished() && ended <= TURNS_MAX * turns as u64, "{what} comes after {ended} bodies");
+    fn check(&self, what: &str, turns: usize, f: impl Fn()) {
+        let measure = |_| {
+            let before = self.ended.load(Relaxed);
+            f();
+            self.ended.load(Relaxed) - before
+        };
+        let is_soon = |&ended: &u64| ended <= TURNS_MAX * turns as u64;
+        let bodies: Vec<_> = (0..5).map(measure).collect();
+        assert!(!self.run.is_finished() && bodies.iter().any(is_soon), "{what} comes after {bodies:?} bodies");
     }
 }
 
@@ -339,8 +344,11 @@ fn equal_runs_get_equal_shares() {
         let runtime = runtime(1);
         let steps: Vec<_> = (0..3).map(|_| Arc::new(AtomicU64::new(0))).collect();
         steps.iter().for_each(|steps| runtime.spawn(counts(Arc::clone(steps))).detach());
-        wait::until(|| steps.iter().all(|steps| 1_000_000 < steps.load(Relaxed)));
-        let steps: Vec<_> = steps.iter().map(|steps| steps.load(Relaxed)).collect();
+        wait::until(|| steps.iter().all(|steps| 0 < steps.load(Relaxed)));
+        let before: Vec<_> = steps.iter().map(|steps| steps.load(Relaxed)).collect();
+        let since = |i: usize| steps[i].load(Relaxed) - before[i];
+        wait::until(|| (0..3).all(|i| 1_000_000 < since(i)));
+        let steps: Vec<_> = (0..3).map(since).collect();
         let (least, most) = (steps.iter().min().unwrap(), steps.iter().max().unwrap());
         assert!(most / least < 5, "{steps:?}");
     });
