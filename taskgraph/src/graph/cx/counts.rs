@@ -25,13 +25,13 @@ const OTHERS: Function = Function { name: "others", label: None, place: None };
 
 pub(crate) struct Counts {
     since: Instant,
-    shards: [OnceLock<Box<Shard>>; SHARDS],
+    shards: [OnceLock<Shard>; SHARDS],
     /// How many counters there are.
     counters: AtomicUsize,
 }
 
 struct Shard {
-    functions: [Count; FUNCTIONS_MAX],
+    functions: Box<[Count]>,
     others: Count,
 }
 
@@ -83,8 +83,8 @@ impl Counts {
 }
 
 impl Shard {
-    fn new() -> Box<Self> {
-        Box::new(Self { functions: [const { Count::new() }; FUNCTIONS_MAX], others: Count::new() })
+    fn new() -> Self {
+        Self { functions: (0..FUNCTIONS_MAX).map(|_| Count::new()).collect(), others: Count::new() }
     }
 
     /// That of the function with this name, or that of all others.
