@@ -96,11 +96,13 @@ mod a_map_in_chunks {
     #[test]
     fn takes_items_only_when_there_is_room_for_them() {
         wait::ends(|| {
-            const LEN: i64 = 1_000_000;
+            // No chunk has more than 16 items of this size, and no more than 4,096 chunks are in flight.
+            const ITEM_BYTES: usize = 4_096;
+            const LEN: i64 = 150_000;
             for max_workers in WORKERS {
                 let census = Census::new();
                 let made = census.clone();
-                let items = (0..LEN).map(move |_| made.counted());
+                let items = (0..LEN).map(move |_| (made.counted(), [0; ITEM_BYTES]));
                 assert_eq!(run(map_chunks(items, drop), max_workers).unwrap().len() as i64, LEN);
                 println!("measured: {} items lived at once, with {max_workers} workers", census.live_max());
                 assert!(census.live_max() < LEN / 2, "{} items lived at once", census.live_max());
