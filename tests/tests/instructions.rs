@@ -37,8 +37,9 @@ const REPEATS: RangeInclusive<f64> = -5.0..=3.0;
 /// 6 % in `fan-generator`.
 const VARIES: RangeInclusive<f64> = -15.0..=15.0;
 
-const WORKS: [Work; 12] = [
+const WORKS: [Work; 13] = [
     Work { name: "fib", sizes: [15, 22], nodes: calls_of_fib, tolerance: REPEATS },
+    Work { name: "fib-counted", sizes: [15, 22], nodes: calls_of_fib, tolerance: REPEATS },
     Work { name: "fan-list", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "fan-each", sizes: [20_000, 120_000], nodes: |n| n, tolerance: REPEATS },
     Work { name: "fan-generator", sizes: [20_000, 120_000], nodes: |n| n, tolerance: VARIES },

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use taskgraph::{DC, Error, Shared, all, delayed, each};
+use taskgraph::{DC, Error, Runtime, Shared, all, delayed, each};
 use taskgraph_tests::runtime;
 
 fn main() {
@@ -18,6 +18,7 @@ fn main() {
     let n: u64 = size.parse().expect("a size is a number");
     let (answer, expected) = match work.as_str() {
         "fib" => (run(fib(n)), (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0),
+        "fib-counted" => (run_counted(fib(n)), (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0),
         "fan-list" => (run(all((0..n).map(trivial)).map(sum)), n * (n - 1) / 2),
         "fan-each" => (run(each(0..n, trivial).map(sum)), n * (n - 1) / 2),
         "fan-generator" => (run(generated(n).map(sum)), n * (n - 1) / 2),
@@ -36,6 +37,12 @@ fn main() {
 
 fn run(work: DC<u64>) -> u64 {
     runtime(1).run(work).expect("no task fails")
+}
+
+/// While tasks are counted by function.
+fn run_counted(work: DC<u64>) -> u64 {
+    let runtime = Runtime::builder().max_workers(1).count_tasks().no_control().build().expect("a runtime can be built");
+    runtime.run(work).expect("no task fails")
 }
 
 #[delayed]
