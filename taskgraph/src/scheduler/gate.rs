@@ -193,7 +193,7 @@ impl Gate {
     /// Has all workers that end a step from now on note that they have; returns the ping that they note. If possible it is
     /// one that no worker has `heard` last: a worker that stays in one body must not seem to have heard this ping.
     pub(super) fn change_ping(&self, heard: impl Fn(u8) -> bool) -> u8 {
-        // Nobody else changes it.
+        // If somebody else changes it as well, workers seem to be in one body for a moment.
         let ping = self.state().ping();
         let mut others = (1..=PINGS as u8).map(|i| ping.wrapping_add(i) & PINGS as u8);
         let next = others.clone().find(|other| !heard(*other)).or(others.next()).expect("there are other pings");

@@ -77,7 +77,10 @@ impl Scheduler {
     pub(crate) fn count_tasks(&self) -> &Counts {
         let counts = self.counts.get_or_init(|| Arc::new(Counts::new()));
         // A worker that takes its seat after this finds the counts.
-        self.queues.seats().iter().for_each(|seat| seat.count_in(counts));
+        let seats = self.queues.seats();
+        seats.iter().for_each(|seat| seat.count_in(counts));
+        // Whoever is at work finds out after its step.
+        self.gate.change_ping(|ping| seats.iter().any(|seat| seat.has_heard(ping)));
         counts
     }
 

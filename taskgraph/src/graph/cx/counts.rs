@@ -89,8 +89,9 @@ impl Shard {
 
     /// That of the function with this name, or that of all others.
     fn of(&self, name: &'static Name) -> &Count {
-        // Names lie side by side.
-        let first = ptr::from_ref(name).addr() / size_of::<Name>();
+        // Names lie side by side in some places. Fibonacci hashing scatters them (Knuth, volume 3, 6.4).
+        let scattered = (ptr::from_ref(name).addr() / size_of::<Name>()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let first = scattered >> (usize::BITS - FUNCTIONS_MAX.ilog2());
         let counts = (first..first + PROBES_MAX).map(|i| &self.functions[i % FUNCTIONS_MAX]);
         let mut those_found = counts.filter(|count| ptr::eq(*count.name.get_or_init(|| name), name));
         those_found.next().unwrap_or(&self.others)
@@ -139,14 +140,28 @@ mod tests {
         Vec::from_iter((0..n).map(|_| Name::of_test(|| "f"))).leak()
     }
 
-    #[test]
-    fn functions_without_room_are_counted_together() {
+    fn counts(names: impl Iterator<Item = &'static Name>) -> Arc<Counts> {
         let counts = Arc::new(Counts::new());
         let counter = Counter::new(&counts);
-        for name in names(FUNCTIONS_MAX + 10) {
+        for name in names {
             counter.count(name, Ended::Well);
             counter.count(name, Ended::Badly);
         }
+        counts
+    }
+
+    #[test]
+    fn functions_have_room_wherever_their_names_lie() {
+        let names = names(3 * FUNCTIONS_MAX);
+        let counts = counts(names.chunks(FUNCTIONS_MAX).flat_map(|part| &part[..100]));
+        let progress = counts.progress([].into_iter());
+        let found = progress.functions.iter().map(|function| (function.name(), function.done, function.failed));
+        assert_eq!(Vec::from_iter(found), [("f", 300, 300)]);
+    }
+
+    #[test]
+    fn functions_without_room_are_counted_together() {
+        let counts = counts(names(FUNCTIONS_MAX + 10).iter());
         let progress = counts.progress([].into_iter());
         let found = progress.functions.iter().map(|function| (function.name(), function.done, function.failed));
         let [("f", by_name, _), ("others", others, others_failed)] = Vec::from_iter(found)[..] else {
