@@ -367,6 +367,35 @@ fn what_is_urgent_is_soon_through_beside_a_run_that_is_not() {
     });
 }
 
+/// As runs that are urgent end one after the other, so do their handles, and others have their part of the time.
+#[test]
+fn urgent_runs_that_follow_each_other_end_at_once_and_leave_others_their_part() {
+    wait::ends(|| {
+        let runtime = runtime(1);
+        let (steps, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        runtime.spawn(counts(Arc::clone(&steps))).detach();
+        let urgent = || {
+            let ended = Arc::clone(&ended);
+            let body = move || {
+                spin(BODY);
+                ended.fetch_add(1, Relaxed);
+            };
+            runtime.spawn(DC::new(body, ()).priority(1))
+        };
+        let mut handles = Vec::from_iter((0..4).map(|_| urgent()));
+        while handles.len() < 200 {
+            wait::until(|| handles.len() as u64 <= ended.load(Relaxed) + 3);
+            handles.push(urgent());
+        }
+        let bodies = ended.load(Relaxed);
+        let finished = handles.iter().filter(|handle| handle.is_finished()).count() as u64;
+        assert!(bodies <= finished + 20, "{bodies} bodies have ended, and {finished} runs");
+        let before = steps.load(Relaxed);
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+        assert!(1_000 < before, "{before} steps beside what is urgent");
+    });
+}
+
 #[test]
 fn beside_what_is_urgent_others_have_a_part_of_the_time() {
     wait::ends(|| {

@@ -43,7 +43,7 @@ pub trait Task: 'static {
     }
 }
 
-/// A name for the tasks that a function or a method of the library makes. Those that run no code of a user's are not counted.
+/// A name for the tasks that a function or a method of the library makes. What puts results together is not counted.
 macro_rules! task {
     ($visibility:vis $task:ident $name:literal) => {
         $crate::graph::call::task!($visibility $task $name, is_counted: true);

@@ -129,7 +129,7 @@ impl Queued {
         Arc::clone(unsafe { self.0.as_ref().scope().as_ref() }.home())
     }
 
-    /// Whether its step only makes other nodes ready.
+    /// Whether its step only makes other nodes ready, or ends a run.
     pub(crate) fn is_starter(&self) -> bool {
         // SAFETY: as above.
         unsafe { self.0.as_ref() }.is_starter()

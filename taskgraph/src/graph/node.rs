@@ -208,7 +208,7 @@ impl Node {
         self.missing.store(0, Ordering::Relaxed);
     }
 
-    /// Marks a node whose steps only make other nodes ready.
+    /// Marks a node whose steps only make other nodes ready, or end a run.
     pub(super) fn mark_starter(&self) {
         self.users.store(1 | STARTER, Ordering::Relaxed);
     }

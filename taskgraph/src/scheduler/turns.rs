@@ -42,9 +42,8 @@ pub(super) struct Turns {
     over: Cell<u32>,
     /// Whether something urgent was under way at the last look.
     is_urgent: Cell<bool>,
-    /// How much more time what is urgent has before what is not has a turn beside it; and whether that has one.
+    /// How much more time what is urgent has before what is not has a turn beside it.
     urgent_left: Cell<Duration>,
-    is_ordinary: Cell<bool>,
     /// Whose turn it is, and whose it was that was no line's.
     source: Cell<Source>,
     last: Cell<usize>,
@@ -65,7 +64,6 @@ impl Turns {
             over: Cell::new(0),
             is_urgent: Cell::new(false),
             urgent_left: Cell::new(ORDINARY_PART * TURN),
-            is_ordinary: Cell::new(false),
             source: Cell::new(Source::Line),
             last: Cell::new(0),
         }
@@ -93,9 +91,7 @@ impl Turns {
     pub(super) fn look(&self, now: Instant, is_urgent: bool) -> bool {
         let took = now.saturating_duration_since(self.looked.replace(now));
         let was_urgent = self.is_urgent.replace(is_urgent);
-        if self.is_ordinary.take() {
-            self.urgent_left.set(ORDINARY_PART * took.max(TURN));
-        } else if was_urgent && is_urgent {
+        if was_urgent && is_urgent {
             self.urgent_left.set(self.urgent_left.get().saturating_sub(took));
         }
         let max = if self.is_hurried.get() { STRIDE_HURRIED_MAX } else { STRIDE_MAX };
@@ -148,11 +144,13 @@ impl Turns {
 
     /// Something urgent is under way. Returns whose turn it is all the same, if it is that of something that is not.
     pub(super) fn begin_ordinary(&self, queues: &Queues) -> Option<Source> {
-        if !self.urgent_left.get().is_zero() {
-            return None;
-        }
-        self.is_ordinary.set(true);
-        Some(self.next(queues))
+        self.urgent_left.get().is_zero().then(|| self.next(queues))
+    }
+
+    /// What is not urgent has had that turn, from the last look until now, or nothing of it was found.
+    pub(super) fn end_ordinary(&self, now: Instant) {
+        let took = now.saturating_duration_since(self.looked.replace(now));
+        self.urgent_left.set(ORDINARY_PART * took.max(TURN / ORDINARY_PART));
     }
 }
 
@@ -226,10 +224,10 @@ mod tests {
                 if turns.begin_ordinary(&queues).is_some() {
                     ordinary += body;
                     now += body;
-                } else {
-                    urgent += TURN;
-                    now += TURN;
+                    turns.end_ordinary(now);
                 }
+                urgent += TURN;
+                now += TURN;
                 turns.look(now, true);
             }
         }

@@ -212,6 +212,9 @@ impl<'s> Worker<'s> {
                     Next::GoOn(then) => next = then,
                     Next::Leave => break,
                 }
+                if !COUNT && self.queues.seat().counts() {
+                    steps = 1;
+                }
             }
             steps -= 1;
             if steps == 0 {
@@ -403,6 +406,7 @@ impl<'s> Worker<'s> {
             self.queues.show(0);
             self.scheduler.call_for_queued();
             self.let_in_guest(first);
+            self.turns.end_ordinary(Instant::now());
             // Its bodies may have been long.
             let state = self.gate.state();
             let goes_on = state.may_stay(self.epoch) && !state.is_paused();

@@ -57,6 +57,7 @@ pub(crate) fn root<T: Send + 'static, E: Ending<T>>(graph: DC<T>, ending: Arc<E>
 pub(in crate::graph) fn make<T: Send + 'static, E: Ending<T>>(graph: DC<T>, ending: Arc<E>) -> NonNull<Node> {
     let root = memory::allocate::<Root<T, E>>();
     let node = Node::new(Root::<T, E>::TABLE, Location::caller(), 0);
+    node.mark_starter();
     // SAFETY: the memory is room for a `Root`.
     unsafe { root.write(Root { node, inner: Launch::new(graph), ending }) };
     root.cast()
