@@ -168,7 +168,8 @@ impl<T: Send + 'static> DC<T> {
     /// * Only what is ready is compared. In a list whose members all have a positive priority that is every member. In other
     ///   long lists, in `each`, and in generators, it is what has been handed out so far: a few hundred computations ahead of
     ///   the workers. Workers that look for work while a list is handed out take the highest priority that they find by then.
-    /// * As long as urgent computations come, everything else has about a sixteenth of the time.
+    /// * As long as urgent computations come, everything else has about a sixteenth of the time; less beside bodies of tens of
+    ///   milliseconds.
     ///
     /// Set twice in a row, the last one counts. Where something is in between, such as a name, a timeout, or arguments that
     /// the function's own `priority` option waits for, each orders the start of what it was set on. A priority costs a node
