@@ -17,8 +17,9 @@
 //! seconds (clock rates, caches, other machines on the same hardware). So attacked phases are compared to quiet ones
 //! beside them, before or after, and the median of these ratios counts: a phase that the machine changed in does not move
 //! it. In the quiet phases the attackers attack somebody else, who lets them in as slowly as a port, so that what
-//! processors share is as contended as under attack. Each phase is a run with a port of its own: a port is still busy with what its attackers
-//! have left behind when they are gone. Where a machine is busy enough to disturb a measurement, the next one decides.
+//! processors share is as contended as under attack. Each phase is a run with a port of its own: a port is still busy with
+//! what its attackers have left behind when they are gone. Where a machine is busy enough to disturb a measurement, the
+//! next one decides.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};

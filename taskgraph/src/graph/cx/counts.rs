@@ -1,8 +1,9 @@
 //! How many tasks of each function have ended, for whoever asks how far the work is.
 //!
-//! Nobody counts until somebody asks, and tasks pay nothing for it. From then on a worker looks at its [seat](super::seat) after
-//! each step: it has noted the body that it is in, and wipes that out if the body has failed or has yet to end. What is left there
-//! is done. It counts in a *shard*, a table by function, which is its own while there are enough of them.
+//! Nobody counts until somebody asks, and tasks pay nothing for it. From then on a worker looks at its
+//! [seat](super::seat) after each step: it has noted the body that it is in, and wipes that out if the body has failed
+//! or has yet to end. What is left there is done. It counts in a *shard*, a table by function, which is its own while
+//! there are enough of them.
 //!
 //! The numbers order nothing, and are the standard library's own atomics, which no model watches.
 
@@ -61,8 +62,8 @@ impl Counts {
         Self { since: Instant::now(), shards: [const { OnceLock::new() }; SHARDS], counters: AtomicUsize::new(0) }
     }
 
-    /// What has been counted; `running` are the functions whose bodies workers are in. Each task that ended before is found, there
-    /// or here.
+    /// What has been counted; `running` are the functions whose bodies workers are in. Each task that ended before is
+    /// found, there or here.
     pub(crate) fn progress(&self, running: impl Iterator<Item = Function>) -> Progress {
         let mut functions = BTreeMap::<Function, (u64, u64, usize)>::new();
         running.for_each(|function| functions.entry(function).or_default().2 += 1);

@@ -68,8 +68,8 @@ pub fn is_cancelled() -> bool {
     with_scope(Scope::is_cancelled).unwrap_or(false)
 }
 
-/// Which try a body belongs to, from 1: of its own task if that has `retries`, else of the one around it that has; 1 if there is
-/// none.
+/// Which try a body belongs to, from 1: of its own task if that has `retries`, else of the one around it that has; 1 if
+/// there is none.
 ///
 /// A task with `retries` is tried again when it has failed, with all that it has returned, yielded or awaited. What is
 /// [shared](crate::Shared) is computed once, and belongs to no try.
